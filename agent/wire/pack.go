@@ -1,0 +1,206 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Limits of one message. A batch holds at least one item of the largest size a
+// device can produce (a CF-e of 1,500 KB).
+const (
+	MaxPacket = 256 << 10 // bytes of one MQTT payload
+	MaxBatch  = 4 << 20   // bytes of a batch before packing
+	maxParts  = 2*MaxBatch/MaxPacket + 1
+)
+
+// ErrTooLarge reports a message over the limits.
+var ErrTooLarge = errors.New("message too large")
+
+// packet is one MQTT payload: a part of a packed message.
+type packet struct {
+	Version int    `cbor:"0,keyasint"`
+	ID      uint64 `cbor:"1,keyasint"` // of the message; all its parts share it
+	Part    int    `cbor:"2,keyasint"` // from 0
+	Parts   int    `cbor:"3,keyasint"`
+	Data    []byte `cbor:"4,keyasint"`
+}
+
+// Codec encodes and decodes messages. It is safe for concurrent use and holds
+// the compressor's memory; one per process is enough.
+type Codec struct {
+	enc cbor.EncMode
+	dec cbor.DecMode
+	zip *zstd.Encoder
+	un  *zstd.Decoder
+}
+
+// NewCodec makes a codec.
+func NewCodec() (*Codec, error) {
+	enc, err := cbor.EncOptions{Sort: cbor.SortCoreDeterministic}.EncMode()
+	if err != nil {
+		return nil, err
+	}
+	dec, err := cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: 8,
+		MaxArrayElements: 1 << 16, MaxMapPairs: 1 << 10,
+	}.DecMode()
+	if err != nil {
+		return nil, err
+	}
+	zip, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		return nil, err
+	}
+	un, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(2*MaxBatch))
+	if err != nil {
+		return nil, err
+	}
+	return &Codec{enc: enc, dec: dec, zip: zip, un: un}, nil
+}
+
+// Close gives the compressor's memory back.
+func (c *Codec) Close() {
+	c.zip.Close()
+	c.un.Close()
+}
+
+// Encode writes an Item, Ack or Beat.
+func (c *Codec) Encode(v any) ([]byte, error) {
+	b, err := c.enc.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode %T: %w", v, err)
+	}
+	return b, nil
+}
+
+// Decode reads what Encode wrote; unknown fields are passed over.
+func (c *Codec) Decode(b []byte, v any) error {
+	if err := c.dec.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("cannot decode %T of %d bytes: %w", v, len(b), err)
+	}
+	return nil
+}
+
+// Pack encodes a batch or beat, compresses it and cuts it into payloads of at
+// most MaxPacket bytes. All share id, which must differ between messages of one
+// agent that are under way at the same time.
+func (c *Codec) Pack(id uint64, v any) ([][]byte, error) {
+	plain, err := c.Encode(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(plain) > MaxBatch+1<<16 {
+		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(plain))
+	}
+	data := c.zip.EncodeAll(plain, nil)
+	const room = MaxPacket - 64 // the packet's own fields
+	parts := (len(data) + room - 1) / room
+	var out [][]byte
+	for i := range parts {
+		chunk := data[i*room : min((i+1)*room, len(data))]
+		b, err := c.Encode(packet{Version, id, i, parts, chunk})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// Assembler puts packed messages of many agents together again. It keeps at
+// most one unfinished message per agent and drops the one longest untouched
+// when all together exceed its bound. It is not safe for concurrent use.
+type Assembler struct {
+	codec *Codec
+	bound int
+	held  int
+	tick  uint64
+	open  map[string]*partial
+}
+
+type partial struct {
+	id      uint64
+	parts   [][]byte
+	missing int
+	bytes   int
+	touched uint64
+}
+
+// NewAssembler makes one that holds at most bound bytes of unfinished messages.
+func NewAssembler(c *Codec, bound int) *Assembler {
+	return &Assembler{codec: c, bound: bound, open: map[string]*partial{}}
+}
+
+// Add takes one payload from agent. It returns true with v filled when the
+// message is complete. An error means the payload cannot be understood; nothing
+// of it is kept.
+func (a *Assembler) Add(agent string, payload []byte, v any) (bool, error) {
+	var p packet
+	if len(payload) > MaxPacket {
+		return false, fmt.Errorf("%w: payload of %d bytes", ErrTooLarge, len(payload))
+	}
+	if err := a.codec.Decode(payload, &p); err != nil {
+		return false, err
+	}
+	if p.Parts < 1 || p.Parts > maxParts || p.Part < 0 || p.Part >= p.Parts {
+		return false, fmt.Errorf("part %d of %d makes no sense", p.Part, p.Parts)
+	}
+	data := p.Data
+	if p.Parts > 1 {
+		m := a.message(agent, p)
+		if m.parts[p.Part] == nil {
+			m.parts[p.Part] = data
+			m.missing--
+			m.bytes += len(data)
+			a.held += len(data)
+		}
+		if m.missing > 0 {
+			a.shed(agent)
+			return false, nil
+		}
+		data = nil
+		for _, part := range m.parts {
+			data = append(data, part...)
+		}
+		a.drop(agent)
+	}
+	plain, err := a.codec.un.DecodeAll(data, nil)
+	if err != nil {
+		return false, fmt.Errorf("cannot unpack message %d: %w", p.ID, err)
+	}
+	return true, a.codec.Decode(plain, v)
+}
+
+func (a *Assembler) message(agent string, p packet) *partial {
+	m := a.open[agent]
+	if m == nil || m.id != p.ID || len(m.parts) != p.Parts {
+		a.drop(agent)
+		m = &partial{id: p.ID, parts: make([][]byte, p.Parts), missing: p.Parts}
+		a.open[agent] = m
+	}
+	a.tick++
+	m.touched = a.tick
+	return m
+}
+
+func (a *Assembler) drop(agent string) {
+	if m := a.open[agent]; m != nil {
+		a.held -= m.bytes
+		delete(a.open, agent)
+	}
+}
+
+func (a *Assembler) shed(keep string) {
+	for a.held > a.bound && len(a.open) > 1 {
+		oldest := ""
+		for agent, m := range a.open {
+			if agent != keep && (oldest == "" || m.touched < a.open[oldest].touched) {
+				oldest = agent
+			}
+		}
+		a.drop(oldest)
+	}
+}

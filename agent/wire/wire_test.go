@@ -1,0 +1,200 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files of this version")
+
+func codec(t testing.TB) *Codec {
+	t.Helper()
+	c, err := NewCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func random(n int) []byte {
+	r := rand.NewChaCha8([32]byte{1})
+	b := make([]byte, n)
+	r.Read(b)
+	return b
+}
+
+func TestTopics(t *testing.T) {
+	agent, stream, err := ParseUpTopic(UpTopic("abcdef0123", StreamDocuments))
+	if err != nil || agent != "abcdef0123" || stream != StreamDocuments {
+		t.Fatalf("got %q %q, %v", agent, stream, err)
+	}
+	for _, bad := range []string{"", "zelo/v1/abcdef0123/down/ack", "zelo/v2/abcdef0123/up/x", "zelo/v1/a/up/x",
+		"zelo/v1/abcdef0123/up/", "zelo/v1/abcdef0123/up/x/y", "zelo/v1/ABCDEF0123/up/x", "zelo/v1/+/up/x"} {
+		if _, _, err := ParseUpTopic(bad); err == nil {
+			t.Errorf("topic %q was accepted", bad)
+		}
+	}
+}
+
+func TestPackLargeAndSmall(t *testing.T) {
+	c := codec(t)
+	for _, size := range []int{0, 10, MaxPacket, 3 * MaxPacket, 2 << 20} {
+		in := Batch{Version, Epoch{1}, []Record{{7, random(size)}}}
+		packets, err := c.Pack(1, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size > 2*MaxPacket && len(packets) < 2 {
+			t.Errorf("%d random bytes in %d packets", size, len(packets))
+		}
+		a := NewAssembler(c, 8<<20)
+		// Parts may come in any order and twice.
+		order := rand.New(rand.NewPCG(1, 2)).Perm(len(packets))
+		var out Batch
+		for i, n := range order {
+			if len(packets[n]) > MaxPacket {
+				t.Errorf("packet of %d bytes", len(packets[n]))
+			}
+			done, err := a.Add("agent001", packets[n], &out)
+			if err != nil || done != (i == len(order)-1) {
+				t.Fatalf("part %d: done %v, %v", n, done, err)
+			}
+			if i < len(order)-1 {
+				if done, err := a.Add("agent001", packets[n], &out); done || err != nil {
+					t.Fatalf("repeated part: done %v, %v", done, err)
+				}
+			}
+		}
+		if !bytes.Equal(out.Records[0].Data, in.Records[0].Data) || out.Epoch != in.Epoch || a.held != 0 {
+			t.Errorf("%d bytes came back as %d, %d still held", size, len(out.Records[0].Data), a.held)
+		}
+	}
+	if _, err := c.Pack(1, Batch{Records: []Record{{1, random(MaxBatch + 1<<17)}}}); err == nil {
+		t.Error("a batch over the limit was packed")
+	}
+}
+
+func TestAssemblerIsBounded(t *testing.T) {
+	c := codec(t)
+	packets, err := c.Pack(1, Batch{Records: []Record{{1, random(2 << 20)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := NewAssembler(c, 3*MaxPacket)
+	for i := range 50 {
+		var b Batch
+		if _, err := a.Add(fmt.Sprintf("agent%03d", i), packets[0], &b); err != nil {
+			t.Fatal(err)
+		}
+		if a.held > 3*MaxPacket {
+			t.Fatalf("%d bytes held", a.held)
+		}
+	}
+	// A new message of one agent replaces its unfinished one.
+	again, _ := c.Pack(2, Batch{Records: []Record{{1, random(2 << 20)}}})
+	before := len(a.open)
+	var b Batch
+	a.Add("agent049", again[0], &b)
+	if len(a.open) != before {
+		t.Errorf("%d unfinished messages, had %d", len(a.open), before)
+	}
+}
+
+func TestBombsAreRefused(t *testing.T) {
+	c := codec(t)
+	bomb := c.zip.EncodeAll(make([]byte, 100<<20), nil)
+	p, _ := c.Encode(packet{Version, 1, 0, 1, bomb})
+	var b Batch
+	if _, err := NewAssembler(c, 1<<20).Add("agent001", p, &b); err == nil {
+		t.Error("100 MB of zeros were unpacked")
+	}
+	for name, p := range map[string]packet{
+		"negative part":  {Version, 1, -1, 2, nil},
+		"part past end":  {Version, 1, 2, 2, nil},
+		"no parts":       {Version, 1, 0, 0, nil},
+		"too many parts": {Version, 1, 0, 1 << 30, nil},
+	} {
+		raw, _ := c.Encode(p)
+		if _, err := NewAssembler(c, 1<<20).Add("agent001", raw, &b); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+// golden are messages whose bytes every later version must still read.
+func golden() map[string]any {
+	return map[string]any{
+		"document": &Item{Version: 1, Kind: KindDocument, Serial: "900000001", Till: "001", At: 1700000000000, Body: []byte("<CFe/>")},
+		"event": &Item{Version: 1, Kind: KindEvent, Serial: "900000001", At: 1700000000000, Code: EventDocumentMissing,
+			Detail: map[string]string{"key": "3515", "session": "000123"}},
+		"batch": &Batch{Version: 1, Epoch: Epoch{1, 2}, Records: []Record{{Seq: 7, Data: []byte("x")}}},
+		"ack":   &Ack{Version: 1, Epoch: Epoch{1}, StoreEpoch: Epoch{2}, Time: 1700000000000, Records: []AckRecord{{Seq: 7, SHA256: [32]byte{9}}}},
+		"beat": &Beat{Version: 1, Software: "1.0.0", Host: "caixa-1", System: "linux/amd64", Started: 1, Clock: 2, Epoch: Epoch{3},
+			Waiting: 4, Oldest: 5, Used: 6, Bound: 7, Devices: []BeatDevice{{Serial: "900000001", Name: "simulador", Answering: true, OpenCases: 1}}},
+	}
+}
+
+func TestGolden(t *testing.T) {
+	c := codec(t)
+	for name, want := range golden() {
+		file := filepath.Join("testdata", "v1", name+".hex")
+		b, err := c.Encode(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *update {
+			os.MkdirAll(filepath.Dir(file), 0o755)
+			os.WriteFile(file, []byte(hex.EncodeToString(b)+"\n"), 0o644)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := hex.DecodeString(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := reflect.New(reflect.TypeOf(want).Elem()).Interface()
+		if err := c.Decode(stored, got); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s of version 1 reads as %+v, %v", name, got, err)
+		}
+		if !bytes.Equal(b, stored) {
+			t.Errorf("%s is written differently than in version 1: raise Version and add its history", name)
+		}
+	}
+}
+
+func FuzzAssembler(f *testing.F) {
+	c := codec(f)
+	for _, v := range golden() {
+		packets, _ := c.Pack(1, v)
+		for _, p := range packets {
+			f.Add(p)
+		}
+	}
+	big, _ := c.Pack(2, Batch{Records: []Record{{1, random(MaxPacket * 2)}}})
+	f.Add(big[0])
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		a := NewAssembler(c, 1<<20)
+		var b Batch
+		if done, err := a.Add("agent001", payload, &b); err == nil && done {
+			for _, r := range b.Records {
+				var i Item
+				c.Decode(r.Data, &i)
+			}
+		}
+		var k Ack
+		c.Decode(payload, &k)
+		var beat Beat
+		c.Decode(payload, &beat)
+	})
+}
