@@ -99,6 +99,7 @@ type Ack struct {
 	StoreEpoch Epoch       `cbor:"2,keyasint"` // changes when the store was restored
 	Time       int64       `cbor:"3,keyasint"` // collector's clock, Unix milliseconds
 	Records    []AckRecord `cbor:"4,keyasint"`
+	Stream     string      `cbor:"5,keyasint"` // sequences count per stream
 }
 
 // AckRecord is one record committed: a stream frees it only on the same hash.

@@ -137,7 +137,7 @@ func golden() map[string]any {
 		"event": &Item{Version: 1, Kind: KindEvent, Serial: "900000001", At: 1700000000000, Code: EventDocumentMissing,
 			Detail: map[string]string{"key": "3515", "session": "000123"}},
 		"batch": &Batch{Version: 1, Epoch: Epoch{1, 2}, Records: []Record{{Seq: 7, Data: []byte("x")}}},
-		"ack":   &Ack{Version: 1, Epoch: Epoch{1}, StoreEpoch: Epoch{2}, Time: 1700000000000, Records: []AckRecord{{Seq: 7, SHA256: [32]byte{9}}}},
+		"ack":   &Ack{Version: 1, Epoch: Epoch{1}, StoreEpoch: Epoch{2}, Time: 1700000000000, Stream: StreamDocuments, Records: []AckRecord{{Seq: 7, SHA256: [32]byte{9}}}},
 		"beat": &Beat{Version: 1, Software: "1.0.0", Host: "caixa-1", System: "linux/amd64", Started: 1, Clock: 2, Epoch: Epoch{3},
 			Waiting: 4, Oldest: 5, Used: 6, Bound: 7, Devices: []BeatDevice{{Serial: "900000001", Name: "simulador", Answering: true, OpenCases: 1}}},
 	}
