@@ -1,0 +1,192 @@
+package cfe
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"strings"
+)
+
+// Verdict is the result of one check.
+type Verdict string
+
+// The verdicts. Recovered means that the signature is right once the white space
+// put between tags after signing is taken out: the document is genuine, the bytes
+// are not the original ones.
+const (
+	Verified   Verdict = "verified"
+	Recovered  Verdict = "recovered"
+	Rejected   Verdict = "rejected"
+	Unsigned   Verdict = "unsigned"
+	NotChecked Verdict = "not checked"
+)
+
+// Verification is what can be said about a document's signatures. The three
+// questions are answered apart: is it signed by the holder of the certificate
+// inside (Signature, QR), does that certificate come from a known authority and
+// belong to this device (Chain), and both together (Trusted). Reasons are in
+// pt-BR, for people, and "" beside Verified.
+type Verification struct {
+	Signature   Verdict // of the XML; any verdict
+	Reason      string
+	QR          Verdict // of assinaturaQRCODE: Verified, Rejected, Unsigned, NotChecked
+	QRReason    string
+	Signer      *x509.Certificate // nil when there is none that can be read
+	Chain       Verdict           // Verified, Rejected, NotChecked
+	ChainReason string
+	Trusted     bool // Signature is Verified or Recovered, and Chain is Verified
+}
+
+// Verify checks a CF-e: its key against its fields, its XML signature, its QR
+// signature, and the device's certificate against roots at the time of issue, so
+// that a certificate which has expired since does not count against it. Roots
+// must hold the authority that issued devices' certificates, since documents
+// carry no chain; with nil the chain is not checked and nothing is trusted. The
+// signer's CNPJ is not compared: in Ceará it is the tax authority's (dossier 2.5).
+// Revocation is not checked. Notes of models 65 and 55 are NotChecked.
+func Verify(raw []byte, roots *x509.CertPool) Verification {
+	r, err := read(raw)
+	var doc Document
+	if err == nil {
+		doc, err = r.document()
+	}
+	if err != nil || doc.Model != 59 {
+		v := Verification{QR: NotChecked, Chain: NotChecked}
+		v.Signature, v.Reason = r.unchecked(err)
+		v.QRReason, v.ChainReason = v.Reason, v.Reason
+		return v
+	}
+	signer := r.signer()
+	v := Verification{Signer: signer}
+	v.Signature, v.Reason = r.verdict(doc, signer)
+	v.QR, v.QRReason = qrVerdict(doc, signer)
+	v.Chain, v.ChainReason = chainVerdict(doc, signer, roots)
+	v.Trusted = v.Chain == Verified && (v.Signature == Verified || v.Signature == Recovered)
+	return v
+}
+
+// unchecked answers for what cannot be read as a CF-e.
+func (r *reading) unchecked(err error) (Verdict, string) {
+	var fault *Fault
+	if !errors.As(err, &fault) {
+		return NotChecked, "a assinatura de notas dos modelos 65 e 55 não é verificada; o arquivo é guardado byte a byte"
+	}
+	switch {
+	case fault.offence != offInput && fault.offence != offNotFiscal:
+		return Rejected, fault.Text()
+	case r.signatures == 0:
+		return Unsigned, fault.Text()
+	case fault.offence == offInput:
+		return Rejected, fault.Text()
+	}
+	return NotChecked, fault.Text()
+}
+
+// verdict judges key and XML signature, naming the first thing that is wrong.
+func (r *reading) verdict(doc Document, signer *x509.Certificate) (Verdict, string) {
+	if r.signatures == 0 {
+		return Unsigned, "o documento não traz a assinatura do equipamento"
+	}
+	if reason := r.keyFault(doc); reason != "" {
+		return Rejected, reason
+	}
+	if reason := r.shape(); reason != "" {
+		return Rejected, reason
+	}
+	digest := r.digest()
+	if digest == Rejected {
+		return Rejected, "o conteúdo foi alterado depois de assinado: o resumo (digest) não confere"
+	}
+	key := publicKey(signer)
+	if key == nil {
+		return Rejected, "o certificado do equipamento não pode ser lido"
+	}
+	signed := r.signed(key)
+	switch {
+	case signed == Rejected:
+		return Rejected, "o valor da assinatura não confere com o certificado"
+	case digest == Recovered || signed == Recovered:
+		return Recovered, "o arquivo foi reformatado depois de assinado; sem os espaços acrescentados a assinatura confere"
+	}
+	return Verified, ""
+}
+
+// keyFault compares the key with the fields it is made of, and its digit; "" when
+// all agree.
+func (r *reading) keyFault(doc Document) string {
+	k := string(doc.Key)
+	if !strings.HasPrefix(r.id, "CFe") {
+		return "o Id do documento não começa com CFe"
+	}
+	if !doc.Key.digitRight() {
+		return "o dígito verificador da chave não confere"
+	}
+	for _, part := range []struct {
+		name, value string
+		from, to    int
+	}{
+		{"cUF", r.ide.uf, 0, 2},
+		{"dEmi", doc.Issued.Format("0601"), 2, 6},
+		{"CNPJ do emitente", doc.Issuer, 6, 20},
+		{"mod", r.ide.model, 20, 22},
+		{"nserieSAT", doc.Serial, 22, 31},
+		{"nCFe", r.ide.number, 31, 37},
+		{"cNF", r.ide.random, 37, 43},
+		{"cDV", r.ide.digit, 43, 44},
+	} {
+		if k[part.from:part.to] != part.value {
+			return "a chave não confere com o campo " + part.name
+		}
+	}
+	return ""
+}
+
+func qrVerdict(doc Document, signer *x509.Certificate) (Verdict, string) {
+	key := publicKey(signer)
+	switch {
+	case doc.QRSignature == "":
+		return Unsigned, "o documento não traz a assinatura do QR Code"
+	case key == nil:
+		return NotChecked, "sem um certificado legível não se verifica o QR Code"
+	case !qrSigned(doc, key):
+		return Rejected, "a assinatura do QR Code não confere com chave, data, valor e consumidor"
+	}
+	return Verified, ""
+}
+
+// publicKey is the signer's RSA key; devices have no other kind.
+func publicKey(signer *x509.Certificate) *rsa.PublicKey {
+	if signer == nil {
+		return nil
+	}
+	key, _ := signer.PublicKey.(*rsa.PublicKey)
+	return key
+}
+
+// chainVerdict checks the certificate at the time of issue and that it is this
+// device's: its subject's serialNumber, where it has one, is nserieSAT.
+func chainVerdict(doc Document, signer *x509.Certificate, roots *x509.CertPool) (Verdict, string) {
+	if signer == nil {
+		return NotChecked, "sem um certificado legível não se verifica a cadeia"
+	}
+	if s := signer.Subject.SerialNumber; s != "" && s != doc.Serial {
+		return Rejected, "o certificado é de outro equipamento"
+	}
+	if roots == nil {
+		return NotChecked, "nenhuma autoridade certificadora está cadastrada"
+	}
+	_, err := signer.Verify(x509.VerifyOptions{
+		Roots: roots, CurrentTime: doc.Issued, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	var unknown x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case err == nil:
+		return Verified, ""
+	case errors.As(err, &unknown):
+		return Rejected, "o certificado foi emitido por autoridade desconhecida"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return Rejected, "o certificado não valia na data de emissão"
+	}
+	return Rejected, "a cadeia do certificado não confere"
+}
