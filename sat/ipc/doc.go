@@ -1,0 +1,55 @@
+// Package ipc is the local protocol between the library a POS program loads
+// (sat/shim, in C) and the agent. Serve offers any sat.Device to it, Dial makes
+// a sat.Device of the other end. The dossier on the SAT software interface,
+// sections 1.7, 1.8 and 2.3, says what a till expects of the library; the
+// protocol exists to answer one question truly in every case: can the device
+// have seen the call?
+//
+// # Protocol, version 1
+//
+// A byte stream, one call at a time on each connection, any number of calls
+// after each other. All integers are big-endian. A frame is
+//
+//	u32  n      length of what follows, 1 to 16 MiB
+//	u8   kind   one of the letters below
+//	     body   n-1 bytes
+//
+// A text is a u32 length and that many bytes; length 0xFFFFFFFF, followed by no
+// bytes, is the C pointer NULL. The kinds and their bodies:
+//
+//	'G' greeting  server  8 bytes "zelo-sat", u16 version
+//	'H' hello     client  text library (255 at most), text process name (255), u32 process id
+//	'C' call      client  u32 id, u32 time left in ms, u8 function (1 to 16),
+//	                      i32 numeroSessao as the POS passed it, text till (64),
+//	                      u8 count, count texts: the arguments after numeroSessao,
+//	                      integers in decimal
+//	'R' reply     server  u32 id, then to the end the bytes for the till
+//	'E' error     server  u32 id, u8 outcome (0 unknown, 1 not issued),
+//	                      u8 gone (1: the equipment is no longer there), then to
+//	                      the end a text for people (1024 bytes at most)
+//	'T' taken     client  u32 id: the whole reply arrived
+//
+// The server speaks first. Until its greeting is there, whole and of a version
+// the client knows, nothing was received and the client may say so to the till.
+// The client then sends hello once, and may send its first call with it.
+//
+// Each call is answered by one reply or one error that repeats its id. The time
+// left is the caller's, less a margin (Margin) so that the server's "time is
+// over" arrives while the caller still listens; a call with no time left is
+// answered "not issued" and carried out by nobody. A server that had to give up
+// waiting for the device closes the connection after that error.
+//
+// After the first byte of a call left the client, only a reply or an error that
+// says "not issued" is certain; a closed connection, silence, a frame that makes
+// no sense or answers another id all mean "unknown". Losing the client never
+// stops a call: the device finishes it, and the reply is dropped. The client
+// confirms each reply with taken; it is the only proof that the till's library
+// had the answer in its hands.
+//
+// A frame that is malformed (a length out of bounds, a body too short or too
+// long, an unknown kind or function, another number of arguments than the
+// function has) ends its connection and nothing else.
+//
+// testdata/vectors.txt holds frames of every kind, valid and malformed; the Go
+// test and the C test of sat/shim both read it.
+package ipc

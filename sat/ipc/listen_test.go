@@ -1,0 +1,101 @@
+package ipc
+
+import (
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestListenMakesFolderAndMode(t *testing.T) {
+	for _, mode := range []fs.FileMode{DefaultMode, 0o660, 0o600} {
+		path := filepath.Join(filepath.Dir(socketPath(t)), "zelo", "sat.sock")
+		ln, err := Listen(path, mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != mode {
+			t.Errorf("mode %v, %v; want %v", info.Mode(), err, mode)
+		}
+		folder, err := os.Stat(filepath.Dir(path))
+		if err != nil || folder.Mode().Perm() != 0o755 {
+			t.Errorf("folder %v, %v", folder.Mode(), err)
+		}
+		ln.Close()
+		if _, err := os.Lstat(path); !os.IsNotExist(err) {
+			t.Errorf("the socket is still there: %v", err)
+		}
+	}
+}
+
+func TestListenReplacesADeadSocket(t *testing.T) {
+	path := socketPath(t)
+	dead, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.(*net.UnixListener).SetUnlinkOnClose(false) // as a killed process leaves it
+	dead.Close()
+	ln, err := Listen(path, DefaultMode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
+
+func TestListenRefuses(t *testing.T) {
+	t.Run("another server", func(t *testing.T) {
+		path, _ := start(t, instant, Options{})
+		if ln, err := Listen(path, DefaultMode); err == nil || !strings.Contains(err.Error(), "another process") {
+			t.Errorf("%v, %v", ln, err)
+		}
+		till(t, path).greeted() // the first one still answers
+	})
+	t.Run("a file", func(t *testing.T) {
+		path := socketPath(t)
+		if err := os.WriteFile(path, []byte("archive"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if ln, err := Listen(path, DefaultMode); err == nil || !strings.Contains(err.Error(), "not a socket") {
+			t.Errorf("%v, %v", ln, err)
+		}
+		if b, err := os.ReadFile(path); string(b) != "archive" {
+			t.Errorf("the file is now %q, %v", b, err)
+		}
+	})
+	t.Run("a link to a file", func(t *testing.T) {
+		path := socketPath(t)
+		if err := os.Symlink("/dev/null", path); err != nil {
+			t.Fatal(err)
+		}
+		if ln, err := Listen(path, DefaultMode); err == nil {
+			ln.Close()
+			t.Error("a symbolic link was replaced")
+		}
+	})
+	t.Run("a folder that is a file", func(t *testing.T) {
+		path := socketPath(t)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if ln, err := Listen(filepath.Join(path, "s"), DefaultMode); err == nil {
+			ln.Close()
+			t.Error("listening below a file")
+		}
+	})
+	t.Run("a path too long for a socket", func(t *testing.T) {
+		path := filepath.Join(filepath.Dir(socketPath(t)), strings.Repeat("x", 120))
+		if ln, err := Listen(path, DefaultMode); err == nil {
+			ln.Close()
+			t.Error("listening")
+		}
+	})
+}

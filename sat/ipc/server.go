@@ -1,0 +1,234 @@
+package ipc
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"zelo/sat"
+)
+
+// Options of Serve and Dial. The zero value is good.
+type Options struct {
+	// Log receives one line per connection lost to a fault and per reply that
+	// could not be delivered; nil for none. Arguments are never logged.
+	Log *slog.Logger
+	// Greeting bounds the introduction on both sides: greeting and hello. 0 is 3 s.
+	Greeting time.Duration
+	// MaxConns bounds the connections Serve holds at once; more wait unaccepted,
+	// and their clients know that nothing was received. 0 is 64.
+	MaxConns int
+	// Delivered, when set, is called by Serve for each reply that the client
+	// confirmed to hold whole. It is called from that connection's goroutine,
+	// before the connection's next call.
+	Delivered func(sat.Request)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Greeting == 0 {
+		o.Greeting = 3 * time.Second
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = 64
+	}
+	return o
+}
+
+const (
+	stopLimit  = 5 * time.Second        // for calls in flight when Serve is told to stop
+	writeLimit = 10 * time.Second       // for a client to take an answer
+	overrun    = 50 * time.Millisecond  // for a device to mind its deadline
+	acceptWait = 100 * time.Millisecond // after a failed accept (no descriptors left)
+)
+
+type server struct {
+	dev   sat.Device
+	opt   Options
+	calls context.Context // of device calls; outlives Serve's own by stopLimit
+	done  sync.WaitGroup  // connections
+}
+
+// Serve carries out on dev what clients of ln ask, each connection in a goroutine
+// of its own. A call's context has the caller's deadline and is not cancelled
+// when the caller goes away. Serve closes ln and returns when ctx ends: at once
+// for idle connections, when all calls are answered, or after 5 s, when it
+// cancels the calls still open and says so. It also returns when ln fails for good.
+func Serve(ctx context.Context, ln net.Listener, dev sat.Device, opt Options) error {
+	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	s := &server{dev: dev, opt: opt.withDefaults(), calls: calls}
+	stopping, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(stopping, func() { ln.Close() })()
+	failed := s.accept(stopping, ln)
+	stop()
+	ln.Close()
+
+	answered := make(chan struct{})
+	go func() {
+		s.done.Wait()
+		close(answered)
+	}()
+	late := time.NewTimer(stopLimit)
+	defer late.Stop()
+	select {
+	case <-answered:
+	case <-late.C:
+		return errors.Join(failed, fmt.Errorf("cannot stop serving cleanly: calls still open after %s", stopLimit))
+	}
+	return failed
+}
+
+// accept starts a goroutine per connection until ctx ends (nil) or ln is broken.
+func (s *server) accept(ctx context.Context, ln net.Listener) error {
+	slots := make(chan struct{}, s.opt.MaxConns)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		conn, err := ln.Accept()
+		if err == nil {
+			s.done.Go(func() {
+				s.serve(ctx, conn)
+				<-slots
+			})
+			continue
+		}
+		<-slots
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("cannot accept calls: %w", err)
+		}
+		s.opt.Log.Warn("cannot accept a till's connection, trying again", "err", err)
+		select {
+		case <-time.After(acceptWait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// serve speaks with one client until it goes, errs, or ctx ends between calls.
+func (s *server) serve(ctx context.Context, conn net.Conn) {
+	defer conn.Close()
+	defer context.AfterFunc(s.calls, func() { conn.Close() })()
+	log := s.opt.Log
+	r := bufio.NewReader(conn)
+	conn.SetDeadline(time.Now().Add(s.opt.Greeting))
+	who, err := introduce(conn, r)
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			log.Warn("a connection ended before its hello", "err", err)
+		}
+		return
+	}
+	log = log.With("process", who.process, "pid", who.pid, "library", who.library)
+	log.Debug("till connected")
+	conn.SetDeadline(time.Time{})
+	// Between calls the end of ctx wakes the read; a call under way is answered.
+	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })()
+	if err := s.converse(ctx, conn, r, log); err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
+		log.Warn("a till's connection was closed", "err", err)
+	}
+}
+
+func introduce(conn net.Conn, r io.Reader) (hello, error) {
+	if _, err := conn.Write(greetingFrame()); err != nil {
+		return hello{}, err
+	}
+	kind, body, err := readFrame(r)
+	if err != nil {
+		return hello{}, err
+	}
+	return parseHello(kind, body)
+}
+
+// converse answers calls one after the other. io.EOF says the client left.
+func (s *server) converse(ctx context.Context, conn net.Conn, r io.Reader, log *slog.Logger) error {
+	var answered *call // whose reply the client has not confirmed yet
+	for {
+		kind, body, err := readFrame(r)
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case kindTaken:
+			id, err := parseTaken(body)
+			if err == nil && (answered == nil || id != answered.id) {
+				err = fmt.Errorf("%w: confirmation of a reply that was not sent", errFrame)
+			}
+			if err != nil {
+				return err
+			}
+			if s.opt.Delivered != nil {
+				s.opt.Delivered(answered.req)
+			}
+			answered = nil
+		case kindCall:
+			c, err := parseCall(body)
+			if err != nil {
+				return err
+			}
+			if answered, err = s.answer(ctx, conn, c, log); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("%w: kind %#x where a call belongs", errFrame, kind)
+		}
+	}
+}
+
+// answer carries out one call and writes its reply or error. It returns the call
+// when a reply was written.
+func (s *server) answer(ctx context.Context, conn net.Conn, c call, log *slog.Logger) (*call, error) {
+	if c.left == 0 {
+		return nil, write(conn, failure{id: c.id, outcome: sat.NotIssued, text: "no time left when the call arrived"}.frame())
+	}
+	if ctx.Err() != nil {
+		return nil, write(conn, failure{id: c.id, outcome: sat.NotIssued, text: "the agent is stopping"}.frame())
+	}
+	left := time.Duration(c.left) * time.Millisecond
+	call, cancel := context.WithTimeout(s.calls, left)
+	defer cancel()
+	gaveUp := make(chan struct{})
+	patience := time.AfterFunc(left+overrun, func() {
+		defer close(gaveUp)
+		write(conn, failure{id: c.id, outcome: sat.Unknown, text: "the device did not answer in time"}.frame())
+		conn.Close()
+	})
+	reply, err := s.dev.Call(call, c.req)
+	if !patience.Stop() {
+		<-gaveUp
+		return nil, fmt.Errorf("%v came back only after its deadline", c.req.LogValue())
+	}
+	if err == nil && len(reply.Raw)+5 > MaxFrame {
+		err = fmt.Errorf("reply of %d bytes is larger than a frame", len(reply.Raw))
+	}
+	if err != nil {
+		log.Warn("a call failed", "call", c.req, "err", err)
+		return nil, write(conn, failure{id: c.id, outcome: sat.OutcomeOf(c.req, sat.Reply{}, err),
+			gone: errors.Is(err, sat.ErrGone), text: err.Error()}.frame())
+	}
+	if err := write(conn, replyFrame(c.id, reply.Raw)); err != nil {
+		return nil, fmt.Errorf("cannot deliver the reply to %v: %w", c.req.LogValue(), err)
+	}
+	return &c, nil
+}
+
+func write(conn net.Conn, frame []byte) error {
+	conn.SetWriteDeadline(time.Now().Add(writeLimit))
+	_, err := conn.Write(frame)
+	return err
+}
