@@ -68,7 +68,7 @@ type written struct {
 // Open greets the device on the stream and returns it with what it said of
 // itself. It owns the stream from then on, also when it fails, and runs two
 // goroutines until Close. It waits for the device until ctx ends, ten seconds
-// when ctx has no deadline.
+// when ctx has no deadline. Its errors wrap [sat.ErrGone].
 func Open(ctx context.Context, stream io.ReadWriteCloser, o Options) (*Conn, sat.Info, error) {
 	c := &Conn{
 		stream: stream, retry: o.Retry, most: MaxPayload, client: newClient(),
@@ -86,7 +86,7 @@ func Open(ctx context.Context, stream io.ReadWriteCloser, o Options) (*Conn, sat
 	h, err := c.greet(ctx)
 	if err != nil {
 		c.Close()
-		return nil, sat.Info{}, &sat.Error{Op: "open", Device: o.Where, Err: err}
+		return nil, sat.Info{}, unopened(o.Where, err)
 	}
 	c.info = sat.Info{Serial: h.Serial, Name: strings.TrimSpace(h.Model + " " + h.Software), Driver: o.Driver, Where: o.Where}
 	return c, c.info, nil

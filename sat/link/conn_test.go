@@ -529,7 +529,7 @@ func TestSilentDevice(t *testing.T) {
 		go io.Copy(io.Discard, far)
 		start := time.Now()
 		_, _, err := Open(context.Background(), till, Options{Where: "COM3"})
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != openTime {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, sat.ErrGone) || time.Since(start) != openTime {
 			t.Errorf("open: %v after %v", err, time.Since(start))
 		}
 		far.Close()
@@ -551,6 +551,20 @@ func TestSilentDevice(t *testing.T) {
 		c.Close()
 		stop()
 	})
+}
+
+func TestNothingThere(t *testing.T) {
+	if _, _, err := OpenSerial(soon(t), "/dev/nenhuma-porta", 0); !errors.Is(err, sat.ErrGone) {
+		t.Errorf("serial: %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if _, _, err := OpenTCP(soon(t), l.Addr().String()); !errors.Is(err, sat.ErrGone) {
+		t.Errorf("TCP: %v", err)
+	}
 }
 
 func TestCallsWaitForTheirTurn(t *testing.T) {
