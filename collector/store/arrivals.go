@@ -1,0 +1,114 @@
+package store
+
+import (
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// Record is one record of an agent's stream as it arrived, or one imported file:
+// Stream "import", no agent, no epoch, no sequence.
+type Record struct {
+	Agent, Epoch, Stream string
+	Seq                  uint64
+	SHA256               [32]byte // of the record's bytes; what is acknowledged
+	Till                 string
+	File                 string    // name of an imported file
+	AgentAt              time.Time // agent's clock when it was written
+	At                   time.Time // our clock
+}
+
+// place is the record's place in its stream. An import has none: its hash stands
+// in, so that the same file imported twice is known.
+func (rec Record) place() int64 {
+	if rec.Agent == "" {
+		return int64(binary.BigEndian.Uint64(rec.SHA256[:]))
+	}
+	return int64(rec.Seq)
+}
+
+// Known reports whether this very record was stored before. The same place in
+// the stream with another hash is a collision: it is counted, and the record is
+// not known.
+func (w *Writer) Known(rec Record) (bool, error) {
+	stream, err := w.stream(rec)
+	if err != nil {
+		return false, err
+	}
+	stmt, err := w.prepare(`SELECT sha256 FROM arrivals WHERE stream_id = $1 AND seq = $2`)
+	if err != nil {
+		return false, err
+	}
+	rows, err := stmt.QueryContext(w.ctx, stream, rec.place())
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	others := 0
+	for rows.Next() {
+		var h [32]byte
+		if err := rows.Scan(hash(&h)); err != nil {
+			return false, err
+		}
+		if h == rec.SHA256 {
+			return true, nil
+		}
+		others++
+	}
+	if err := rows.Err(); err != nil || others == 0 || rec.Agent == "" {
+		return false, err
+	}
+	return false, w.collided(stream, rec.At)
+}
+
+// collided notes that a stream brought the same sequence with another hash.
+func (w *Writer) collided(stream int64, now time.Time) error {
+	return w.exec(`UPDATE streams SET collisions = collisions + 1, last_collided = $1,
+		first_collided = CASE WHEN collisions = 0 THEN $1 ELSE first_collided END WHERE id = $2`, ms(now), stream)
+}
+
+// AddArrival notes that a record was received, and which document it carried, 0
+// when none.
+func (w *Writer) AddArrival(rec Record, documentID int64) error {
+	stream, err := w.stream(rec)
+	if err != nil {
+		return err
+	}
+	return w.exec(`INSERT INTO arrivals (stream_id, seq, sha256, document_id, till, file, agent_at, received_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+		stream, rec.place(), rec.SHA256[:], documentID, rec.Till, rec.File, ms(rec.AgentAt), ms(rec.At))
+}
+
+// stream returns the id of a record's stream, making it at the first record.
+func (w *Writer) stream(rec Record) (int64, error) {
+	name := rec.Agent + "/" + rec.Epoch + "/" + rec.Stream
+	if id := w.streams[name]; id != 0 {
+		return id, nil
+	}
+	var id int64
+	err := w.row(`SELECT id FROM streams WHERE agent = $1 AND epoch = $2 AND stream = $3`,
+		rec.Agent, rec.Epoch, rec.Stream).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = w.row(`INSERT INTO streams (agent, epoch, stream, first_seen) VALUES ($1, $2, $3, $4) RETURNING id`,
+			rec.Agent, rec.Epoch, rec.Stream, ms(rec.At)).Scan(&id)
+	}
+	if err != nil {
+		return 0, err
+	}
+	w.streams[name] = id
+	return id, nil
+}
+
+// Arrivals tells how a stored version came: every agent and file that brought it.
+func (r *Reader) Arrivals(documentID int64) ([]Record, error) {
+	return all(r, func(s scanner, rec *Record) error {
+		var seq int64
+		err := s.Scan(&rec.Agent, &rec.Epoch, &rec.Stream, &seq, hash(&rec.SHA256), &rec.Till, &rec.File,
+			at(&rec.AgentAt), at(&rec.At))
+		rec.Seq = uint64(seq)
+		return err
+	}, `SELECT s.agent, s.epoch, s.stream, a.seq, a.sha256, a.till, a.file, a.agent_at, a.received_at
+		FROM arrivals a JOIN streams s ON s.id = a.stream_id
+		WHERE a.document_id = $1 AND a.document_id <> 0 ORDER BY a.id`, documentID)
+}

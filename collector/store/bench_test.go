@@ -1,0 +1,102 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// batch makes n documents of n different devices with bodies that compress as
+// real ones do, sorted by key as ingest does.
+func batch(s *Store, round, n int) ([]Document, []Packed) {
+	r := rand.New(rand.NewPCG(uint64(round), 1))
+	docs, bodies := make([]Document, n), make([]Packed, n)
+	for i := range n {
+		docs[i], _ = sample(fmt.Sprintf("%09d", 900000000+i), round, t0.Add(time.Duration(round)*time.Minute))
+		if i%5 < 2 {
+			docs[i].Consumer = fmt.Sprintf("%011d", r.IntN(1e6))
+		}
+	}
+	slices.SortFunc(docs, func(a, b Document) int { return cmp.Compare(a.Key, b.Key) })
+	for i := range n {
+		raw := make([]byte, 3600)
+		for j := range raw {
+			raw[j] = byte(r.Uint32())
+		}
+		bodies[i] = s.Pack(raw)
+	}
+	return docs, bodies
+}
+
+// BenchmarkInsert stores batches of documents with their arrivals in one
+// transaction each, and the same rows bare: one prepared statement per table,
+// nothing asked.
+func BenchmarkInsert(b *testing.B) {
+	for _, n := range []int{1, 100, 500} {
+		b.Run(fmt.Sprintf("store/%d", n), func(b *testing.B) {
+			s := open(b)
+			for round := 0; b.Loop(); round++ {
+				b.StopTimer()
+				docs, bodies := batch(s, round, n)
+				b.StartTimer()
+				update(b, s, func(w *Writer) error {
+					for i, d := range docs {
+						rec := Record{Agent: fmt.Sprint("agent", i), Epoch: "e", Stream: "documents", Seq: uint64(round), SHA256: bodies[i].SHA256, At: t0}
+						if _, err := w.Known(rec); err != nil {
+							return err
+						}
+						id, _, err := w.AddDocument(d, bodies[i])
+						if err != nil {
+							return err
+						}
+						if err := w.AddArrival(rec, id); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "us/doc")
+		})
+		b.Run(fmt.Sprintf("bare/%d", n), func(b *testing.B) {
+			s := open(b)
+			for round := 0; b.Loop(); round++ {
+				b.StopTimer()
+				docs, bodies := batch(s, round, n)
+				b.StartTimer()
+				bareInsert(b, s, docs, bodies)
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "us/doc")
+		})
+	}
+}
+
+func bareInsert(b *testing.B, s *Store, docs []Document, bodies []Packed) {
+	tx, err := s.write.BeginTx(context.Background(), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer tx.Rollback()
+	stmt, err := tx.Prepare(`INSERT INTO documents (key, part, sha256, best, rank, kind, cancels, layout, model, environment, test,
+		issued, zone, month, issuer, issuer_name, serial, series, number, till, consumer, total,
+		verdict, reason, checks, forbidden, invalid, received_at, size, body)
+		VALUES ($1, '', $2, 1, 40, 'venda', '', '0.08', 59, 1, 0, $3, -180, $4, $5, 'LOJA', $6, '', $7, '001', $8, '10.00',
+			'verified', '', '[]', 0, 0, $3, $9, $10)`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i, d := range docs {
+		_, err := stmt.Exec(d.Key, bodies[i].SHA256[:], ms(d.Issued), d.Month(), d.Issuer, d.Serial, d.Number, d.Consumer,
+			bodies[i].Size, bodies[i].zip)
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		b.Fatal(err)
+	}
+}

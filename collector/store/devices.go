@@ -1,0 +1,165 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"time"
+
+	"zelo/collector/alarm"
+)
+
+// Device is one SAT or MFE: known from its agent, or from documents alone.
+type Device struct {
+	Serial      string
+	Agent       string // id; "" when known from imports alone
+	Name        string
+	Issuer      string // CNPJ of its last document
+	IssuerName  string
+	FirstSeen   time.Time // by an agent, when it has one
+	SilentSince time.Time // since when it does not answer its agent; zero while it does
+	OpenCases   int
+	Documents   int       // in the archive, each counted once
+	LastIssued  time.Time // of the newest of them
+	StatusAt    time.Time // our clock when the last status came; zero: never
+	BlockSince  time.Time
+	// PendingSince is the first status that told of pending documents; zero when
+	// none waits.
+	PendingSince time.Time
+	Status       Status
+}
+
+// Status is what the device itself last said, as fields and as given.
+type Status struct {
+	Reply        []byte // the whole reply
+	Block        alarm.Block
+	State        string  // pt-BR
+	Memory       float64 // used fraction; negative when not known
+	Software     string
+	Layout       string
+	Network      string // STATUS_LAN as given
+	LastKey      string
+	PendingFirst string
+	PendingLast  string
+	LastSent     time.Time
+	LastContact  time.Time
+	CertIssued   time.Time
+	CertExpires  time.Time
+	ClockOff     time.Duration // device's clock minus ours
+	ClockKnown   bool
+}
+
+const deviceColumns = `serial, agent, name, issuer, issuer_name, first_seen, silent_since, open_cases, documents,
+	last_issued, status_at, block_since, pending_since, status_reply, block, state, memory, software, layout, network,
+	last_key, pending_first, pending_last, last_sent, last_contact, cert_issued, cert_expires, clock_off, clock_known`
+
+func scanDevice(s scanner, d *Device) error {
+	var off int64
+	st := &d.Status
+	err := s.Scan(&d.Serial, &d.Agent, &d.Name, &d.Issuer, &d.IssuerName, at(&d.FirstSeen), at(&d.SilentSince),
+		&d.OpenCases, &d.Documents, at(&d.LastIssued), at(&d.StatusAt), at(&d.BlockSince), at(&d.PendingSince),
+		&st.Reply, &st.Block, &st.State, &st.Memory, &st.Software, &st.Layout, &st.Network, &st.LastKey,
+		&st.PendingFirst, &st.PendingLast, at(&st.LastSent), at(&st.LastContact), at(&st.CertIssued),
+		at(&st.CertExpires), &off, &st.ClockKnown)
+	st.ClockOff = time.Duration(off) * time.Millisecond
+	return err
+}
+
+// SetStatus stores the status a record carried, unless a later one is stored:
+// records order by their place in the stream, never by a clock.
+func (w *Writer) SetStatus(serial string, st Status, rec Record) error {
+	stream, err := w.stream(rec)
+	if err != nil {
+		return err
+	}
+	err = w.exec(`INSERT INTO devices (serial, agent, first_seen) VALUES ($1, $2, $3)
+		ON CONFLICT (serial) DO UPDATE SET agent = excluded.agent`, serial, rec.Agent, ms(rec.At))
+	if err != nil {
+		return err
+	}
+	var oldStream, oldSeq int64
+	var oldHash []byte
+	var block alarm.Block
+	var blockSince, pendingSince time.Time
+	err = w.row(`SELECT status_stream, status_seq, status_sha256, block, block_since, pending_since FROM devices
+		WHERE serial = $1`, serial).Scan(&oldStream, &oldSeq, &oldHash, &block, at(&blockSince), at(&pendingSince))
+	if err != nil {
+		return err
+	}
+	if stream == oldStream && rec.place() == oldSeq && string(oldHash) != string(rec.SHA256[:]) {
+		return w.collided(stream, rec.At)
+	}
+	if stream < oldStream || stream == oldStream && rec.place() <= oldSeq {
+		return nil
+	}
+	told := rec.AgentAt
+	if told.IsZero() || told.After(rec.At) {
+		told = rec.At
+	}
+	if st.Block != block || blockSince.IsZero() {
+		blockSince = told
+	}
+	switch {
+	case st.PendingFirst == "" && st.PendingLast == "":
+		pendingSince = time.Time{}
+	case pendingSince.IsZero():
+		pendingSince = told
+	}
+	return w.exec(`UPDATE devices SET status_stream = $2, status_seq = $3, status_sha256 = $4, status_at = $5,
+		block_since = $6, pending_since = $7, status_reply = $8, block = $9, state = $10, memory = $11, software = $12,
+		layout = $13, network = $14, last_key = $15, pending_first = $16, pending_last = $17, last_sent = $18,
+		last_contact = $19, cert_issued = $20, cert_expires = $21, clock_off = $22, clock_known = $23 WHERE serial = $1`,
+		serial, stream, rec.place(), rec.SHA256[:], ms(rec.At), ms(blockSince), ms(pendingSince), st.Reply, st.Block,
+		st.State, st.Memory, st.Software, st.Layout, st.Network, st.LastKey, st.PendingFirst, st.PendingLast,
+		ms(st.LastSent), ms(st.LastContact), ms(st.CertIssued), ms(st.CertExpires), st.ClockOff.Milliseconds(), st.ClockKnown)
+}
+
+// countDocument adds a newly shown document to its device.
+func (w *Writer) countDocument(d Document) error {
+	if d.Serial == "" {
+		return nil
+	}
+	return w.exec(`INSERT INTO devices (serial, issuer, issuer_name, first_seen, documents, last_issued)
+		VALUES ($1, $2, $3, $4, 1, $5) ON CONFLICT (serial) DO UPDATE SET documents = devices.documents + 1,
+		issuer = CASE WHEN excluded.last_issued >= devices.last_issued THEN excluded.issuer ELSE devices.issuer END,
+		issuer_name = CASE WHEN excluded.last_issued >= devices.last_issued AND excluded.issuer_name <> ''
+			THEN excluded.issuer_name ELSE devices.issuer_name END,
+		last_issued = CASE WHEN excluded.last_issued > devices.last_issued THEN excluded.last_issued ELSE devices.last_issued END`,
+		d.Serial, d.Issuer, d.IssuerName, ms(d.ReceivedAt), ms(d.Issued))
+}
+
+// Devices returns all devices by serial number.
+func (r *Reader) Devices() ([]Device, error) {
+	return all(r, scanDevice, `SELECT `+deviceColumns+` FROM devices ORDER BY serial`)
+}
+
+// Device returns one device.
+func (r *Reader) Device(serial string) (Device, error) {
+	return one(r, scanDevice, `SELECT `+deviceColumns+` FROM devices WHERE serial = $1`, serial)
+}
+
+// DevicesOf returns the devices of one agent.
+func (r *Reader) DevicesOf(agent string) ([]Device, error) {
+	return all(r, scanDevice, `SELECT `+deviceColumns+` FROM devices WHERE agent = $1 AND agent <> '' ORDER BY serial`, agent)
+}
+
+// PendingOldest is the date of the oldest document that waits for the tax
+// office: the issue date of the first key of the device's list when the archive
+// has it, else the status that first told of pending documents. Zero when none
+// waits.
+func (r *Reader) PendingOldest(d Device) (time.Time, error) {
+	if d.PendingSince.IsZero() {
+		return time.Time{}, nil
+	}
+	var issued time.Time
+	err := r.row(`SELECT issued FROM documents WHERE key = $1 AND key <> '' AND part = '' AND best = 1`,
+		d.Status.PendingFirst).Scan(at(&issued))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return d.PendingSince, nil
+	case err != nil:
+		return time.Time{}, err
+	case issued.Before(d.PendingSince):
+		return issued, nil
+	}
+	return d.PendingSince, nil
+}

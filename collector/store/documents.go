@@ -1,0 +1,321 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Document is one stored version of a fiscal document of any model, or of an
+// event or void range about one. Texts are as the document gives them.
+type Document struct {
+	ID          int64
+	Key         string // access key; "" for a void range
+	Part        string // "" for a document; its hash in hex for an event or a void range
+	SHA256      [32]byte
+	Best        bool // the version that is shown, among those of the same Key and Part
+	Rank        int  // orders versions: higher is better verified
+	Kind        string
+	Cancels     string // the key it cancels, or ""
+	Layout      string
+	Model       int
+	Environment int // tpAmb; 0 when the document does not say
+	Test        bool
+	Issued      time.Time // in the zone it was issued in
+	Issuer      string    // CNPJ or CPF
+	IssuerName  string
+	Serial      string // of the device; "" for models without one
+	Series      string
+	Number      int
+	Till        string // as printed in the document
+	Consumer    string // CPF or CNPJ: personal data
+	Total       string // decimal with a dot
+	Verdict     string // "verified", "recovered", "rejected", "unsigned" or "kept"
+	Reason      string // why, in pt-BR; "" when verified
+	Checks      []Check
+	Forbidden   bool // production, dated after emission was prohibited
+	Invalid     bool // its signature is wrong or missing
+	ReceivedAt  time.Time
+	Size        int // bytes
+}
+
+// Check is the outcome of one check of a document, for people.
+type Check struct {
+	Name    string `json:"name"` // pt-BR
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason,omitempty"` // pt-BR
+}
+
+// Month is the month of the local date of issue, AAAAMM.
+func (d Document) Month() string { return d.Issued.Format("200601") }
+
+const documentColumns = `id, key, part, sha256, best, rank, kind, cancels, layout, model, environment, test,
+	issued, zone, issuer, issuer_name, serial, series, number, till, consumer, total,
+	verdict, reason, checks, forbidden, invalid, received_at, size`
+
+func scanDocument(s scanner, d *Document) error { return scanDocumentAnd(s, d) }
+
+func scanDocumentAnd(s scanner, d *Document, more ...any) error {
+	var zone int
+	err := s.Scan(append([]any{&d.ID, &d.Key, &d.Part, hash(&d.SHA256), &d.Best, &d.Rank, &d.Kind, &d.Cancels, &d.Layout, &d.Model,
+		&d.Environment, &d.Test, at(&d.Issued), &zone, &d.Issuer, &d.IssuerName, &d.Serial, &d.Series, &d.Number,
+		&d.Till, &d.Consumer, &d.Total, &d.Verdict, &d.Reason, fromJSON(&d.Checks), &d.Forbidden, &d.Invalid,
+		at(&d.ReceivedAt), &d.Size}, more...)...)
+	if !d.Issued.IsZero() {
+		d.Issued = d.Issued.In(time.FixedZone("", zone*60))
+	}
+	return err
+}
+
+// AddDocument stores one version with its bytes. A version already there is left
+// as it is: added is false. The version with the highest rank becomes the best;
+// among equals the first stored stays.
+func (w *Writer) AddDocument(d Document, body Packed) (id int64, added bool, err error) {
+	row, err := w.get(`SELECT id FROM documents WHERE key = $1 AND part = $2 AND sha256 = $3`, d.Key, d.Part, body.SHA256[:])
+	if err != nil {
+		return 0, false, err
+	}
+	if err = row.Scan(&id); !errors.Is(err, sql.ErrNoRows) {
+		return id, false, err
+	}
+	better, err := w.outranked(d)
+	if err != nil {
+		return 0, false, err
+	}
+	checks, err := asJSON(d.Checks)
+	if err != nil {
+		return 0, false, err
+	}
+	_, offset := d.Issued.Zone()
+	row, err = w.get(`INSERT INTO documents (key, part, sha256, best, rank, kind, cancels, layout, model, environment, test,
+			issued, zone, month, issuer, issuer_name, serial, series, number, till, consumer, total,
+			verdict, reason, checks, forbidden, invalid, received_at, size, body)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+			$23, $24, $25, $26, $27, $28, $29, $30) RETURNING id`,
+		d.Key, d.Part, body.SHA256[:], better, d.Rank, d.Kind, d.Cancels, d.Layout, d.Model, d.Environment, d.Test,
+		ms(d.Issued), offset/60, d.Month(), d.Issuer, d.IssuerName, d.Serial, d.Series, d.Number, d.Till, d.Consumer,
+		d.Total, d.Verdict, d.Reason, checks, d.Forbidden, d.Invalid, ms(d.ReceivedAt), body.Size, body.zip)
+	if err != nil {
+		return 0, false, err
+	}
+	if err := row.Scan(&id); err != nil {
+		return 0, false, fmt.Errorf("cannot store document %s: %w", d.Key, err)
+	}
+	if !better || d.Part != "" {
+		return id, true, nil
+	}
+	return id, true, w.countDocument(d)
+}
+
+// outranked makes room for d as the best version and reports whether it is.
+func (w *Writer) outranked(d Document) (bool, error) {
+	row, err := w.get(`SELECT id, rank, serial FROM documents WHERE key = $1 AND part = $2 AND best = 1`, d.Key, d.Part)
+	if err != nil {
+		return false, err
+	}
+	var old Document
+	switch err := row.Scan(&old.ID, &old.Rank, &old.Serial); {
+	case errors.Is(err, sql.ErrNoRows):
+		return true, nil
+	case err != nil:
+		return false, err
+	case old.Rank >= d.Rank:
+		return false, nil
+	}
+	if err := w.exec(`UPDATE documents SET best = 0 WHERE id = $1`, old.ID); err != nil {
+		return false, err
+	}
+	return true, w.exec(`UPDATE devices SET documents = documents - 1 WHERE serial = $1`, old.Serial)
+}
+
+// Body returns the exact bytes of a stored version.
+func (r *Reader) Body(id int64) ([]byte, error) {
+	var zip, sum []byte
+	err := r.row(`SELECT body, sha256 FROM documents WHERE id = $1`, id).Scan(&zip, &sum)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.s.unpack(zip, sum)
+}
+
+// Versions returns all that is stored under a key, the best version first, then
+// its other versions, then events about it.
+func (r *Reader) Versions(key string) ([]Document, error) {
+	return all(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE key = $1
+		ORDER BY part, best DESC, rank DESC, id`, key)
+}
+
+// CancelledBy returns the documents and events that cancel the document of key.
+func (r *Reader) CancelledBy(key string) ([]Document, error) {
+	return all(r, scanDocument, `SELECT `+documentColumns+` FROM documents
+		WHERE cancels = $1 AND cancels <> '' AND best = 1 ORDER BY issued, id`, key)
+}
+
+// Search says which documents to find; empty fields do not narrow. From and To
+// bound the instant of issue: From <= issued < To.
+type Search struct {
+	Key, CNPJ, Serial, Consumer string
+	From, To                    time.Time
+	After                       string // continue after a page, by the mark that came with it
+	Limit                       int    // rows of a page; at most and by default 100
+}
+
+// Search returns the best versions that match, newest first, and the mark of the
+// next page, "" when there is none.
+func (r *Reader) Search(q Search) (found []Document, next string, err error) {
+	if q.Limit <= 0 || q.Limit > 100 {
+		q.Limit = 100
+	}
+	where, args := []string{"best = 1"}, []any{}
+	narrow := func(condition string, values ...any) {
+		for _, v := range values {
+			args = append(args, v)
+			condition = strings.Replace(condition, "?", "$"+strconv.Itoa(len(args)), 1)
+		}
+		where = append(where, condition)
+	}
+	if q.Key != "" {
+		narrow("key = ?", q.Key)
+	}
+	if q.CNPJ != "" {
+		narrow("issuer = ?", q.CNPJ)
+	}
+	if q.Serial != "" {
+		narrow("serial = ? AND serial <> ''", q.Serial)
+	}
+	if q.Consumer != "" {
+		narrow("consumer = ? AND consumer <> ''", q.Consumer)
+	}
+	if !q.From.IsZero() {
+		narrow("issued >= ?", ms(q.From))
+	}
+	if !q.To.IsZero() {
+		narrow("issued < ?", ms(q.To))
+	}
+	if q.After != "" {
+		issued, id, err := parseMark(q.After)
+		if err != nil {
+			return nil, "", err
+		}
+		narrow("issued <= ? AND (issued < ? OR id < ?)", issued, issued, id)
+	}
+	found, err = all(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE `+strings.Join(where, " AND ")+
+		` ORDER BY issued DESC, id DESC LIMIT `+strconv.Itoa(q.Limit+1), args...)
+	if err != nil || len(found) <= q.Limit {
+		return found, "", err
+	}
+	found = found[:q.Limit]
+	last := found[q.Limit-1]
+	return found, fmt.Sprintf("%d.%d", ms(last.Issued), last.ID), nil
+}
+
+func parseMark(mark string) (issued, id int64, err error) {
+	a, b, _ := strings.Cut(mark, ".")
+	if issued, err = strconv.ParseInt(a, 10, 64); err == nil {
+		id, err = strconv.ParseInt(b, 10, 64)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("cannot continue a search after %q: that is not a page mark", mark)
+	}
+	return issued, id, nil
+}
+
+// Period narrows an export: months AAAAMM, both included, and one issuer when
+// CNPJ is not empty.
+type Period struct {
+	From, To string
+	CNPJ     string
+}
+
+// Exported is one document of an export. Err ends the sequence.
+type Exported struct {
+	Document
+	Body []byte
+	Err  error
+}
+
+// Export yields the best version of every document, event and void range of a
+// period, ordered by issuer, device, number and key. It holds the ids of one
+// issuer at a time and one body.
+func (r *Reader) Export(p Period) iter.Seq[Exported] {
+	return func(yield func(Exported) bool) {
+		if err := r.export(p, yield); err != nil {
+			yield(Exported{Err: fmt.Errorf("cannot read documents of %s to %s: %w", p.From, p.To, err)})
+		}
+	}
+}
+
+func (r *Reader) export(p Period, yield func(Exported) bool) error {
+	from, to, err := p.bounds()
+	if err != nil {
+		return err
+	}
+	read, err := r.tx.PrepareContext(r.ctx, `SELECT `+documentColumns+`, body FROM documents WHERE id = $1`)
+	if err != nil {
+		return err
+	}
+	for issuer, more := p.CNPJ, true; more; {
+		ids, err := all(r, value[int64], `SELECT id FROM documents WHERE issuer = $1 AND issued >= $2 AND issued < $3
+			AND month >= $4 AND month <= $5 AND best = 1 ORDER BY serial, number, key, id`,
+			issuer, ms(from), ms(to), p.From, p.To)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			var e Exported
+			var zip []byte
+			if err := scanDocumentAnd(read.QueryRowContext(r.ctx, id), &e.Document, &zip); err != nil {
+				return err
+			}
+			if e.Body, err = r.s.unpack(zip, e.SHA256[:]); err != nil {
+				return err
+			}
+			if !yield(e) {
+				return nil
+			}
+		}
+		if p.CNPJ != "" {
+			return nil
+		}
+		err = r.row(`SELECT issuer FROM documents WHERE issuer > $1 ORDER BY issuer LIMIT 1`, issuer).Scan(&issuer)
+		if more = !errors.Is(err, sql.ErrNoRows); more && err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bounds are instants that certainly enclose the period, whatever the zone.
+func (p Period) bounds() (from, to time.Time, err error) {
+	if from, err = time.Parse("200601", p.From); err == nil {
+		to, err = time.Parse("200601", p.To)
+	}
+	if err != nil || p.To < p.From {
+		return from, to, fmt.Errorf("the period must be two months AAAAMM in order")
+	}
+	return from.AddDate(0, 0, -1), to.AddDate(0, 1, 1), nil
+}
+
+// Document returns one stored version.
+func (r *Reader) Document(id int64) (Document, error) {
+	return one(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE id = $1`, id)
+}
+
+// Counts are the totals of the archive.
+type Counts struct {
+	Documents, Versions, Quarantined int
+}
+
+// Counts reads the totals: documents shown, versions kept, records in quarantine
+// that nobody settled.
+func (r *Reader) Counts() (c Counts, err error) {
+	return c, r.row(`SELECT (SELECT count(*) FROM documents WHERE best = 1), (SELECT count(*) FROM documents),
+		(SELECT count(*) FROM quarantine WHERE settled_at = 0)`).Scan(&c.Documents, &c.Versions, &c.Quarantined)
+}

@@ -1,0 +1,51 @@
+package store
+
+import "time"
+
+// Event is something an agent reported.
+type Event struct {
+	ID         int64
+	Agent      string
+	Serial     string // device, "" when it is not about one
+	Till       string
+	Code       string // of the wire; what is not known yet is kept as it came
+	Ref        string // what it is about: a document's key, a case; may be ""
+	Detail     map[string]string
+	At         time.Time // agent's clock
+	ReceivedAt time.Time
+}
+
+// The codes facts are drawn from; they are those of the wire.
+const (
+	eventMissing    = "document-missing"
+	eventUnresolved = "unresolved"
+	eventResolved   = "resolved"
+	eventDamaged    = "buffer-damaged"
+	eventEvicted    = "evicted"
+)
+
+// AddEvent stores the event a record carried.
+func (w *Writer) AddEvent(e Event, rec Record) error {
+	stream, err := w.stream(rec)
+	if err != nil {
+		return err
+	}
+	detail, err := asJSON(e.Detail)
+	if err != nil {
+		return err
+	}
+	return w.exec(`INSERT INTO events (stream_id, seq, agent, serial, till, code, ref, detail, at, received_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		stream, rec.place(), e.Agent, e.Serial, e.Till, e.Code, e.Ref, detail, ms(e.At), ms(e.ReceivedAt))
+}
+
+const eventColumns = `id, agent, serial, till, code, ref, detail, at, received_at`
+
+func scanEvent(s scanner, e *Event) error {
+	return s.Scan(&e.ID, &e.Agent, &e.Serial, &e.Till, &e.Code, &e.Ref, fromJSON(&e.Detail), at(&e.At), at(&e.ReceivedAt))
+}
+
+// EventsOf returns the newest events of an agent, newest first.
+func (r *Reader) EventsOf(agent string, limit int) ([]Event, error) {
+	return all(r, scanEvent, `SELECT `+eventColumns+` FROM events WHERE agent = $1 ORDER BY id DESC LIMIT $2`, agent, limit)
+}

@@ -1,0 +1,171 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"zelo/collector/alarm"
+)
+
+// Facts gathers what the rules judge about a subject. ErrNotFound: nothing of
+// that name is known.
+func (r *Reader) Facts(s alarm.Subject) (f alarm.Facts, err error) {
+	f = alarm.Facts{Subject: s}
+	switch s.Kind {
+	case alarm.OfDevice:
+		err = r.deviceFacts(&f)
+	case alarm.OfAgent:
+		err = r.agentFacts(&f)
+	case alarm.OfImports:
+		f.Quarantined, err = r.quarantined("")
+	default:
+		err = ErrNotFound
+	}
+	if err != nil {
+		return f, fmt.Errorf("cannot gather facts of %s %s: %w", s.Kind, s.ID, err)
+	}
+	return f, nil
+}
+
+func (r *Reader) deviceFacts(f *alarm.Facts) error {
+	d, err := r.Device(f.Subject.ID)
+	if err != nil {
+		return err
+	}
+	f.Device = &alarm.Device{
+		FirstSeen: d.FirstSeen, Silent: d.SilentSince, StatusAt: d.StatusAt, Block: d.Status.Block, BlockSince: d.BlockSince,
+		Memory: d.Status.Memory, LastContact: d.Status.LastContact, CertExpires: d.Status.CertExpires,
+		ClockOff: d.Status.ClockOff, ClockKnown: d.Status.ClockKnown,
+	}
+	if f.Device.PendingSince, err = r.PendingOldest(d); err != nil {
+		return err
+	}
+	if f.Device.Forbidden, err = r.flagged("forbidden", d.Serial); err != nil {
+		return err
+	}
+	if f.Device.Invalid, err = r.flagged("invalid", d.Serial); err != nil {
+		return err
+	}
+	if f.Missing, err = r.missing("serial = $1 AND serial <> ''", d.Serial); err != nil {
+		return err
+	}
+	if f.Unresolved, err = r.unresolved("serial = $1 AND serial <> ''", d.Serial); err != nil {
+		return err
+	}
+	if d.Agent == "" {
+		return nil
+	}
+	a, err := r.Agent(d.Agent)
+	if err == nil {
+		f.Agent = &alarm.Agent{Heard: a.HeardAt}
+	} else if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return err
+}
+
+func (r *Reader) agentFacts(f *alarm.Facts) error {
+	a, err := r.Agent(f.Subject.ID)
+	if err != nil {
+		return err
+	}
+	f.Agent = &alarm.Agent{Heard: a.HeardAt}
+	if f.Agent.Evicted, err = r.events(eventEvicted, a.ID); err != nil {
+		return err
+	}
+	if f.Agent.Damaged, err = r.events(eventDamaged, a.ID); err != nil {
+		return err
+	}
+	if f.Agent.Collided, err = r.collisions(a.ID); err != nil {
+		return err
+	}
+	if f.Missing, err = r.missing("agent = $1 AND serial = ''", a.ID); err != nil {
+		return err
+	}
+	if f.Unresolved, err = r.unresolved("agent = $1 AND serial = ''", a.ID); err != nil {
+		return err
+	}
+	f.Quarantined, err = r.quarantined(a.ID)
+	return err
+}
+
+func scanHappening(s scanner, h *alarm.Happening) error {
+	return s.Scan(&h.Count, at(&h.First), at(&h.Last), &h.Example)
+}
+
+// happening counts the rows that a condition picks of a table, and names the
+// newest of them.
+func (r *Reader) happening(table, time, example, where string, args ...any) (alarm.Happening, error) {
+	return one(r, scanHappening, `SELECT count(*), coalesce(min(`+time+`), 0), coalesce(max(`+time+`), 0),
+		coalesce((SELECT `+example+` FROM `+table+` WHERE `+where+` ORDER BY `+time+` DESC, id DESC LIMIT 1), '')
+		FROM `+table+` WHERE `+where, args...)
+}
+
+func (r *Reader) flagged(flag, serial string) (alarm.Happening, error) {
+	return r.happening("documents", "issued", "key", flag+" = 1 AND serial = $1 AND best = 1", serial)
+}
+
+// missing are documents reported missing that have not come since.
+func (r *Reader) missing(whose, id string) (alarm.Happening, error) {
+	return r.happening("events e", "at", "ref", `code = '`+eventMissing+`' AND `+whose+` AND (ref = '' OR NOT EXISTS
+		(SELECT 1 FROM documents d WHERE d.key = e.ref AND d.part = ''))`, id)
+}
+
+// unresolved are cases without a later "resolved" of the same case.
+func (r *Reader) unresolved(whose, id string) (alarm.Happening, error) {
+	return r.happening("events e", "at", "ref", `code = '`+eventUnresolved+`' AND `+whose+` AND NOT EXISTS
+		(SELECT 1 FROM events o WHERE o.agent = e.agent AND o.code = '`+eventResolved+`' AND o.ref = e.ref
+			AND (o.stream_id > e.stream_id OR o.stream_id = e.stream_id AND o.seq > e.seq))`, id)
+}
+
+func (r *Reader) events(code, agent string) (alarm.Happening, error) {
+	return r.happening("events", "at", "ref", "code = $1 AND agent = $2", code, agent)
+}
+
+func (r *Reader) collisions(agent string) (alarm.Happening, error) {
+	return one(r, scanHappening, `SELECT coalesce(sum(collisions), 0), coalesce(min(first_collided), 0),
+		coalesce(max(last_collided), 0), coalesce(min(stream), '') FROM streams WHERE agent = $1 AND collisions > 0`, agent)
+}
+
+func (r *Reader) quarantined(agent string) (alarm.Happening, error) {
+	return r.happening("quarantine", "last_at", "reason", "agent = $1 AND settled_at = 0", agent)
+}
+
+// Subjects lists everything that rules judge.
+func (r *Reader) Subjects() ([]alarm.Subject, error) {
+	return all(r, scanSubject, `SELECT 'agent', id FROM agents UNION ALL SELECT 'device', serial FROM devices
+		UNION ALL SELECT 'imports', ''`)
+}
+
+func scanSubject(s scanner, v *alarm.Subject) error { return s.Scan(&v.Kind, &v.ID) }
+
+// Mark says that the facts of subjects changed and rules must judge them. It
+// commits with the facts; Evaluated takes it away.
+func (w *Writer) Mark(subjects ...alarm.Subject) error {
+	for _, s := range subjects {
+		err := w.exec(`INSERT INTO marks (kind, subject, version) VALUES ($1, $2, 1)
+			ON CONFLICT (kind, subject) DO UPDATE SET version = marks.version + 1`, s.Kind, s.ID)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Marked is a subject to judge, as of a version of its mark.
+type Marked struct {
+	alarm.Subject
+	Version int64
+}
+
+// Marks returns at most limit marks after one subject, in order.
+func (r *Reader) Marks(after alarm.Subject, limit int) ([]Marked, error) {
+	return all(r, func(s scanner, m *Marked) error { return s.Scan(&m.Kind, &m.ID, &m.Version) },
+		`SELECT kind, subject, version FROM marks WHERE kind > $1 OR kind = $1 AND subject > $2
+		ORDER BY kind, subject LIMIT $3`, after.Kind, after.ID, limit)
+}
+
+// Evaluated takes a mark away unless it was set again meanwhile.
+func (w *Writer) Evaluated(m Marked) error {
+	return w.exec(`DELETE FROM marks WHERE kind = $1 AND subject = $2 AND version = $3`, m.Kind, m.ID, m.Version)
+}

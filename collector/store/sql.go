@@ -1,0 +1,145 @@
+package store
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+func (r *Reader) row(query string, args ...any) *sql.Row {
+	return r.tx.QueryRowContext(r.ctx, query, args...)
+}
+
+// one reads a single row; none is ErrNotFound.
+func one[T any](r *Reader, scan func(scanner, *T) error, query string, args ...any) (T, error) {
+	var v T
+	err := scan(r.row(query, args...), &v)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return v, err
+}
+
+// all reads every row of a query.
+func all[T any](r *Reader, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
+	rows, err := r.tx.QueryContext(r.ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		var v T
+		if err := scan(rows, &v); err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
+
+// scanner is a *sql.Row or *sql.Rows.
+type scanner interface{ Scan(...any) error }
+
+// value scans a row of one column.
+func value[T any](s scanner, v *T) error { return s.Scan(v) }
+
+// exec runs a statement, prepared once per transaction.
+func (w *Writer) exec(query string, args ...any) error {
+	_, err := w.count(query, args...)
+	return err
+}
+
+// count is exec that also says how many rows changed.
+func (w *Writer) count(query string, args ...any) (int64, error) {
+	stmt, err := w.prepare(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := stmt.ExecContext(w.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// get runs a prepared statement that returns at most one row.
+func (w *Writer) get(query string, args ...any) (*sql.Row, error) {
+	stmt, err := w.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryRowContext(w.ctx, args...), nil
+}
+
+func (w *Writer) prepare(query string) (*sql.Stmt, error) {
+	if stmt := w.prepared[query]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := w.tx.PrepareContext(w.ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	w.prepared[query] = stmt
+	return stmt, nil
+}
+
+// ms is a time as stored; the zero time is 0.
+func ms(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// at scans a stored time into t.
+func at(t *time.Time) sql.Scanner { return timeScanner{t} }
+
+type timeScanner struct{ t *time.Time }
+
+func (s timeScanner) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok && v != nil {
+		return fmt.Errorf("a time is stored as %T", v)
+	}
+	*s.t = time.Time{}
+	if n != 0 {
+		*s.t = time.UnixMilli(n).UTC()
+	}
+	return nil
+}
+
+// asJSON is v as stored text.
+func asJSON(v any) (string, error) {
+	b, err := json.Marshal(v)
+	return string(b), err
+}
+
+// fromJSON scans stored JSON into v, a pointer.
+func fromJSON(v any) sql.Scanner { return jsonScanner{v} }
+
+type jsonScanner struct{ v any }
+
+func (s jsonScanner) Scan(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("JSON is stored as %T", v)
+	}
+	return json.Unmarshal([]byte(text), s.v)
+}
+
+// hash scans 32 stored bytes.
+func hash(to *[32]byte) sql.Scanner { return hashScanner{to} }
+
+type hashScanner struct{ to *[32]byte }
+
+func (s hashScanner) Scan(v any) error {
+	b, ok := v.([]byte)
+	if !ok || len(b) != len(s.to) {
+		return fmt.Errorf("a hash is stored as %T of %d bytes", v, len(b))
+	}
+	copy(s.to[:], b)
+	return nil
+}

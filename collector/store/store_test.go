@@ -1,0 +1,350 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var t0 = time.Date(2025, 12, 10, 12, 0, 0, 0, time.UTC)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv("STORE_TEST_WRITER"); path != "" {
+		writeForEver(path)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func open(t testing.TB) *Store {
+	t.Helper()
+	return openAt(t, filepath.Join(t.TempDir(), "zelo.db"))
+}
+
+func openAt(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func update(t testing.TB, s *Store, fn func(*Writer) error) {
+	t.Helper()
+	if err := s.Update(context.Background(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func view(t testing.TB, s *Store, fn func(*Reader) error) {
+	t.Helper()
+	if err := s.View(context.Background(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sample makes a document of device serial with a number; its body differs from
+// every other.
+func sample(serial string, number int, issued time.Time) (Document, []byte) {
+	key := fmt.Sprintf("35%s11111111000191%s%06d%07d", issued.Format("0601"), "59"+serial, number, number)
+	return Document{
+		Key: key, Kind: "venda", Layout: "0.08", Model: 59, Environment: 1, Issued: issued.In(time.FixedZone("", -3*3600)),
+		Issuer: "11111111000191", IssuerName: "LOJA", Serial: serial, Number: number, Till: "001", Total: "10.00",
+		Verdict: "verified", Rank: 40, Checks: []Check{{"assinatura", "verified", ""}}, ReceivedAt: issued.Add(time.Minute),
+	}, []byte("<CFe>" + key + strings.Repeat(" item", 300) + "</CFe>")
+}
+
+func add(t testing.TB, s *Store, d Document, body []byte) (id int64, added bool) {
+	t.Helper()
+	update(t, s, func(w *Writer) (err error) {
+		id, added, err = w.AddDocument(d, s.Pack(body))
+		return err
+	})
+	return id, added
+}
+
+func TestOpen(t *testing.T) {
+	t.Run("again", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "com espaço e ?#%", "zelo.db")
+		os.MkdirAll(filepath.Dir(path), 0o755)
+		s := openAt(t, path)
+		epoch := s.Epoch()
+		if epoch == [16]byte{} {
+			t.Error("no epoch")
+		}
+		d, body := sample("900000001", 1, t0)
+		id, _ := add(t, s, d, body)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = openAt(t, path)
+		if s.Epoch() != epoch {
+			t.Error("the epoch changed")
+		}
+		view(t, s, func(r *Reader) error {
+			got, err := r.Body(id)
+			if !bytes.Equal(got, body) {
+				t.Errorf("the body came back as %d bytes", len(got))
+			}
+			return err
+		})
+	})
+	t.Run("other store, other epoch", func(t *testing.T) {
+		if open(t).Epoch() == open(t).Epoch() {
+			t.Error("two stores have one epoch")
+		}
+	})
+	t.Run("not a database", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "zelo.db")
+		os.WriteFile(path, bytes.Repeat([]byte("junk "), 1000), 0o600)
+		if s, err := Open(context.Background(), path); err == nil {
+			s.Close()
+			t.Error("junk was opened")
+		}
+	})
+	t.Run("of a newer program", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "zelo.db")
+		s := openAt(t, path)
+		update(t, s, func(w *Writer) error {
+			return w.exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
+		})
+		s.Close()
+		if s, err := Open(context.Background(), path); err == nil || !strings.Contains(err.Error(), "update the program") {
+			s.Close()
+			t.Errorf("a store of a newer program was opened: %v", err)
+		}
+	})
+	t.Run("no such folder", func(t *testing.T) {
+		if s, err := Open(context.Background(), filepath.Join(t.TempDir(), "missing", "zelo.db")); err == nil {
+			s.Close()
+			t.Error("opened")
+		}
+	})
+}
+
+// TestEngine: what the driver was told is what the connections do.
+func TestEngine(t *testing.T) {
+	s := open(t)
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "wal_autocheckpoint": "16000"} {
+		var got string
+		if err := s.write.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %q, %v", pragma, got, err)
+		}
+	}
+	err := s.View(context.Background(), func(r *Reader) error {
+		_, err := r.tx.Exec(`DELETE FROM documents`)
+		return err
+	})
+	if err == nil {
+		t.Error("a View could write")
+	}
+}
+
+func TestUpdateIsAllOrNothing(t *testing.T) {
+	s := open(t)
+	d, body := sample("900000001", 1, t0)
+	failed := errors.New("rule broken")
+	err := s.Update(context.Background(), func(w *Writer) error {
+		if _, _, err := w.AddDocument(d, s.Pack(body)); err != nil {
+			return err
+		}
+		return failed
+	})
+	if !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	view(t, s, func(r *Reader) error {
+		if c, err := r.Counts(); c.Documents != 0 || err != nil {
+			t.Errorf("%+v after a failed update, %v", c, err)
+		}
+		return nil
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Update(ctx, func(*Writer) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled update: %v", err)
+	}
+}
+
+// TestViewIsConsistent: a View does not see what commits while it runs.
+func TestViewIsConsistent(t *testing.T) {
+	s := open(t)
+	d, body := sample("900000001", 1, t0)
+	view(t, s, func(r *Reader) error {
+		before, err := r.Counts()
+		if err != nil {
+			return err
+		}
+		add(t, s, d, body)
+		after, err := r.Counts()
+		if before != after {
+			t.Errorf("%+v became %+v", before, after)
+		}
+		return err
+	})
+}
+
+// TestTwoProcesses: an import may run beside the server.
+func TestTwoProcesses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "zelo.db")
+	a, b := openAt(t, path), openAt(t, path)
+	done := make(chan error, 2)
+	for n, s := range []*Store{a, b} {
+		go func() {
+			for i := range 50 {
+				d, body := sample("900000001", 1000*n+i, t0)
+				err := s.Update(context.Background(), func(w *Writer) error {
+					_, _, err := w.AddDocument(d, s.Pack(body))
+					return err
+				})
+				if err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	view(t, b, func(r *Reader) error {
+		c, err := r.Counts()
+		if c.Documents != 100 {
+			t.Errorf("%+v", c)
+		}
+		return err
+	})
+}
+
+// writeForEver is the child of TestKilled: it tells every document it committed.
+func writeForEver(path string) {
+	s, err := Open(context.Background(), path)
+	if err != nil {
+		fmt.Println("error", err)
+		return
+	}
+	for i := 1; ; i++ {
+		d, body := sample("900000001", i, t0)
+		err := s.Update(context.Background(), func(w *Writer) error {
+			_, _, err := w.AddDocument(d, s.Pack(body))
+			return err
+		})
+		if err != nil {
+			fmt.Println("error", err)
+			return
+		}
+		fmt.Println(d.Key)
+	}
+}
+
+// TestKilled: whatever Update returned from is there after kill -9.
+func TestKilled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "zelo.db")
+	for round := range 3 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "STORE_TEST_WRITER="+path)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var keys []string
+		lines := bufio.NewScanner(out)
+		stop := 20 + rand.IntN(20)
+		for lines.Scan() {
+			if keys = append(keys, lines.Text()); len(keys) == stop {
+				cmd.Process.Kill()
+			}
+		}
+		cmd.Wait()
+		s := openAt(t, path)
+		view(t, s, func(r *Reader) error {
+			for _, key := range keys {
+				versions, err := r.Versions(key)
+				if err != nil || len(versions) != 1 {
+					t.Fatalf("round %d: %q has %d versions, %v", round, key, len(versions), err)
+				}
+				if _, err := r.Body(versions[0].ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return nil
+		})
+		s.Close()
+	}
+}
+
+func TestDamagedBodyIsTold(t *testing.T) {
+	s := open(t)
+	d, body := sample("900000001", 1, t0)
+	id, _ := add(t, s, d, body)
+	for name, damage := range map[string]string{
+		"not zstd":   `UPDATE documents SET body = x'00010203'`,
+		"other hash": `UPDATE documents SET sha256 = zeroblob(32)`,
+	} {
+		update(t, s, func(w *Writer) error { return w.exec(damage) })
+		err := s.View(context.Background(), func(r *Reader) error { _, err := r.Body(id); return err })
+		if err == nil {
+			t.Errorf("%s was not noticed", name)
+		}
+	}
+	err := s.View(context.Background(), func(r *Reader) error { _, err := r.Body(id + 1); return err })
+	if !errors.Is(err, ErrNotFound) {
+		t.Errorf("a body that is not there: %v", err)
+	}
+}
+
+// TestQueryPlans keeps the searches of pages on their indexes.
+func TestQueryPlans(t *testing.T) {
+	s := open(t)
+	for name, c := range map[string]struct{ query, index string }{
+		"by key":      {`SELECT id FROM documents WHERE best = 1 AND key = $1 ORDER BY issued DESC, id DESC`, "sqlite_autoindex_documents_1"},
+		"by issuer":   {`SELECT id FROM documents WHERE best = 1 AND issuer = $1 ORDER BY issued DESC, id DESC`, "documents_issuer"},
+		"by device":   {`SELECT id FROM documents WHERE best = 1 AND serial = $1 AND serial <> '' ORDER BY issued DESC, id DESC`, "documents_serial"},
+		"by consumer": {`SELECT id FROM documents WHERE best = 1 AND consumer = $1 AND consumer <> '' ORDER BY issued DESC, id DESC`, "documents_consumer"},
+		"by date":     {`SELECT id FROM documents WHERE best = 1 AND issued >= $1 ORDER BY issued DESC, id DESC`, "documents_issued"},
+		"forbidden":   {`SELECT count(*) FROM documents WHERE forbidden = 1 AND serial = $1 AND best = 1`, "documents_forbidden"},
+		"known":       {`SELECT sha256 FROM arrivals WHERE stream_id = $1 AND seq = $1`, "sqlite_autoindex_arrivals_1"},
+	} {
+		plan := explain(t, s.read, c.query)
+		if !strings.Contains(plan, c.index) || strings.Contains(plan, "SCAN") && !strings.Contains(plan, "SCAN documents USING INDEX") {
+			t.Errorf("%s: %s", name, plan)
+		}
+	}
+}
+
+func explain(t *testing.T, db *sql.DB, query string) string {
+	t.Helper()
+	rows, err := db.Query("EXPLAIN QUERY PLAN "+query, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var plan []string
+	for rows.Next() {
+		var id, parent, unused int
+		var text string
+		if err := rows.Scan(&id, &parent, &unused, &text); err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, text)
+	}
+	return strings.Join(plan, "; ")
+}

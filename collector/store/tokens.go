@@ -1,0 +1,99 @@
+package store
+
+import (
+	"crypto/sha256"
+	"errors"
+	"time"
+)
+
+// Token lets computers enrol as agents. Only the hash of its secret is stored.
+type Token struct {
+	Label     string
+	Allowed   int // how many computers may use it
+	Used      int
+	ExpiresAt time.Time
+	CreatedAt time.Time
+}
+
+// Reasons why a token does not enrol.
+var (
+	ErrTokenSpent   = errors.New("the token was used as often as it allows")
+	ErrTokenExpired = errors.New("the token has expired")
+)
+
+// secretHash is what is stored of a secret.
+func secretHash(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// AddToken stores a new token.
+func (w *Writer) AddToken(secret string, t Token) error {
+	return w.exec(`INSERT INTO tokens (hash, label, allowed, expires_at, created_at) VALUES ($1, $2, $3, $4, $5)`,
+		secretHash(secret), t.Label, t.Allowed, ms(t.ExpiresAt), ms(t.CreatedAt))
+}
+
+// SpendToken uses a token once. It fails with ErrNotFound, ErrTokenExpired or
+// ErrTokenSpent.
+func (w *Writer) SpendToken(secret string, now time.Time) error {
+	t, err := one(&w.Reader, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1`, secretHash(secret))
+	switch {
+	case err != nil:
+		return err
+	case !now.Before(t.ExpiresAt):
+		return ErrTokenExpired
+	case t.Used >= t.Allowed:
+		return ErrTokenSpent
+	}
+	return w.exec(`UPDATE tokens SET used = used + 1 WHERE hash = $1`, secretHash(secret))
+}
+
+const tokenColumns = `label, allowed, used, expires_at, created_at`
+
+func scanToken(s scanner, t *Token) error {
+	return s.Scan(&t.Label, &t.Allowed, &t.Used, at(&t.ExpiresAt), at(&t.CreatedAt))
+}
+
+// Tokens lists all tokens, newest first.
+func (r *Reader) Tokens() ([]Token, error) {
+	return all(r, scanToken, `SELECT `+tokenColumns+` FROM tokens ORDER BY created_at DESC`)
+}
+
+// Certificate is one issued to an agent.
+type Certificate struct {
+	Serial    string // hexadecimal
+	Agent     string
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	RevokedAt time.Time // zero while it stands
+}
+
+// AddCertificate notes an issued certificate.
+func (w *Writer) AddCertificate(c Certificate) error {
+	return w.exec(`INSERT INTO certificates (serial, agent, issued_at, expires_at) VALUES ($1, $2, $3, $4)`,
+		c.Serial, c.Agent, ms(c.IssuedAt), ms(c.ExpiresAt))
+}
+
+// RevokeAgent revokes all standing certificates of an agent and returns how many
+// those were.
+func (w *Writer) RevokeAgent(agent string, now time.Time) (int, error) {
+	n, err := w.count(`UPDATE certificates SET revoked_at = $2 WHERE agent = $1 AND revoked_at = 0`, agent, ms(now))
+	return int(n), err
+}
+
+// Certificates lists the certificates of an agent, newest first.
+func (r *Reader) Certificates(agent string) ([]Certificate, error) {
+	return all(r, scanCertificate, `SELECT `+certificateColumns+` FROM certificates WHERE agent = $1
+		ORDER BY issued_at DESC, serial`, agent)
+}
+
+// Certificate returns one certificate by its serial number in hexadecimal.
+func (r *Reader) Certificate(serial string) (Certificate, error) {
+	return one(r, scanCertificate, `SELECT `+certificateColumns+` FROM certificates WHERE serial = $1`, serial)
+}
+
+const certificateColumns = `serial, agent, issued_at, expires_at, revoked_at`
+
+func scanCertificate(s scanner, c *Certificate) error {
+	return s.Scan(&c.Serial, &c.Agent, at(&c.IssuedAt), at(&c.ExpiresAt), at(&c.RevokedAt))
+}
