@@ -90,7 +90,7 @@ func read(raw []byte) (*reading, error) {
 	if err != nil {
 		return &reading{}, err
 	}
-	r := &reading{scanner: *s}
+	r := &reading{scanner: *s, text: make([]byte, 0, 2048)} // most certificates fit
 	for {
 		tok, err := r.next()
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
 	"strings"
 )
@@ -139,19 +138,6 @@ func (r *reading) signed(key *rsa.PublicKey) Verdict {
 		return Recovered
 	}
 	return Rejected
-}
-
-// signer reads the device's certificate; nil without a readable one.
-func (r *reading) signer() *x509.Certificate {
-	der, err := decodeBase64(r.sig.certificate)
-	if err != nil {
-		return nil
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil
-	}
-	return cert
 }
 
 // decodeBase64 takes the white space that reformatting leaves inside.

@@ -37,32 +37,35 @@ type Verification struct {
 	Trusted     bool // Signature is Verified or Recovered, and Chain is Verified
 }
 
-// Verify checks a CF-e: its key against its fields, its XML signature, its QR
-// signature, and the device's certificate against roots at the time of issue, so
-// that a certificate which has expired since does not count against it. Roots
-// must hold the authority that issued devices' certificates, since documents
-// carry no chain; with nil the chain is not checked and nothing is trusted. The
-// signer's CNPJ is not compared: in Ceará it is the tax authority's (dossier 2.5).
-// Revocation is not checked. Notes of models 65 and 55 are NotChecked.
+// Verify checks one document against roots; see Verifier, which is for many.
 func Verify(raw []byte, roots *x509.CertPool) Verification {
+	return NewVerifier(roots).Verify(raw)
+}
+
+// Verify checks a CF-e: its key against its fields, its XML signature, its QR
+// signature, and the device's certificate at the time of issue, so that one which
+// has expired since does not count against the document. The signer's CNPJ is not
+// compared: in Ceará it is the tax authority's (dossier 2.5). Revocation is not
+// checked. Notes of models 65 and 55 are NotChecked.
+func (v *Verifier) Verify(raw []byte) Verification {
 	r, err := read(raw)
 	var doc Document
 	if err == nil {
 		doc, err = r.document()
 	}
 	if err != nil || doc.Model != 59 {
-		v := Verification{QR: NotChecked, Chain: NotChecked}
-		v.Signature, v.Reason = r.unchecked(err)
-		v.QRReason, v.ChainReason = v.Reason, v.Reason
-		return v
+		out := Verification{QR: NotChecked, Chain: NotChecked}
+		out.Signature, out.Reason = r.unchecked(err)
+		out.QRReason, out.ChainReason = out.Reason, out.Reason
+		return out
 	}
-	signer := r.signer()
-	v := Verification{Signer: signer}
-	v.Signature, v.Reason = r.verdict(doc, signer)
-	v.QR, v.QRReason = qrVerdict(doc, signer)
-	v.Chain, v.ChainReason = chainVerdict(doc, signer, roots)
-	v.Trusted = v.Chain == Verified && (v.Signature == Verified || v.Signature == Recovered)
-	return v
+	signer := v.signer(r.sig.certificate)
+	out := Verification{Signer: signer.certificate()}
+	out.Signature, out.Reason = r.verdict(doc, signer.key())
+	out.QR, out.QRReason = qrVerdict(doc, signer.key())
+	out.Chain, out.ChainReason = v.chainVerdict(doc, signer)
+	out.Trusted = out.Chain == Verified && (out.Signature == Verified || out.Signature == Recovered)
+	return out
 }
 
 // unchecked answers for what cannot be read as a CF-e.
@@ -83,7 +86,7 @@ func (r *reading) unchecked(err error) (Verdict, string) {
 }
 
 // verdict judges key and XML signature, naming the first thing that is wrong.
-func (r *reading) verdict(doc Document, signer *x509.Certificate) (Verdict, string) {
+func (r *reading) verdict(doc Document, key *rsa.PublicKey) (Verdict, string) {
 	if r.signatures == 0 {
 		return Unsigned, "o documento não traz a assinatura do equipamento"
 	}
@@ -97,7 +100,6 @@ func (r *reading) verdict(doc Document, signer *x509.Certificate) (Verdict, stri
 	if digest == Rejected {
 		return Rejected, "o conteúdo foi alterado depois de assinado: o resumo (digest) não confere"
 	}
-	key := publicKey(signer)
 	if key == nil {
 		return Rejected, "o certificado do equipamento não pode ser lido"
 	}
@@ -141,8 +143,7 @@ func (r *reading) keyFault(doc Document) string {
 	return ""
 }
 
-func qrVerdict(doc Document, signer *x509.Certificate) (Verdict, string) {
-	key := publicKey(signer)
+func qrVerdict(doc Document, key *rsa.PublicKey) (Verdict, string) {
 	switch {
 	case doc.QRSignature == "":
 		return Unsigned, "o documento não traz a assinatura do QR Code"
@@ -152,41 +153,4 @@ func qrVerdict(doc Document, signer *x509.Certificate) (Verdict, string) {
 		return Rejected, "a assinatura do QR Code não confere com chave, data, valor e consumidor"
 	}
 	return Verified, ""
-}
-
-// publicKey is the signer's RSA key; devices have no other kind.
-func publicKey(signer *x509.Certificate) *rsa.PublicKey {
-	if signer == nil {
-		return nil
-	}
-	key, _ := signer.PublicKey.(*rsa.PublicKey)
-	return key
-}
-
-// chainVerdict checks the certificate at the time of issue and that it is this
-// device's: its subject's serialNumber, where it has one, is nserieSAT.
-func chainVerdict(doc Document, signer *x509.Certificate, roots *x509.CertPool) (Verdict, string) {
-	if signer == nil {
-		return NotChecked, "sem um certificado legível não se verifica a cadeia"
-	}
-	if s := signer.Subject.SerialNumber; s != "" && s != doc.Serial {
-		return Rejected, "o certificado é de outro equipamento"
-	}
-	if roots == nil {
-		return NotChecked, "nenhuma autoridade certificadora está cadastrada"
-	}
-	_, err := signer.Verify(x509.VerifyOptions{
-		Roots: roots, CurrentTime: doc.Issued, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	})
-	var unknown x509.UnknownAuthorityError
-	var invalid x509.CertificateInvalidError
-	switch {
-	case err == nil:
-		return Verified, ""
-	case errors.As(err, &unknown):
-		return Rejected, "o certificado foi emitido por autoridade desconhecida"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return Rejected, "o certificado não valia na data de emissão"
-	}
-	return Rejected, "a cadeia do certificado não confere"
 }

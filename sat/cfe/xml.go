@@ -238,18 +238,21 @@ func (s *scanner) text(rest []byte) (bool, error) {
 }
 
 func (s *scanner) endTag() error {
+	last := len(s.open) - 1
 	s.pos += len("</")
-	name := s.takeName()
+	if last < 0 || !bytes.HasPrefix(s.raw[s.pos:], s.open[last]) {
+		return s.fault(offNesting)
+	}
+	s.name = s.open[last]
+	s.pos += len(s.name)
 	s.takeBlank()
 	if s.pos >= len(s.raw) {
 		return s.fault(offTruncated)
 	}
-	last := len(s.open) - 1
-	if s.raw[s.pos] != '>' || last < 0 || !bytes.Equal(s.open[last], name) {
+	if s.raw[s.pos] != '>' {
 		return s.fault(offNesting)
 	}
 	s.pos++
-	s.name = name
 	s.open = s.open[:last]
 	return nil
 }
@@ -327,7 +330,7 @@ func (s *scanner) attribute() error {
 	return nil
 }
 
-// attribute's value by local name, decoded; "" when absent.
+// attr is the value of the attribute with that name, decoded; "" when absent.
 func (s *scanner) attr(name string) string {
 	for _, a := range s.attrs {
 		if string(a.name) == name {
@@ -358,7 +361,8 @@ func (s *scanner) takeBlank() bool {
 }
 
 func nameByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+	letter := c | 0x20
+	return 'a' <= letter && letter <= 'z' || '0' <= c && c <= '9' ||
 		c == '_' || c == ':' || c == '-' || c == '.' || c >= 0x80
 }
 
@@ -381,6 +385,9 @@ func localName(name []byte) []byte { return name[bytes.IndexByte(name, ':')+1:] 
 // UTF-8 is taken as Windows-1252, whatever the document declares: the reading
 // depends on these bytes alone.
 func appendText(dst, run []byte, attribute bool) []byte {
+	if !attribute && bytes.IndexByte(run, '&') < 0 && bytes.IndexByte(run, '\r') < 0 {
+		return appendUTF8(dst, run)
+	}
 	special := "&\r"
 	if attribute {
 		special = "&\r\n\t"
