@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -36,28 +37,16 @@ func (w *Writer) Known(rec Record) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	stmt, err := w.prepare(`SELECT sha256 FROM arrivals WHERE stream_id = $1 AND seq = $2`)
-	if err != nil {
+	stored, err := allPrepared(w, func(s scanner, h *[32]byte) error { return s.Scan(hash(h)) },
+		`SELECT sha256 FROM arrivals WHERE stream_id = $1 AND seq = $2`, stream, rec.place())
+	if err != nil || len(stored) == 0 {
 		return false, err
 	}
-	rows, err := stmt.QueryContext(w.ctx, stream, rec.place())
-	if err != nil {
-		return false, err
+	if slices.Contains(stored, rec.SHA256) {
+		return true, nil
 	}
-	defer rows.Close()
-	others := 0
-	for rows.Next() {
-		var h [32]byte
-		if err := rows.Scan(hash(&h)); err != nil {
-			return false, err
-		}
-		if h == rec.SHA256 {
-			return true, nil
-		}
-		others++
-	}
-	if err := rows.Err(); err != nil || others == 0 || rec.Agent == "" {
-		return false, err
+	if rec.Agent == "" {
+		return false, nil
 	}
 	return false, w.collided(stream, rec.At)
 }
@@ -86,9 +75,12 @@ func (w *Writer) stream(rec Record) (int64, error) {
 	if id := w.streams[name]; id != 0 {
 		return id, nil
 	}
+	row, err := w.get(`SELECT id FROM streams WHERE agent = $1 AND epoch = $2 AND stream = $3`, rec.Agent, rec.Epoch, rec.Stream)
+	if err != nil {
+		return 0, err
+	}
 	var id int64
-	err := w.row(`SELECT id FROM streams WHERE agent = $1 AND epoch = $2 AND stream = $3`,
-		rec.Agent, rec.Epoch, rec.Stream).Scan(&id)
+	err = row.Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = w.row(`INSERT INTO streams (agent, epoch, stream, first_seen) VALUES ($1, $2, $3, $4) RETURNING id`,
 			rec.Agent, rec.Epoch, rec.Stream, ms(rec.At)).Scan(&id)

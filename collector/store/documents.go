@@ -75,23 +75,16 @@ func scanDocumentAnd(s scanner, d *Document, more ...any) error {
 // as it is: added is false. The version with the highest rank becomes the best;
 // among equals the first stored stays.
 func (w *Writer) AddDocument(d Document, body Packed) (id int64, added bool, err error) {
-	row, err := w.get(`SELECT id FROM documents WHERE key = $1 AND part = $2 AND sha256 = $3`, d.Key, d.Part, body.SHA256[:])
-	if err != nil {
-		return 0, false, err
-	}
-	if err = row.Scan(&id); !errors.Is(err, sql.ErrNoRows) {
+	id, better, err := w.rankAmong(d, body.SHA256)
+	if id != 0 || err != nil {
 		return id, false, err
-	}
-	better, err := w.outranked(d)
-	if err != nil {
-		return 0, false, err
 	}
 	checks, err := asJSON(d.Checks)
 	if err != nil {
 		return 0, false, err
 	}
 	_, offset := d.Issued.Zone()
-	row, err = w.get(`INSERT INTO documents (key, part, sha256, best, rank, kind, cancels, layout, model, environment, test,
+	row, err := w.get(`INSERT INTO documents (key, part, sha256, best, rank, kind, cancels, layout, model, environment, test,
 			issued, zone, month, issuer, issuer_name, serial, series, number, till, consumer, total,
 			verdict, reason, checks, forbidden, invalid, received_at, size, body)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
@@ -111,25 +104,32 @@ func (w *Writer) AddDocument(d Document, body Packed) (id int64, added bool, err
 	return id, true, w.countDocument(d)
 }
 
-// outranked makes room for d as the best version and reports whether it is.
-func (w *Writer) outranked(d Document) (bool, error) {
-	row, err := w.get(`SELECT id, rank, serial FROM documents WHERE key = $1 AND part = $2 AND best = 1`, d.Key, d.Part)
+// rankAmong compares d with the versions already stored: id is that of the very
+// same bytes, 0 when they are new; better says that d becomes the best version,
+// and then the one that was is not any more.
+func (w *Writer) rankAmong(d Document, sum [32]byte) (id int64, better bool, err error) {
+	versions, err := allPrepared(w, func(s scanner, v *Document) error {
+		return s.Scan(&v.ID, hash(&v.SHA256), &v.Best, &v.Rank, &v.Serial)
+	}, `SELECT id, sha256, best, rank, serial FROM documents WHERE key = $1 AND part = $2`, d.Key, d.Part)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
-	var old Document
-	switch err := row.Scan(&old.ID, &old.Rank, &old.Serial); {
-	case errors.Is(err, sql.ErrNoRows):
-		return true, nil
-	case err != nil:
-		return false, err
-	case old.Rank >= d.Rank:
-		return false, nil
+	var best Document
+	for _, v := range versions {
+		if v.SHA256 == sum {
+			return v.ID, false, nil
+		}
+		if v.Best {
+			best = v
+		}
 	}
-	if err := w.exec(`UPDATE documents SET best = 0 WHERE id = $1`, old.ID); err != nil {
-		return false, err
+	if best.ID == 0 || best.Rank >= d.Rank {
+		return 0, best.ID == 0, nil
 	}
-	return true, w.exec(`UPDATE devices SET documents = documents - 1 WHERE serial = $1`, old.Serial)
+	if err := w.exec(`UPDATE documents SET best = 0 WHERE id = $1`, best.ID); err != nil {
+		return 0, false, err
+	}
+	return 0, true, w.exec(`UPDATE devices SET documents = documents - 1 WHERE serial = $1`, best.Serial)
 }
 
 // Body returns the exact bytes of a stored version.
