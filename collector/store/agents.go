@@ -44,9 +44,9 @@ func scanAgent(s scanner, a *Agent) error {
 }
 
 // AddAgent notes a new agent at its enrolment.
-func (w *Writer) AddAgent(id, host, system string, now time.Time) error {
-	return w.exec(`INSERT INTO agents (id, host, system, first_seen) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (id) DO UPDATE SET host = excluded.host, system = excluded.system`, id, host, system, ms(now))
+func (w *Writer) AddAgent(id, host string, now time.Time) error {
+	return w.exec(`INSERT INTO agents (id, host, first_seen) VALUES ($1, $2, $3)
+		ON CONFLICT (id) DO UPDATE SET host = excluded.host`, id, host, ms(now))
 }
 
 // Heard notes that a message of an agent came.

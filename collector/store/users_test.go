@@ -49,7 +49,7 @@ func TestCertificates(t *testing.T) {
 				return err
 			}
 		}
-		return w.AddAgent("agent001", "caixa-1", "windows/386", t0)
+		return w.AddAgent("agent001", "caixa-1", t0)
 	})
 	update(t, s, func(w *Writer) error {
 		n, err := w.RevokeAgent("agent001", t0.Add(time.Hour))

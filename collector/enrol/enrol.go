@@ -1,0 +1,171 @@
+package enrol
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"zelo/agent/wire"
+	"zelo/collector/alarm"
+	"zelo/collector/store"
+)
+
+// Errors a till or a person can do something about. Tokens also fail with the
+// store's ErrTokenSpent and ErrTokenExpired.
+var (
+	ErrTokenUnknown = errors.New("no such token")
+	ErrBadRequest   = errors.New("certificate request not understood")
+	ErrRevoked      = errors.New("certificate revoked")
+	ErrNotAgent     = errors.New("certificate is not an agent's")
+)
+
+// Registry enrols agents with an authority and a store.
+type Registry struct {
+	ca    *CA
+	store *store.Store
+	now   func() time.Time
+}
+
+// New makes a registry.
+func New(ca *CA, s *store.Store, now func() time.Time) *Registry { return &Registry{ca, s, now} }
+
+// NewToken makes a token that so many computers may use until it expires. It is
+// told once; the store keeps a hash of its secret.
+func (r *Registry) NewToken(ctx context.Context, label string, allowed int, expires time.Time) (string, error) {
+	var b [16]byte
+	rand.Read(b[:])
+	secret := base64.RawURLEncoding.EncodeToString(b[:])
+	err := r.store.Update(ctx, func(w *store.Writer) error {
+		return w.AddToken(secret, store.Token{Label: label, Allowed: allowed, ExpiresAt: expires, CreatedAt: r.now()})
+	})
+	if err != nil {
+		return "", fmt.Errorf("cannot make an enrolment token: %w", err)
+	}
+	pin := r.ca.Pin()
+	return secret + "." + base64.RawURLEncoding.EncodeToString(pin[:]), nil
+}
+
+// Identity is what an enrolled agent gets.
+type Identity struct {
+	Agent       string
+	Certificate []byte // PEM, for client authentication, one year
+	CA          []byte // PEM
+}
+
+// Issue spends a token's secret and issues a certificate for the key of a PEM
+// certificate request (ECDSA P-256); nothing else of the request is taken over. Host
+// is the computer's name, for people.
+func (r *Registry) Issue(ctx context.Context, secret string, csr []byte, host string) (Identity, error) {
+	public, err := requestedKey(csr)
+	if err != nil {
+		return Identity{}, err
+	}
+	now := r.now()
+	agent := newAgentID()
+	leaf, err := r.ca.sign(&x509.Certificate{
+		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: agent},
+		NotBefore: now.Add(-backdate), NotAfter: now.AddDate(agentLife, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, public)
+	if err != nil {
+		return Identity{}, fmt.Errorf("cannot issue a certificate: %w", err)
+	}
+	err = r.store.Update(ctx, func(w *store.Writer) error {
+		if err := w.SpendToken(secret, now); err != nil {
+			return err
+		}
+		if err := w.AddAgent(agent, host, now); err != nil {
+			return err
+		}
+		return errors.Join(
+			w.AddCertificate(store.Certificate{Serial: serialText(leaf), Agent: agent, IssuedAt: now, ExpiresAt: leaf.NotAfter}),
+			w.AddAudit(store.Audit{At: now, Who: "agente " + agent, Act: "cadastro", Object: "agente " + agent, Detail: host}),
+			w.Mark(alarm.Subject{Kind: alarm.OfAgent, ID: agent}))
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrTokenUnknown
+	}
+	if err != nil {
+		return Identity{}, fmt.Errorf("cannot enrol an agent: %w", err)
+	}
+	return Identity{agent, certificatePEM(leaf.Raw), r.ca.PEM()}, nil
+}
+
+// requestedKey checks a certificate request and returns its key.
+func requestedKey(csr []byte) (*ecdsa.PublicKey, error) {
+	block, _ := pem.Decode(csr)
+	if block == nil || block.Type != "CERTIFICATE REQUEST" {
+		return nil, fmt.Errorf("%w: it is not a PEM certificate request", ErrBadRequest)
+	}
+	req, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
+	}
+	if err := req.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("%w: it is not signed by its key: %w", ErrBadRequest, err)
+	}
+	public, ok := req.PublicKey.(*ecdsa.PublicKey)
+	if !ok || public.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("%w: its key is not ECDSA P-256", ErrBadRequest)
+	}
+	return public, nil
+}
+
+// newAgentID is 16 random characters of base 32 in lower case.
+func newAgentID() string {
+	var b [10]byte
+	rand.Read(b[:])
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+}
+
+func serialText(c *x509.Certificate) string { return c.SerialNumber.Text(16) }
+
+// Agent says which agent a certificate belongs to whose chain and time TLS has
+// checked already. It fails with ErrRevoked, with ErrNotAgent, or when the store
+// cannot be asked.
+func (r *Registry) Agent(ctx context.Context, c *x509.Certificate) (string, error) {
+	agent := c.Subject.CommonName
+	if !wire.ValidAgent(agent) {
+		return "", ErrNotAgent
+	}
+	var known store.Certificate
+	err := r.store.View(ctx, func(v *store.Reader) (err error) {
+		known, err = v.Certificate(serialText(c))
+		return err
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		// Issued by this authority, and the store was restored from before that.
+		return agent, nil
+	case err != nil:
+		return "", fmt.Errorf("cannot check the certificate of agent %s: %w", agent, err)
+	case !known.RevokedAt.IsZero():
+		return "", fmt.Errorf("agent %s: %w", agent, ErrRevoked)
+	}
+	return agent, nil
+}
+
+// Revoke ends the standing certificates of an agent. Connections it still has
+// are for the broker to close.
+func (r *Registry) Revoke(ctx context.Context, agent, by string) error {
+	return r.store.Update(ctx, func(w *store.Writer) error {
+		n, err := w.RevokeAgent(agent, r.now())
+		if err == nil && n == 0 {
+			err = store.ErrNotFound
+		}
+		if err != nil {
+			return fmt.Errorf("cannot revoke the certificates of agent %s: %w", agent, err)
+		}
+		return w.AddAudit(store.Audit{At: r.now(), Who: by, Act: "revogação", Object: "agente " + agent})
+	})
+}

@@ -1,0 +1,146 @@
+package enrol
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"zelo/collector/store"
+)
+
+// HandlerOptions say where enrolled agents go.
+type HandlerOptions struct {
+	Broker string // host:port of the MQTT listener
+	Name   string // name in the broker's certificate
+	Log    *slog.Logger
+}
+
+// request and reply are the JSON of POST /enrol; the agent has the same.
+type request struct {
+	Secret string `json:"secret"` // the token's part before the dot
+	CSR    string `json:"csr"`    // PEM
+	Host   string `json:"host"`
+}
+
+type reply struct {
+	Agent       string `json:"agent,omitempty"`
+	Certificate string `json:"certificate,omitempty"` // PEM
+	CA          string `json:"ca,omitempty"`          // PEM
+	Broker      string `json:"broker,omitempty"`
+	Name        string `json:"name,omitempty"`
+	Error       string `json:"error,omitempty"` // pt-BR
+}
+
+// Bounds of one request and of one address.
+const (
+	maxRequest    = 16 << 10
+	maxText       = 200 // characters of a host name that are kept
+	perMinute     = 60  // requests of one address
+	maxRemembered = 10_000
+)
+
+// Handler serves POST /enrol. It belongs on a TLS listener with
+// CA.ServerConfig, whose chain proves the token's pin.
+func (r *Registry) Handler(o HandlerOptions) http.Handler {
+	limit := &limiter{now: r.now}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /enrol", func(w http.ResponseWriter, req *http.Request) {
+		if !limit.allow(req.RemoteAddr) {
+			w.Header().Set("Retry-After", "60")
+			answer(w, http.StatusTooManyRequests, reply{Error: "muitos pedidos deste endereço; aguarde um minuto"})
+			return
+		}
+		var in request
+		if err := readJSON(w, req, &in); err != nil {
+			answer(w, http.StatusBadRequest, reply{Error: "pedido de cadastro ilegível"})
+			return
+		}
+		host := clip(in.Host)
+		id, err := r.Issue(req.Context(), in.Secret, []byte(in.CSR), host)
+		if err != nil {
+			status, text := refusal(err)
+			o.Log.Warn("enrolment refused", "from", req.RemoteAddr, "host", host, "err", err)
+			answer(w, status, reply{Error: text})
+			return
+		}
+		o.Log.Info("agent enrolled", "agent", id.Agent, "from", req.RemoteAddr, "host", host)
+		answer(w, http.StatusOK, reply{Agent: id.Agent, Certificate: string(id.Certificate), CA: string(id.CA),
+			Broker: o.Broker, Name: o.Name})
+	})
+	return mux
+}
+
+func readJSON(w http.ResponseWriter, req *http.Request, v any) error {
+	b, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxRequest))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
+
+func answer(w http.ResponseWriter, status int, v reply) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(v)
+}
+
+// refusal is what the person at the till reads.
+func refusal(err error) (status int, text string) {
+	switch {
+	case errors.Is(err, ErrTokenUnknown):
+		return http.StatusForbidden, "código de ligação desconhecido: copie-o de novo da página do coletor"
+	case errors.Is(err, store.ErrTokenExpired):
+		return http.StatusForbidden, "o código de ligação venceu: gere outro na página do coletor"
+	case errors.Is(err, store.ErrTokenSpent):
+		return http.StatusForbidden, "o código de ligação já foi usado o número de vezes permitido: gere outro na página do coletor"
+	case errors.Is(err, ErrBadRequest):
+		return http.StatusBadRequest, "o pedido de certificado não pôde ser lido"
+	}
+	return http.StatusInternalServerError, "o coletor não conseguiu concluir o cadastro; tente de novo em alguns minutos"
+}
+
+// clip keeps what is shown of a computer's name short and printable.
+func clip(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
+	if r := []rune(s); len(r) > maxText {
+		return string(r[:maxText])
+	}
+	return s
+}
+
+// limiter counts the requests of each address in the current minute.
+type limiter struct {
+	now    func() time.Time
+	mu     sync.Mutex
+	minute time.Time
+	counts map[string]int
+}
+
+func (l *limiter) allow(remote string) bool {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m := l.now().Truncate(time.Minute); !m.Equal(l.minute) {
+		l.minute, l.counts = m, map[string]int{}
+	}
+	if _, known := l.counts[host]; !known && len(l.counts) >= maxRemembered {
+		return false
+	}
+	l.counts[host]++
+	return l.counts[host] <= perMinute
+}
