@@ -7,7 +7,10 @@
 // documents (sections 1 to 4).
 package cfe
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // Kind says what a document is, by its root element, never by its file name.
 type Kind string
@@ -55,6 +58,11 @@ type Document struct {
 	// EventType is tpEvento; VoidFirst and VoidLast the range of a void.
 	EventType           string
 	VoidFirst, VoidLast int
+}
+
+// LogValue keeps the consumer's CPF out of logs: a document is its kind and key.
+func (d Document) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("kind", string(d.Kind)), slog.String("key", string(d.Key)))
 }
 
 // Totals are the amounts an accountant's list shows, as printed.

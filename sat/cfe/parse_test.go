@@ -2,6 +2,7 @@ package cfe
 
 import (
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -51,6 +52,18 @@ func TestParseCancellationDocument(t *testing.T) {
 	}
 	if !sameFields(got, want) {
 		t.Errorf("read\n%+v\nexpected\n%+v", got, want)
+	}
+}
+
+func TestDocumentsKeepConsumersOutOfLogs(t *testing.T) {
+	d, err := Parse(issued(t, "0.08").XML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("stored", "document", d)
+	if !strings.Contains(b.String(), string(d.Key)) || strings.Contains(b.String(), d.Consumer) {
+		t.Error(b.String())
 	}
 }
 
@@ -115,6 +128,7 @@ func TestParseNotes(t *testing.T) {
 		"with a third child": {"<nfeProc>" + note + protocol + "<retEvento><infEvento><cStat>135</cStat><nProt>9</nProt></infEvento></retEvento></nfeProc>", authorised},
 		"layout 3.10": {strings.NewReplacer("<detPag>", "", "</detPag>", "", `versao="4.00"`, `versao="3.10"`).Replace(note),
 			func() Document { d := pending; d.Layout = "3.10"; return d }()},
+		"time without zone":      {strings.Replace(note, "12:00:00-04:00", "13:00:00", 1), pending},
 		"layout 2.00, date only": {strings.NewReplacer("<dhEmi>2025-07-18T12:00:00-04:00</dhEmi>", "<dEmi>2025-07-18</dEmi>", `versao="4.00"`, `versao="2.00"`).Replace(note), old},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -181,6 +195,13 @@ func TestParseVoids(t *testing.T) {
 		if err != nil || !sameFields(got, want) {
 			t.Errorf("%s: error %v, read\n%+v\nexpected\n%+v", root, err, got, want)
 		}
+	}
+}
+
+func TestParseVoidWithoutReceipt(t *testing.T) {
+	got, err := Parse([]byte(`<ProcInutNFe><inutNFe><infInut><serie>1</serie><nNFIni>5</nNFIni><nNFFin>6</nNFFin></infInut></inutNFe></ProcInutNFe>`))
+	if err != nil || !got.Issued.IsZero() || got.VoidFirst != 5 || got.VoidLast != 6 {
+		t.Errorf("error %v, read %+v", err, got)
 	}
 }
 

@@ -225,6 +225,40 @@ func TestVerifyRejects(t *testing.T) {
 	}
 }
 
+// What is no issued CF-e has no signature that could be right.
+func TestVerifyOtherFiles(t *testing.T) {
+	input := string(saleText(t, "0.08"))
+	for name, c := range map[string]struct {
+		text string
+		want Verdict
+	}{
+		"a document of services":        {"<NFSe><x/></NFSe>", Unsigned},
+		"a signed document of services": {"<NFSe><Signature/></NFSe>", NotChecked},
+		"an application's input":        {input, Unsigned},
+		"an application's input signed": {strings.Replace(input, "</CFe>", "<Signature/></CFe>", 1), Rejected},
+		"no XML":                        {"oi", Rejected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := Verify([]byte(c.text), roots(t))
+			if v.Signature != c.want || v.Reason == "" || v.QR != NotChecked || v.QRReason == "" || v.Chain != NotChecked || v.Trusted {
+				t.Errorf("%+v", v)
+			}
+		})
+	}
+}
+
+// A Verifier forgets rather than grow without end.
+func TestVerifierIsBounded(t *testing.T) {
+	verifier := NewVerifier(roots(t))
+	doc := issued(t, "0.08").XML
+	for i := range maxSigners {
+		verifier.signers[strings.Repeat("A", i+1)] = &signer{}
+	}
+	if v := verifier.Verify(doc); !v.Trusted || len(verifier.signers) != 1 {
+		t.Errorf("trusted %t, %d certificates remembered", v.Trusted, len(verifier.signers))
+	}
+}
+
 func mustOtherKey(t *testing.T) Key {
 	return mustKey(t, KeyParts{UF: 35, Issued: noon(), CNPJ: padaria().CNPJ, Model: 59, Serial: "900000123", Number: 77, Random: 123456})
 }

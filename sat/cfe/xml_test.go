@@ -7,39 +7,76 @@ import (
 	"testing"
 )
 
+// broken is a file that is no document, and the fault it shows.
+type broken struct {
+	text string
+	want offence
+}
+
 // Every way in which a file is no document has its name and its fault.
-func TestParseRefuses(t *testing.T) {
-	doc := string(issued(t, "0.08").XML)
-	inside := func(s string) string { return strings.Replace(doc, "<total>", s+"<total>", 1) }
-	head := func(s string) string { return s + doc }
-	for name, c := range map[string]struct {
-		text string
-		want offence
-	}{
-		"empty":                        {"", offEmpty},
-		"blanks":                       {" \r\n\t", offEmpty},
-		"NULs only":                    {"\x00\x00\x00", offEmpty},
-		"declaration only":             {"<?xml version=\"1.0\"?>", offEmpty},
-		"text only":                    {"06000|Emitido", offOutside},
-		"over 16 MiB":                  {head(strings.Repeat(" ", MaxSize)), offSize},
-		"UTF-16 big endian":            {"\xFE\xFF\x00<\x00C", offUTF16},
-		"UTF-16 little endian":         {"\xFF\xFE<\x00C\x00", offUTF16},
-		"NUL inside":                   {strings.Replace(doc, "PAO-1", "PAO\x001", 1), offNUL},
-		"DOCTYPE":                      {head("<!DOCTYPE CFe>"), offDoctype},
-		"billion laughs":               {head(`<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>`), offDoctype},
-		"external entity":              {head(`<!DOCTYPE l [<!ENTITY a SYSTEM "file:///etc/passwd">]>`), offDoctype},
-		"DOCTYPE inside":               {inside("<!DOCTYPE CFe>"), offDoctype},
-		"ENTITY inside":                {inside(`<!ENTITY a "b">`), offDoctype},
-		"small doctype":                {head("<!doctype CFe>"), offMarkup},
-		"CDATA outside the root":       {head("<![CDATA[x]]>"), offMarkup},
-		"unknown entity":               {inside("<x>&ouml;</x>"), offReference},
-		"bare ampersand":               {inside("<x>Pão & Cia</x>"), offReference},
-		"unended entity":               {inside("<x>&amp</x>"), offReference},
-		"character zero":               {inside("<x>&#0;</x>"), offReference},
-		"character of a surrogate":     {inside("<x>&#xD800;</x>"), offReference},
-		"character too large":          {inside("<x>&#x110000;</x>"), offReference},
-		"entity in an attribute":       {inside(`<x a="&b;"></x>`), offAttribute},
-		"instruction inside":           {inside("<?php?>"), offInstruction},
+func refuse(t *testing.T, files map[string]broken) {
+	t.Helper()
+	for name, c := range files {
+		t.Run(name, func(t *testing.T) {
+			d, err := Parse([]byte(c.text))
+			var fault *Fault
+			if !errors.As(err, &fault) {
+				t.Fatalf("read as %+v, error %v", d, err)
+			}
+			if fault.offence != c.want {
+				t.Errorf("fault %q, expected %q", fault, offences[c.want].en)
+			}
+			if fault.Text() == "" || strings.Contains(fault.Error(), "52998224725") {
+				t.Errorf("texts %q, %q", fault.Text(), fault.Error())
+			}
+			if v := Verify([]byte(c.text), nil); v.Signature == Verified || v.Signature == Recovered || v.Reason == "" {
+				t.Errorf("%s (%s)", v.Signature, v.Reason)
+			}
+		})
+	}
+}
+
+// spoiled returns the test document and two ways to add to it: before an element
+// inside, and before everything.
+func spoiled(t *testing.T) (doc string, inside, head func(string) string) {
+	doc = string(issued(t, "0.08").XML)
+	inside = func(s string) string { return strings.Replace(doc, "<total>", s+"<total>", 1) }
+	return doc, inside, func(s string) string { return s + doc }
+}
+
+func TestParseRefusesWhatIsNotAllowed(t *testing.T) {
+	doc, inside, head := spoiled(t)
+	refuse(t, map[string]broken{
+		"empty":                    {"", offEmpty},
+		"blanks":                   {" \r\n\t", offEmpty},
+		"NULs only":                {"\x00\x00\x00", offEmpty},
+		"declaration only":         {"<?xml version=\"1.0\"?>", offEmpty},
+		"text only":                {"06000|Emitido", offOutside},
+		"over 16 MiB":              {head(strings.Repeat(" ", MaxSize)), offSize},
+		"UTF-16 big endian":        {"\xFE\xFF\x00<\x00C", offUTF16},
+		"UTF-16 little endian":     {"\xFF\xFE<\x00C\x00", offUTF16},
+		"NUL inside":               {strings.Replace(doc, "PAO-1", "PAO\x001", 1), offNUL},
+		"DOCTYPE":                  {head("<!DOCTYPE CFe>"), offDoctype},
+		"billion laughs":           {head(`<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>`), offDoctype},
+		"external entity":          {head(`<!DOCTYPE l [<!ENTITY a SYSTEM "file:///etc/passwd">]>`), offDoctype},
+		"DOCTYPE inside":           {inside("<!DOCTYPE CFe>"), offDoctype},
+		"ENTITY inside":            {inside(`<!ENTITY a "b">`), offDoctype},
+		"small doctype":            {head("<!doctype CFe>"), offMarkup},
+		"CDATA outside the root":   {head("<![CDATA[x]]>"), offMarkup},
+		"unknown entity":           {inside("<x>&ouml;</x>"), offReference},
+		"bare ampersand":           {inside("<x>Pão & Cia</x>"), offReference},
+		"unended entity":           {inside("<x>&amp</x>"), offReference},
+		"character zero":           {inside("<x>&#0;</x>"), offReference},
+		"character of a surrogate": {inside("<x>&#xD800;</x>"), offReference},
+		"character too large":      {inside("<x>&#x110000;</x>"), offReference},
+		"entity in an attribute":   {inside(`<x a="&b;"></x>`), offAttribute},
+		"instruction inside":       {inside("<?php?>"), offInstruction},
+	})
+}
+
+func TestParseRefusesBrokenXML(t *testing.T) {
+	doc, inside, head := spoiled(t)
+	refuse(t, map[string]broken{
 		"unended instruction":          {"<?xml version='1.0' " + doc[:40], offTruncated},
 		"unended comment":              {head("<!-- "), offTruncated},
 		"comment that closes too soon": {head("<!-->"), offTruncated},
@@ -67,40 +104,31 @@ func TestParseRefuses(t *testing.T) {
 		"attributes not apart":         {inside(`<a b="1"c="2"></a>`), offAttribute},
 		"bracket in an attribute":      {inside(`<a b="<"></a>`), offAttribute},
 		"slash alone":                  {inside("<a / b='1'></a>"), offAttribute},
-		"33 attributes":                {inside("<a" + strings.Repeat(" aa", 1) + `="1"` + manyAttributes(33) + "></a>"), offAttribute},
-		"another document":             {"<NFSe><x/></NFSe>", offNotFiscal},
-		"a page":                       {"<html><head></head></html>", offNotFiscal},
-		"no infCFe":                    {"<CFe><Signature/></CFe>", offNoSigned},
-		"infCFe deeper":                {"<CFe><x>" + doc[5:len(doc)-6] + "</x></CFe>", offNoSigned},
-		"two infCFe":                   {strings.Replace(doc, "</infCFe>", "</infCFe><infCFe></infCFe>", 1), offTwoSigned},
-		"infCFe inside infCFe":         {inside("<infCFe></infCFe>"), offTwoSigned},
-		"infCFe inside Signature":      {strings.Replace(doc, "</Signature>", "<Object><infCFe/></Object></Signature>", 1), offTwoSigned},
-		"input of an application":      {string(saleText(t, "0.08")), offInput},
-		"key of 43 digits":             {strings.Replace(doc, `Id="CFe3`, `Id="CFe`, 1), offKey},
-		"key of an NFC-e":              {strings.Replace(doc, "8159900000123", "8165900000123", 1), offModel},
-		"NFe with the key of a CF-e":   {`<NFe><infNFe Id="NFe` + string(issued(t, "0.08").Key) + `"/></NFe>`, offModel},
-		"date that does not exist":     {strings.Replace(doc, "<dEmi>20250718", "<dEmi>20250732", 1), offField},
-		"no date":                      {strings.Replace(strings.Replace(doc, "<dEmi>20250718</dEmi>", "", 1), "<hEmi>120000</hEmi>", "", 1), offField},
-		"number with letters":          {strings.Replace(doc, "<nCFe>000041", "<nCFe>00004A", 1), offField},
-		"number of eleven digits":      {strings.Replace(doc, "<nCFe>000041", "<nCFe>00000000041", 1), offField},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d, err := Parse([]byte(c.text))
-			var fault *Fault
-			if !errors.As(err, &fault) {
-				t.Fatalf("read as %+v, error %v", d, err)
-			}
-			if fault.offence != c.want {
-				t.Errorf("fault %q, expected %q", fault, offences[c.want].en)
-			}
-			if fault.Text() == "" || strings.Contains(fault.Error(), "52998224725") {
-				t.Errorf("texts %q, %q", fault.Text(), fault.Error())
-			}
-			if v := Verify([]byte(c.text), nil); v.Signature == Verified || v.Signature == Recovered || v.Reason == "" {
-				t.Errorf("%s (%s)", v.Signature, v.Reason)
-			}
-		})
-	}
+		"33 attributes":                {inside("<a" + manyAttributes(33) + "></a>"), offAttribute},
+	})
+}
+
+func TestParseRefusesOtherDocuments(t *testing.T) {
+	doc, inside, _ := spoiled(t)
+	note, _ := noteXML(t, "")
+	refuse(t, map[string]broken{
+		"another document":            {"<NFSe><x/></NFSe>", offNotFiscal},
+		"a page":                      {"<html><head></head></html>", offNotFiscal},
+		"no infCFe":                   {"<CFe><Signature/></CFe>", offNoSigned},
+		"infCFe deeper":               {"<CFe><x>" + doc[5:len(doc)-6] + "</x></CFe>", offNoSigned},
+		"two infCFe":                  {strings.Replace(doc, "</infCFe>", "</infCFe><infCFe></infCFe>", 1), offTwoSigned},
+		"infCFe inside infCFe":        {inside("<infCFe></infCFe>"), offTwoSigned},
+		"infCFe inside Signature":     {strings.Replace(doc, "</Signature>", "<Object><infCFe/></Object></Signature>", 1), offTwoSigned},
+		"input of an application":     {string(saleText(t, "0.08")), offInput},
+		"key of 43 digits":            {strings.Replace(doc, `Id="CFe3`, `Id="CFe`, 1), offKey},
+		"key of an NFC-e":             {strings.Replace(doc, "8159900000123", "8165900000123", 1), offModel},
+		"NFe with the key of a CF-e":  {`<NFe><infNFe Id="NFe` + string(issued(t, "0.08").Key) + `"/></NFe>`, offModel},
+		"date that does not exist":    {strings.Replace(doc, "<dEmi>20250718", "<dEmi>20250732", 1), offField},
+		"no date":                     {strings.Replace(strings.Replace(doc, "<dEmi>20250718</dEmi>", "", 1), "<hEmi>120000</hEmi>", "", 1), offField},
+		"number with letters":         {strings.Replace(doc, "<nCFe>000041", "<nCFe>00004A", 1), offField},
+		"number of eleven digits":     {strings.Replace(doc, "<nCFe>000041", "<nCFe>00000000041", 1), offField},
+		"note whose date has no zone": {strings.Replace(note, "12:00:00-04:00", "12:00", 1), offField},
+	})
 }
 
 func manyAttributes(n int) string {
