@@ -1,0 +1,197 @@
+// Package broker is where agents connect: an embedded NATS server with its MQTT
+// listener, mutual TLS, and permissions that let an agent touch its own topics
+// only. What agents publish goes to one callback; messages to one agent go out
+// by Send. Nothing is stored here: an acknowledgement comes from ingest alone.
+//
+// The server's folder holds session records that nobody needs after a restart.
+// Every start uses an empty one, and a folder that stops working while the
+// server runs makes it start anew.
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"zelo/agent/wire"
+)
+
+// Options are what a broker needs.
+type Options struct {
+	Listen string      // host:port of the MQTT listener; port 0 picks one
+	TLS    *tls.Config // the server's certificate
+	CAs    *x509.CertPool
+	Folder string // disposable; made when missing
+	// Agent says whose certificate it is, or refuses it. TLS has checked its
+	// chain against CAs.
+	Agent func(context.Context, *x509.Certificate) (string, error)
+	// Receive takes one payload that an agent published. It is called by one
+	// goroutine and may wait: what then does not fit into memory is dropped, and
+	// its agent sends it again.
+	Receive func(agent, stream string, payload []byte)
+	Log     *slog.Logger
+}
+
+// Broker is a running broker.
+type Broker struct {
+	o    Options
+	host string
+	once sync.Once
+	stop chan struct{}
+	done chan struct{}
+
+	mu   sync.Mutex
+	life *life // nil while it is being started anew
+	port int
+}
+
+// errNotRunning is a moment's state: agents send again.
+var errNotRunning = errors.New("the broker is being started anew")
+
+// Start opens the listener. It starts one goroutine that watches the server's
+// folder; Close ends everything.
+func Start(o Options) (*Broker, error) {
+	b := &Broker{o: o, stop: make(chan struct{}), done: make(chan struct{})}
+	host, port, err := net.SplitHostPort(o.Listen)
+	if err == nil {
+		b.host = host
+		b.port, err = strconv.Atoi(port)
+	}
+	if err == nil {
+		b.life, err = b.begin()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot start the broker on %s: %w", o.Listen, err)
+	}
+	b.port = b.life.port
+	go b.watch()
+	return b, nil
+}
+
+// Addr is host:port of the MQTT listener.
+func (b *Broker) Addr() string { return net.JoinHostPort(b.host, strconv.Itoa(b.port)) }
+
+// Send publishes a payload to one agent, if it is connected. A nil error does not
+// say that it arrived.
+func (b *Broker) Send(agent, kind string, payload []byte) error {
+	b.mu.Lock()
+	l := b.life
+	b.mu.Unlock()
+	err := errNotRunning
+	if l != nil {
+		err = l.conn.Publish(subject(wire.DownTopic(agent, kind)), payload)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot send %s to agent %s: %w", kind, agent, err)
+	}
+	return nil
+}
+
+// Disconnect closes the connections of an agent, for one whose certificate was
+// revoked.
+func (b *Broker) Disconnect(agent string) error {
+	b.mu.Lock()
+	l := b.life
+	b.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	open, err := l.server.Connz(&server.ConnzOptions{MQTTClient: agent, Limit: 1 << 20})
+	if err != nil {
+		return fmt.Errorf("cannot disconnect agent %s: %w", agent, err)
+	}
+	for _, c := range open.Conns {
+		if err := l.server.DisconnectClientByID(c.Cid); err != nil {
+			b.o.Log.Debug("connection ended by itself", "agent", agent, "err", err)
+		}
+	}
+	return nil
+}
+
+// Close ends all connections and returns within 5 seconds.
+func (b *Broker) Close() {
+	b.once.Do(func() { close(b.stop) })
+	<-b.done
+	b.mu.Lock()
+	l := b.life
+	b.life = nil
+	b.mu.Unlock()
+	if l != nil {
+		l.end()
+	}
+}
+
+// watch looks after the server's folder and starts the server anew when it is
+// gone, damaged or full.
+func (b *Broker) watch() {
+	defer close(b.done)
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-b.stop:
+			return
+		case <-t.C:
+			b.check()
+		}
+	}
+}
+
+// check proves that new sessions can be stored. It keeps a server whose folder
+// failed as long as no better folder can be had: agents already connected are
+// still served.
+func (b *Broker) check() {
+	b.mu.Lock()
+	old := b.life
+	b.mu.Unlock()
+	if old != nil {
+		err := old.probe()
+		if err == nil {
+			return
+		}
+		b.o.Log.Error("the broker's folder does not work, agents cannot connect", "folder", old.folder, "err", err)
+		if err := usable(b.o.Folder); err != nil {
+			b.o.Log.Error("no new folder for the broker: free some space or mend the disk", "folder", b.o.Folder, "err", err)
+			return
+		}
+		b.mu.Lock()
+		b.life = nil
+		b.mu.Unlock()
+		old.end()
+	}
+	next, err := b.begin()
+	if err != nil {
+		b.o.Log.Error("the broker could not be started anew, trying again", "after", watchEvery, "err", err)
+		return
+	}
+	b.mu.Lock()
+	b.life = next
+	b.mu.Unlock()
+	b.o.Log.Warn("the broker was started anew, agents reconnect", "folder", next.folder)
+}
+
+// subject is a topic as NATS writes it. Our topics hold no dots.
+func subject(topic string) string {
+	return strings.ReplaceAll(topic, "/", ".")
+}
+
+// deliver hands a message of the server to Receive.
+func (b *Broker) deliver(m *nats.Msg) {
+	agent, stream, err := wire.ParseUpTopic(strings.ReplaceAll(m.Subject, ".", "/"))
+	if err != nil {
+		b.o.Log.Warn("message on an unknown topic", "err", err)
+		return
+	}
+	b.o.Receive(agent, stream, m.Data)
+}
