@@ -143,7 +143,8 @@ type Document struct {
 }
 
 // Document reads the CF-e out of a successful reply. It fails when the reply is
-// no success of such a function or holds no readable document.
+// no success of such a function or does not hold a document from end to end; a
+// reply cut in the middle of its base64 still decodes.
 func (r Reply) Document() (Document, error) {
 	if !r.Function.CarriesDocument() || r.Code != r.Function.Success() {
 		return Document{}, fmt.Errorf("reply %s %s carries no document", r.Function, r.Code)
@@ -152,8 +153,8 @@ func (r Reply) Document() (Document, error) {
 	if err != nil {
 		return Document{}, fmt.Errorf("cannot read the document in the reply of session %06d: %w", r.Session, err)
 	}
-	if len(xml) == 0 {
-		return Document{}, fmt.Errorf("reply %s of session %06d has an empty document", r.Code, r.Session)
+	if end := bytes.TrimRight(xml, " \r\n\t\x00"); !bytes.HasSuffix(end, []byte("</CFe>")) && !bytes.HasSuffix(end, []byte("</CFeCanc>")) {
+		return Document{}, fmt.Errorf("the document in the reply of session %06d is not complete (%d bytes)", r.Session, len(xml))
 	}
 	d := Document{XML: xml}
 	d.Time, _ = parseTime(r.data(1))

@@ -90,7 +90,7 @@ func TestStoredRepliesHaveTheLayoutOfTheirOwnFunction(t *testing.T) {
 }
 
 func TestDocumentKeepsBytesThroughLineBreaks(t *testing.T) {
-	xml := "<CFe>\r\n é &amp; </CFe>"
+	xml := "<CFe>\r\n é &amp; </CFe>\n"
 	b64 := base64.StdEncoding.EncodeToString([]byte(xml))
 	raw := "000001|06000|0000|ok|||" + b64[:8] + "\r\n" + b64[8:] + "|20150718154423|CFe" + key1 + "|2.00||s"
 	r, err := ParseReply(EnviarDadosVenda, []byte(raw))
@@ -115,6 +115,7 @@ func TestOutcome(t *testing.T) {
 		{"success", sale, saleReply(77, key1), nil, Issued},
 		{"success of another session", sale, saleReply(78, key1), nil, Unknown},
 		{"success without document", sale, "000077|06000|0000|ok||||20150718154423|k|1.00||s", nil, Unknown},
+		{"success cut in the document", sale, saleReply(77, key1)[:100], nil, Unknown},
 		{"success with broken document", sale, "000077|06000|0000|ok|||!!!|20150718154423|k|1.00||s", nil, Unknown},
 		{"refused content", sale, "000077|06010|1460|GTIN||", nil, NotIssued},
 		{"refused, another session", sale, "000078|06010|1460|GTIN||", nil, Unknown},

@@ -1,0 +1,49 @@
+# make demo   shows the main job; ONCE=1 ends by itself
+# make test   runs every test
+# Both install what they need first (make deps).
+
+GO ?= go
+CC ?= gcc
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+FUZZTIME ?= 30s
+
+.PHONY: build demo test check race fuzz bench e2e-web deps clean
+
+build: deps
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o bin/zelo-agent ./agent
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o bin/zelo-collector ./collector
+	CC=$(CC) sat/shim/build.sh $(CURDIR)/bin/libsat.so
+
+demo: build
+	$(GO) run ./agent/demo -bin bin $(if $(ONCE),-once)
+
+test: deps
+	@.ci/test.sh
+
+check: deps
+	for t in linux/amd64 linux/386 windows/amd64 windows/386; do \
+	  GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) vet ./... || exit 1; done
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@latest ./...
+	$(GO) test ./agent/e2e -run 'Imports|Packages|Nothing|Sources|Folder'
+
+race: deps
+	$(GO) test -race ./...
+
+fuzz: deps
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	  echo "$$p $$f"; $(GO) test $$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) || exit 1; done; done
+
+bench: deps
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+
+e2e-web: deps
+	$(GO) test -v -count=1 ./collector/web
+
+# What is missing is installed where that is allowed, otherwise named.
+deps:
+	@.ci/deps.sh
+
+clean:
+	rm -rf bin build

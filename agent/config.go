@@ -1,0 +1,118 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Config is the agent's configuration file. The doc tags are its manual,
+// printed by `zelo-agent config`.
+type Config struct {
+	Folder string   `toml:"pasta" doc:"Onde o agente guarda os cupons e a sua identidade."`
+	Socket string   `toml:"soquete" doc:"Por onde a biblioteca SAT do PDV fala com o agente."`
+	Device string   `toml:"equipamento" doc:"O equipamento SAT: serial:/dev/ttyACM0 ou tcp:endereço:porta."`
+	Status duration `toml:"intervalo_status" doc:"De quanto em quanto tempo o estado do SAT é lido, quando ninguém o usa. A SEFAZ pede que não seja menos de alguns minutos."`
+	Beat   duration `toml:"intervalo_sinal" doc:"De quanto em quanto tempo o agente avisa o coletor de que está vivo."`
+	Buffer int64    `toml:"buffer_mb" doc:"Espaço em disco reservado para os cupons guardados neste caixa, em MB."`
+	Log    string   `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
+}
+
+// duration is a time.Duration written as "15m".
+type duration time.Duration
+
+func (d *duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = duration(v)
+	return err
+}
+
+func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+func defaultConfig() Config {
+	return Config{
+		Folder: "/var/lib/zelo",
+		Socket: "/run/zelo/sat.sock",
+		Status: duration(15 * time.Minute),
+		Beat:   duration(time.Minute),
+		Buffer: 512,
+		Log:    "info",
+	}
+}
+
+const defaultConfigFile = "/etc/zelo/agent.toml"
+
+// loadConfig reads a configuration file over the defaults. A missing default
+// file is fine, a missing named one is not. Unknown keys are refused: they are
+// misspelt settings.
+func loadConfig(path string) (Config, error) {
+	c := defaultConfig()
+	named := path != ""
+	if !named {
+		path = defaultConfigFile
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return c, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("não foi possível abrir a configuração: %w", err)
+	}
+	defer f.Close()
+	if err := toml.NewDecoder(f).DisallowUnknownFields().Decode(&c); err != nil {
+		var strict *toml.StrictMissingError
+		if errors.As(err, &strict) {
+			return c, fmt.Errorf("configuração %s: chave desconhecida:\n%s", path, strict.String())
+		}
+		return c, fmt.Errorf("configuração %s: %w", path, err)
+	}
+	return c, c.check(path)
+}
+
+// check says which setting is wrong and what it may be.
+func (c Config) check(path string) error {
+	bad := func(key, why string) error {
+		return fmt.Errorf("configuração %s: %s: %s", path, key, why)
+	}
+	switch {
+	case !filepath.IsAbs(c.Folder):
+		return bad("pasta", "escreva o caminho completo")
+	case c.Socket == "":
+		return bad("soquete", "falta o caminho do soquete")
+	case c.Device != "" && !strings.HasPrefix(c.Device, "serial:") && !strings.HasPrefix(c.Device, "tcp:"):
+		return bad("equipamento", "comece com serial: ou tcp:")
+	case time.Duration(c.Status) < time.Second:
+		return bad("intervalo_status", "use um segundo ou mais")
+	case time.Duration(c.Beat) < time.Second:
+		return bad("intervalo_sinal", "use um segundo ou mais")
+	case c.Buffer < 32:
+		return bad("buffer_mb", "use 32 ou mais")
+	case c.Log != "debug" && c.Log != "info" && c.Log != "warn" && c.Log != "error":
+		return bad("log", "use debug, info, warn ou error")
+	}
+	return nil
+}
+
+// describeConfig prints the default configuration with the meaning of each key.
+func describeConfig(w io.Writer) error {
+	fmt.Fprintf(w, "# Configuração do agente Zelo, em %s.\n# Cada linha mostra o valor usado quando ela falta.\n", defaultConfigFile)
+	c := defaultConfig()
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		one, err := toml.Marshal(map[string]any{field.Tag.Get("toml"): v.Field(i).Interface()})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "\n# %s\n%s", field.Tag.Get("doc"), one)
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"zelo/sat"
+)
+
+// The control socket lets `zelo-agent status`, `code`, `call` and `buffer` ask
+// the running agent. Only its own user (root) can open it.
+
+func controlSocket(c Config) string { return filepath.Join(filepath.Dir(c.Socket), "controle.sock") }
+
+// statusReply is GET /status.
+type statusReply struct {
+	Version   string
+	Agent     string // "" when not enrolled
+	Device    string
+	Serial    string
+	Answering bool
+	Since     time.Time
+	Problem   string
+	OpenCases int
+	CodeKnown bool
+	Connected bool
+	ConnSince time.Time
+	LastAck   time.Time
+	Waiting   map[string]int
+	Used      int64
+	Bound     int64
+}
+
+// callRequest is POST /call; the agent puts the activation code in.
+type callRequest struct {
+	Function string
+	Args     []string // without the activation code
+}
+
+type callReply struct{ Reply, Error string }
+
+// serveControl answers until ctx ends.
+func (a *agent) serveControl(ctx context.Context, l net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", a.controlStatus)
+	mux.HandleFunc("POST /code", a.controlCode)
+	mux.HandleFunc("POST /call", a.controlCall)
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() {
+		within, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		s.Shutdown(within)
+	})
+	defer stop()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (a *agent) controlStatus(w http.ResponseWriter, r *http.Request) {
+	d, s := a.router.State(), a.buffer.Stats()
+	out := statusReply{Version: version, Device: d.Info.Name, Serial: d.Info.Serial, Answering: d.Answering,
+		Since: d.Since, OpenCases: d.OpenCases, CodeKnown: d.CodeKnown, Waiting: map[string]int{}, Used: s.Used, Bound: s.Bound}
+	if d.Err != nil {
+		out.Problem = d.Err.Error()
+	}
+	for _, st := range s.Streams {
+		out.Waiting[st.Name] = st.Waiting
+	}
+	if a.uplink != nil {
+		u := a.uplink.State()
+		out.Agent, out.Connected, out.ConnSince, out.LastAck = a.id.Agent, u.Connected, u.Since, u.LastAck
+	}
+	json.NewEncoder(w).Encode(out)
+}
+
+// controlCode tries a code once, with a harmless question, and keeps it when the
+// device accepts it.
+func (a *agent) controlCode(w http.ResponseWriter, r *http.Request) {
+	code, err := io.ReadAll(io.LimitReader(r.Body, 64))
+	var reply sat.Reply
+	if err == nil {
+		reply, err = a.router.Device().Call(r.Context(), sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{string(code)}})
+	}
+	out := callReply{}
+	switch {
+	case err != nil:
+		out.Error = "o SAT não respondeu: " + err.Error()
+	case reply.Code.WrongActivationCode():
+		out.Error = "o SAT recusou o código de ativação. Confira-o antes de tentar de novo: muitas tentativas erradas travam o equipamento"
+	case !reply.Code.Success():
+		out.Error = fmt.Sprintf("o SAT respondeu %s %s", reply.Code, reply.Code.Text())
+	default:
+		out.Reply = reply.Code.String()
+	}
+	json.NewEncoder(w).Encode(out)
+}
+
+// controlCall carries a call out as the till "suporte" would.
+func (a *agent) controlCall(w http.ResponseWriter, r *http.Request) {
+	var in callRequest
+	var out callReply
+	defer func() { json.NewEncoder(w).Encode(out) }()
+	if err := json.NewDecoder(io.LimitReader(r.Body, 16<<20)).Decode(&in); err != nil {
+		out.Error = err.Error()
+		return
+	}
+	req, err := a.supportRequest(in)
+	if err == nil {
+		var reply sat.Reply
+		if reply, err = a.router.Call(r.Context(), req); err == nil {
+			out.Reply = string(reply.Raw)
+			a.router.Delivered(req)
+			return
+		}
+	}
+	out.Error = err.Error()
+}
+
+func (a *agent) supportRequest(in callRequest) (sat.Request, error) {
+	f, ok := sat.FunctionByName(in.Function)
+	if !ok {
+		return sat.Request{}, fmt.Errorf("não existe a função %q", in.Function)
+	}
+	req := sat.Request{Till: "suporte", Session: rand.IntN(sat.MaxSession), Function: f}
+	args := in.Args
+	for _, p := range f.Params() {
+		if p.Name == sat.CodeParam {
+			_, code := a.router.Code()
+			if code == "" && f != sat.AtivarSAT {
+				return req, errors.New("o código de ativação não é conhecido: informe-o com `zelo-agent code`")
+			}
+			req.Args = append(req.Args, code)
+			continue
+		}
+		if len(args) == 0 {
+			return req, fmt.Errorf("%s: falta o argumento %s", f, p.Name)
+		}
+		req.Args, args = append(req.Args, args[0]), args[1:]
+	}
+	if len(args) > 0 {
+		return req, fmt.Errorf("%s: argumentos demais", f)
+	}
+	return req, nil
+}
+
+// ask sends one request to the running agent.
+func ask(ctx context.Context, c Config, method, path string, body []byte, out any) error {
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", controlSocket(c))
+	}}}
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(ctx, method, "http://zelo"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return fmt.Errorf("o agente não está em execução, ou falta permissão para falar com ele: %w", err)
+	}
+	defer resp.Body.Close()
+	return json.NewDecoder(resp.Body).Decode(out)
+}
+
+func cmdStatus(ctx context.Context, args []string) error {
+	fs, path := flags("status")
+	asJSON := fs.Bool("json", false, "saída em JSON")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	c, err := loadConfig(*path)
+	if err != nil {
+		return err
+	}
+	var s statusReply
+	if err := ask(ctx, c, http.MethodGet, "/status", nil, &s); err != nil {
+		return err
+	}
+	if *asJSON {
+		return json.NewEncoder(os.Stdout).Encode(s)
+	}
+	printStatus(os.Stdout, s)
+	return nil
+}
+
+func printStatus(w io.Writer, s statusReply) {
+	at := func(t time.Time) string { return t.Local().Format("02/01/2006 15:04:05") }
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer tw.Flush()
+	switch {
+	case s.Serial == "":
+		fmt.Fprintf(tw, "SAT\tnenhum encontrado ainda: %s\n", s.Problem)
+	case s.Answering:
+		fmt.Fprintf(tw, "SAT\t%s, nº %s, respondendo desde %s\n", s.Device, s.Serial, at(s.Since))
+	default:
+		fmt.Fprintf(tw, "SAT\t%s, nº %s, sem resposta desde %s: %s\n", s.Device, s.Serial, at(s.Since), s.Problem)
+	}
+	if s.OpenCases > 0 {
+		fmt.Fprintf(tw, "Vendas em dúvida\t%d: não sabemos ainda se saíram; estamos perguntando ao SAT\n", s.OpenCases)
+	}
+	if s.Serial != "" && !s.CodeKnown {
+		fmt.Fprintf(tw, "Código de ativação\tainda não conhecido: será aprendido na próxima venda, ou informe com `zelo-agent code`\n")
+	}
+	switch {
+	case s.Agent == "":
+		fmt.Fprintf(tw, "Coletor\teste caixa ainda não foi ligado a um coletor\n")
+	case s.Connected:
+		fmt.Fprintf(tw, "Coletor\tconectado desde %s\n", at(s.ConnSince))
+	default:
+		fmt.Fprintf(tw, "Coletor\tsem conexão desde %s\n", at(s.ConnSince))
+	}
+	n := s.Waiting["documents"]
+	switch {
+	case n > 0:
+		fmt.Fprintf(tw, "Cupons\t%d guardados neste caixa, ainda não confirmados pela nuvem\n", n)
+	case !s.LastAck.IsZero():
+		fmt.Fprintf(tw, "Cupons\ttudo salvo na nuvem até %s\n", at(s.LastAck))
+	default:
+		fmt.Fprintf(tw, "Cupons\tnenhum à espera\n")
+	}
+	fmt.Fprintf(tw, "Disco\t%d de %d MB usados\n", s.Used>>20, s.Bound>>20)
+}
+
+func cmdCall(ctx context.Context, args []string) error {
+	fs, path := flags("call")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	c, err := loadConfig(*path)
+	if err != nil {
+		return err
+	}
+	if fs.NArg() == 0 {
+		return errors.New("falta o nome da função, por exemplo ConsultarSAT")
+	}
+	in := callRequest{Function: fs.Arg(0)}
+	for _, a := range fs.Args()[1:] {
+		if file, ok := strings.CutPrefix(a, "@"); ok {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			a = string(raw)
+		}
+		in.Args = append(in.Args, a)
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	var out callReply
+	if err := ask(ctx, c, http.MethodPost, "/call", body, &out); err != nil {
+		return err
+	}
+	if out.Error != "" {
+		return errors.New(out.Error)
+	}
+	_, err = fmt.Println(out.Reply)
+	return err
+}

@@ -1,0 +1,129 @@
+package router
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// codes knows the activation code of each device: learnt from a till's own
+// successful call or given by a person. A code that a device refused is dropped
+// and never tried again: devices lock themselves (DESIGN.md, decision 7).
+//
+// On disk the codes are sealed with AES-256-GCM under a random key in a file
+// beside them; both files are readable by the service's user only.
+type codes struct {
+	path  string // sealed codes; the key is in path + ".key"
+	mu    sync.Mutex
+	known map[string]string // serial -> code
+}
+
+// openCodes reads the codes kept at path. Codes that cannot be read are
+// forgotten with an error: a person gives them again.
+func openCodes(path string) (*codes, error) {
+	c := &codes{path: path, known: map[string]string{}}
+	sealed, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("cannot read the activation codes: %w", err)
+	}
+	box, err := c.box()
+	if err != nil {
+		return c, err
+	}
+	if len(sealed) < box.NonceSize() {
+		return c, fmt.Errorf("cannot read the activation codes in %s: file too short; give them again", path)
+	}
+	n := box.NonceSize()
+	plain, err := box.Open(nil, sealed[:n], sealed[n:], nil)
+	if err != nil {
+		return c, fmt.Errorf("cannot unseal the activation codes in %s: %w; give them again", path, err)
+	}
+	return c, json.Unmarshal(plain, &c.known)
+}
+
+func (c *codes) get(serial string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[serial]
+}
+
+// put remembers a code that the device accepted.
+func (c *codes) put(serial, code string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if code == "" || c.known[serial] == code {
+		return nil
+	}
+	c.known[serial] = code
+	return c.save()
+}
+
+// refused forgets a code that the device called wrong.
+func (c *codes) refused(serial, code string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if code == "" || c.known[serial] != code {
+		return nil
+	}
+	delete(c.known, serial)
+	return c.save()
+}
+
+func (c *codes) save() error {
+	box, err := c.box()
+	if err != nil {
+		return err
+	}
+	plain, err := json.Marshal(c.known)
+	if err != nil {
+		return err
+	}
+	nonce := make([]byte, box.NonceSize())
+	rand.Read(nonce)
+	if err := writeFile(c.path, box.Seal(nonce, nonce, plain, nil)); err != nil {
+		return fmt.Errorf("cannot keep the activation code: %w", err)
+	}
+	return nil
+}
+
+// box opens the key, making one the first time.
+func (c *codes) box() (cipher.AEAD, error) {
+	key, err := os.ReadFile(c.path + ".key")
+	if errors.Is(err, fs.ErrNotExist) {
+		key = make([]byte, 32)
+		rand.Read(key)
+		err = writeFile(c.path+".key", key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the key of the activation codes: %w", err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the key in %s.key: %w", c.path, err)
+	}
+	return cipher.NewGCM(block)
+}
+
+// writeFile replaces a file as a whole: a power cut leaves the old or the new.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,346 @@
+package router
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"zelo/agent/wire"
+	"zelo/buffer"
+	"zelo/sat"
+)
+
+// Tables of the buffer that the router owns.
+const (
+	tableCalls     = "calls"     // journalKey -> entry
+	tableDelivered = "delivered" // journalKey -> nothing: the reply reached the till
+	tableDevices   = "devices"   // serial -> deviceState
+	tableSessions  = "sessions"  // "next" -> first device session not yet reserved
+)
+
+// deviceState is what the journal remembers of a device.
+type deviceState struct {
+	LastKey string `cbor:"1,keyasint"` // of its latest document; "" when it has none
+}
+
+// journal is the router's memory: the calls of every till, durable in the
+// buffer, with an index in memory. Entries in the index are never changed, only
+// replaced, and leave Reply out: it is read back when needed.
+type journal struct {
+	buf   *buffer.Buffer
+	codec *wire.Codec
+	now   func() time.Time
+
+	mu      sync.Mutex
+	tills   map[string]*calls
+	devices map[string]deviceState
+	marks   [][]byte // delivered, not yet on disk
+	session int      // next device session
+	limit   int      // first session not reserved on disk
+}
+
+// calls are a till's latest entries, oldest first.
+type calls struct {
+	list []*entry
+	next uint64
+}
+
+func openJournal(buf *buffer.Buffer, codec *wire.Codec, now func() time.Time, first int) (*journal, error) {
+	j := &journal{buf: buf, codec: codec, now: now,
+		tills: map[string]*calls{}, devices: map[string]deviceState{}}
+	err := buf.Scan(tableCalls, nil, func(k, v []byte) error {
+		var e entry
+		if err := codec.Decode(v, &e); err != nil {
+			return fmt.Errorf("journal entry %x: %w", k, err)
+		}
+		e.Reply = nil
+		j.till(e.Till).list = append(j.till(e.Till).list, &e)
+		j.till(e.Till).next = e.N + 1
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the journal of calls: %w", err)
+	}
+	err = errors.Join(
+		buf.Scan(tableDelivered, nil, func(k, _ []byte) error {
+			n := len(k) - 9
+			if n >= 0 {
+				j.replace(string(k[:n]), binary.BigEndian.Uint64(k[n+1:]), func(e *entry) { e.Delivered = true })
+			}
+			return nil
+		}),
+		buf.Scan(tableDevices, nil, func(k, v []byte) error {
+			var d deviceState
+			if err := codec.Decode(v, &d); err != nil {
+				return fmt.Errorf("device %s: %w", k, err)
+			}
+			j.devices[string(k)] = d
+			return nil
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the journal: %w", err)
+	}
+	j.session = first
+	if v, err := buf.Get(tableSessions, []byte("next")); err == nil && len(v) == 4 {
+		j.session = int(binary.BigEndian.Uint32(v))
+	}
+	j.limit = j.session
+	return j, nil
+}
+
+func (j *journal) till(name string) *calls {
+	t := j.tills[name]
+	if t == nil {
+		t = &calls{next: 1}
+		j.tills[name] = t
+	}
+	return t
+}
+
+// latest are a till's entries, newest first.
+func (j *journal) latest(till string) []*entry {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return newestFirst(j.till(till).list)
+}
+
+func newestFirst(list []*entry) []*entry {
+	out := make([]*entry, len(list))
+	for i, e := range list {
+		out[len(list)-1-i] = e
+	}
+	return out
+}
+
+// openCases are the fiscal calls on a device whose outcome is not known, oldest
+// first.
+func (j *journal) openCases(serial string) []*entry {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var out []*entry
+	for _, t := range j.tills {
+		for _, e := range t.list {
+			if e.State == open && e.Serial == serial {
+				out = append(out, e)
+			}
+		}
+	}
+	return out
+}
+
+// load returns the entry with its reply.
+func (j *journal) load(e *entry) (*entry, error) {
+	v, err := j.buf.Get(tableCalls, journalKey(e.Till, e.N))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read call %d of till %q: %w", e.N, e.Till, err)
+	}
+	var full entry
+	if v == nil {
+		return nil, fmt.Errorf("call %d of till %q is not in the journal", e.N, e.Till)
+	}
+	return &full, j.codec.Decode(v, &full)
+}
+
+// admit decides about a fiscal call once more, now that its turn has come, and
+// when it is new makes it durable as an open case. After a nil error with isNew
+// the call may be sent, and must be closed or resolved.
+func (j *journal) admit(e entry) (verdict, *entry, error) {
+	j.mu.Lock()
+	v, old := place(newestFirst(j.till(e.Till).list), e.Session, e.Function, e.Payload, j.now())
+	if v != isNew {
+		j.mu.Unlock()
+		return v, old, nil
+	}
+	added := j.add(e)
+	j.mu.Unlock()
+	if err := j.save(added, nil); err != nil {
+		j.remove(added)
+		return isNew, nil, fmt.Errorf("cannot journal the sale before sending it: %w", err)
+	}
+	return isNew, added, nil
+}
+
+// record makes an answered call durable, with more writes in the same commit.
+func (j *journal) record(e entry, more *buffer.Batch) (*entry, error) {
+	reply := e.Reply
+	j.mu.Lock()
+	added := j.add(e)
+	j.mu.Unlock()
+	full := *added
+	full.Reply = reply
+	if err := j.save(&full, more); err != nil {
+		j.remove(added)
+		return nil, err
+	}
+	return &full, nil
+}
+
+// update replaces an entry, with more writes in the same commit. The index has
+// the new state even when the commit fails, so that this process goes on
+// knowing it.
+func (j *journal) update(e *entry, more *buffer.Batch) error {
+	j.mu.Lock()
+	light := *e
+	light.Reply = nil
+	j.replace(e.Till, e.N, func(old *entry) { *old = light })
+	j.mu.Unlock()
+	return j.save(e, more)
+}
+
+// add puts a new entry at the end of its till's list; j.mu is held.
+func (j *journal) add(e entry) *entry {
+	t := j.till(e.Till)
+	e.N, e.At = t.next, j.now().UnixMilli()
+	light := e
+	light.Reply = nil
+	t.next++
+	t.list = append(t.list, &light)
+	return &light
+}
+
+func (j *journal) remove(e *entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t := j.till(e.Till)
+	for i := range t.list {
+		if t.list[i].N == e.N {
+			t.list = append(t.list[:i:i], t.list[i+1:]...)
+			return
+		}
+	}
+}
+
+// replace changes a copy of an indexed entry and puts it in its place; j.mu is
+// held, or the journal is not shared yet.
+func (j *journal) replace(till string, n uint64, change func(*entry)) {
+	t := j.till(till)
+	for i := len(t.list) - 1; i >= 0; i-- {
+		if t.list[i].N == n {
+			e := *t.list[i]
+			change(&e)
+			t.list[i] = &e
+			return
+		}
+	}
+}
+
+// save commits an entry with the pending marks, and forgets calls that are too
+// old to be asked about.
+func (j *journal) save(e *entry, more *buffer.Batch) error {
+	b := more
+	if b == nil {
+		b = &buffer.Batch{}
+	}
+	v, err := j.codec.Encode(e)
+	if err != nil {
+		return err
+	}
+	b.Put(tableCalls, journalKey(e.Till, e.N), v)
+	j.mu.Lock()
+	t := j.till(e.Till)
+	for len(t.list) > queryCalls && t.list[0].State != open {
+		k := journalKey(e.Till, t.list[0].N)
+		b.Delete(tableCalls, k)
+		b.Delete(tableDelivered, k)
+		t.list = t.list[1:]
+	}
+	j.mu.Unlock()
+	return j.commit(b)
+}
+
+// commit writes a batch together with the marks that wait.
+func (j *journal) commit(b *buffer.Batch) error {
+	j.mu.Lock()
+	marks := j.marks
+	j.marks = nil
+	j.mu.Unlock()
+	for _, k := range marks {
+		b.Put(tableDelivered, k, nil)
+	}
+	_, err := j.buf.Commit(b)
+	if err != nil {
+		j.mu.Lock()
+		j.marks = append(j.marks, marks...)
+		j.mu.Unlock()
+	}
+	return err
+}
+
+// delivered notes that the replies of these calls reached the till. The note is
+// written with the next commit, or by flush.
+func (j *journal) delivered(till string, numbers []uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, n := range numbers {
+		j.replace(till, n, func(e *entry) { e.Delivered = true })
+		j.marks = append(j.marks, journalKey(till, n))
+	}
+}
+
+// flush writes the notes that no commit has taken along yet.
+func (j *journal) flush() error {
+	j.mu.Lock()
+	waiting := len(j.marks)
+	j.mu.Unlock()
+	if waiting == 0 {
+		return nil
+	}
+	return j.commit(&buffer.Batch{})
+}
+
+// lastKey is a device's latest access key as far as the journal knows.
+func (j *journal) lastKey(serial string) (string, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	d, ok := j.devices[serial]
+	return d.LastKey, ok
+}
+
+// putLastKey adds a device's latest key to a batch.
+func (j *journal) putLastKey(b *buffer.Batch, serial, key string) error {
+	d := deviceState{LastKey: key}
+	v, err := j.codec.Encode(d)
+	if err != nil {
+		return err
+	}
+	b.Put(tableDevices, []byte(serial), v)
+	j.mu.Lock()
+	j.devices[serial] = d
+	j.mu.Unlock()
+	return nil
+}
+
+// Device sessions: real libraries refuse numbers outside 100000 to 999999 and
+// numbers used within the last 100 calls (dossier 5.1).
+const (
+	firstSession = 100000
+	sessionBlock = 1000 // reserved on disk at a time
+)
+
+// deviceSession allots the next number. It never gives one twice within a full
+// turn, also across crashes: blocks are reserved on disk before use.
+func (j *journal) deviceSession() (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.session == j.limit {
+		limit := wrapSession(j.limit + sessionBlock)
+		b := &buffer.Batch{}
+		b.Put(tableSessions, []byte("next"), binary.BigEndian.AppendUint32(nil, uint32(limit)))
+		if _, err := j.buf.Commit(b); err != nil {
+			return 0, fmt.Errorf("cannot reserve device sessions: %w", err)
+		}
+		j.limit = limit
+	}
+	s := j.session
+	j.session = wrapSession(j.session + 1)
+	return s, nil
+}
+
+func wrapSession(s int) int {
+	if s > sat.MaxSession || s < firstSession {
+		return firstSession + (s-firstSession+900000)%900000
+	}
+	return s
+}

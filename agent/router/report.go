@@ -1,0 +1,112 @@
+package router
+
+import (
+	"fmt"
+
+	"zelo/agent/wire"
+	"zelo/buffer"
+	"zelo/sat"
+)
+
+// State is what the agent knows of its device now.
+func (r *Router) State() DeviceState {
+	r.mu.Lock()
+	s := r.device
+	r.mu.Unlock()
+	s.OpenCases = len(r.journal.openCases(s.Info.Serial))
+	s.CodeKnown = r.codes.get(s.Info.Serial) != ""
+	return s
+}
+
+// Code gives the device's serial number and activation code; "" when nobody
+// knows it yet.
+func (r *Router) Code() (serial, code string) {
+	serial = r.State().Info.Serial
+	return serial, r.codes.get(serial)
+}
+
+// seen notes whether the device answers. What was known of it stays while it is
+// away.
+func (r *Router) seen(_ *owner, info sat.Info, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if info.Serial != "" {
+		r.device.Info = info
+	}
+	r.device.Err = err
+	if now := err == nil; now != r.device.Answering {
+		r.device.Answering, r.device.Since = now, r.now()
+	}
+}
+
+// tellDevice queues an event when the device has gone or come back since the
+// last one.
+func (r *Router) tellDevice() {
+	r.mu.Lock()
+	s, told, any := r.device, r.told, r.toldAny
+	r.mu.Unlock()
+	if s.Info.Serial == "" || any && told == s.Answering || !any && s.Answering {
+		return
+	}
+	code := wire.EventDeviceGone
+	if s.Answering {
+		code = wire.EventDeviceBack
+	}
+	b := &buffer.Batch{}
+	err := r.append(b, wire.StreamEvents, wire.Item{Kind: wire.KindEvent, Serial: s.Info.Serial, Code: code,
+		At: s.Since.UnixMilli(), Detail: map[string]string{"name": s.Info.Name, "where": s.Info.Where}})
+	if err == nil {
+		err = r.journal.commit(b)
+	}
+	if err != nil {
+		r.log.Error("event not queued", "code", code, "err", err)
+		return
+	}
+	r.mu.Lock()
+	r.told, r.toldAny = s.Answering, true
+	r.mu.Unlock()
+}
+
+// unresolved tells the collector, once, of a case that stays open.
+func (r *Router) unresolved(e *entry, cause error) {
+	r.log.Warn("outcome of a sale still unknown", "till", e.Till, "session", e.Session, "err", cause)
+	if e.Disputed {
+		return
+	}
+	e.Disputed = true
+	b := &buffer.Batch{}
+	err := r.addEvent(b, wire.EventUnresolved, e)
+	if err == nil {
+		err = r.journal.update(e, b)
+	}
+	if err != nil {
+		e.Disputed = false
+		r.log.Error("event not queued", "code", wire.EventUnresolved, "err", err)
+	}
+}
+
+func caseID(e *entry) string { return fmt.Sprintf("%s/%d", e.Till, e.N) }
+
+func (r *Router) addEvent(b *buffer.Batch, code string, e *entry) error {
+	return r.append(b, wire.StreamEvents, wire.Item{Kind: wire.KindEvent, Serial: e.Serial, Till: e.Till,
+		Code: code, At: r.now().UnixMilli(), Detail: map[string]string{
+			"case": caseID(e), "session": fmt.Sprintf("%06d", e.Session), "function": e.Function.String(),
+			"key": e.Key, "last-key": e.LastKey, "called": e.time().UTC().Format("2006-01-02T15:04:05Z"),
+		}})
+}
+
+func (r *Router) addDocument(b *buffer.Batch, e *entry, xml []byte) error {
+	return r.append(b, wire.StreamDocuments, wire.Item{Kind: wire.KindDocument, Serial: e.Serial, Till: e.Till,
+		At: r.now().UnixMilli(), Body: xml, Detail: map[string]string{
+			"session": fmt.Sprintf("%06d", e.Session), "function": e.Function.String()}})
+}
+
+func (r *Router) append(b *buffer.Batch, stream string, item wire.Item) error {
+	item.Version = wire.Version
+	v, err := r.codec.Encode(item)
+	if err != nil {
+		return err
+	}
+	b.Append(stream, v)
+	return nil
+}

@@ -1,0 +1,217 @@
+package router
+
+import (
+	"time"
+
+	"zelo/sat"
+	"zelo/sat/cfe"
+)
+
+// How far back a till's calls matter (DESIGN.md, decision 5).
+const (
+	repeatCalls  = 100 // the same session within so many calls is a repeat or a duplicate
+	repeatWindow = 30 * time.Minute
+	queryCalls   = 1000 // a session query looks back so far
+)
+
+// verdict says what to do with a till's fiscal call.
+type verdict uint8
+
+const (
+	isNew       verdict = iota // send it to a device
+	isRepeat                   // answer as the entry was answered
+	isDuplicate                // refuse: the session was used for something else
+	isVoid                     // certainly not issued, and the device gave no answer
+	isHeld                     // its document exists but cannot be had: never sell it again unasked
+	isOpen                     // the entry's case must be resolved before anything else
+)
+
+// place decides about a fiscal call from the till's latest entries, newest
+// first. The entry is the one the verdict speaks of; nil for isNew.
+//
+// The same session and content returns what was answered; the same session with
+// other content is refused; the same content under a new session while its
+// earlier case is open, or its document was never delivered, is that sale.
+func place(latest []*entry, session int, f sat.Function, payload [32]byte, now time.Time) (verdict, *entry) {
+	recent := func(e *entry) bool {
+		age := now.Sub(e.time())
+		return age < repeatWindow && age > -repeatWindow
+	}
+	for i, e := range latest {
+		if i >= repeatCalls {
+			break
+		}
+		if e.Session != session || !recent(e) || e.Void {
+			continue
+		}
+		if e.Function != f || e.Payload != payload {
+			return isDuplicate, e
+		}
+		return known(e), e
+	}
+	for i, e := range latest {
+		if i >= repeatCalls {
+			break
+		}
+		if e.Function != f || e.Payload != payload {
+			continue
+		}
+		switch {
+		case e.State == open:
+			return isOpen, e
+		case recent(e) && e.Issued && !e.Delivered:
+			return known(e), e
+		case e.Issued:
+			return isNew, nil // delivered: an equal sale is another sale
+		}
+	}
+	return isNew, nil
+}
+
+func known(e *entry) verdict {
+	switch e.State {
+	case open:
+		return isOpen
+	case missing:
+		return isHeld
+	}
+	if e.Void {
+		return isVoid
+	}
+	return isRepeat
+}
+
+// step is the next thing to do about an open case.
+type step struct {
+	ask   sat.Function // a question to the device; zero when the case closes or waits
+	again bool         // the device was busy: ask the same again in a moment
+	close state        // answered or missing; zero while the case stays open
+	reply []byte       // the call's own reply, when the device gave it; nil: certainly not issued
+	key   string       // of the document a missing case made; "" when not known
+	last  string       // the device's last key now; "" when it did not say
+}
+
+// next is the pure rule of recovery (DESIGN.md, decision 4): from the intent and
+// what the device has said since, either the next question or the end of the
+// case. Questions come in the order session, last fiscal session, status. Only
+// an answer for this very session, or an unchanged last key, settles a case as
+// not issued; "session does not exist", busy and another session's reply do not.
+// A zero step means that the device said all it can and nothing is proved.
+func next(e *entry) step {
+	var session, fiscal, status *sat.Reply
+	var other cfe.Key // of a document that another session issued since
+	for _, ev := range e.Evidence {
+		r, err := sat.ParseReply(ev.Function, ev.Raw)
+		if err != nil {
+			r = sat.Reply{Function: ev.Function} // asked, no usable answer
+		}
+		if r.Code.Busy() {
+			return step{again: true, ask: ev.Function}
+		}
+		switch ev.Function {
+		case sat.ConsultarStatusOperacional:
+			status = &r
+			continue
+		case sat.ConsultarNumeroSessao:
+			session = &r
+		case sat.ConsultarUltimaSessaoFiscal:
+			fiscal = &r
+		}
+		if s, ok := settle(e, r, ev); ok {
+			return s
+		}
+		if k := keyOf(r); k != "" && string(k) != e.LastKey {
+			other = k
+		}
+	}
+	switch {
+	case session == nil:
+		return step{ask: sat.ConsultarNumeroSessao}
+	case fiscal == nil:
+		return step{ask: sat.ConsultarUltimaSessaoFiscal}
+	case status == nil:
+		return step{ask: sat.ConsultarStatusOperacional}
+	}
+	return compare(e, *fiscal, *status, other)
+}
+
+// settle closes the case when the reply is the one to this very call.
+func settle(e *entry, r sat.Reply, ev evidence) (step, bool) {
+	if r.Function != e.Function {
+		return step{}, false
+	}
+	mine := r.Session == e.DeviceSession
+	// Some devices put the question's own number before the stored reply. For
+	// the query by session that is still this call's reply; for the last fiscal
+	// session only when its document is the one that follows the last key.
+	if r.Session == ev.Asked {
+		mine = ev.Function == sat.ConsultarNumeroSessao || follows(e.LastKey, keyOf(r))
+	}
+	if !mine {
+		return step{}, false
+	}
+	r.Session = e.DeviceSession
+	switch sat.OutcomeOf(e.request(), r, nil) {
+	case sat.Issued:
+		if k := keyOf(r); k == "" || string(k) != e.LastKey {
+			return step{close: answered, reply: r.Raw}, true
+		}
+	case sat.NotIssued:
+		return step{close: answered, reply: r.Raw}, true
+	}
+	return step{}, false
+}
+
+// compare judges by the device's last key.
+func compare(e *entry, fiscal, status sat.Reply, other cfe.Key) step {
+	s, err := status.Status()
+	if err != nil {
+		return step{}
+	}
+	switch {
+	case s.LastKey == "" && e.LastKey == "":
+		// An empty field alone proves nothing: some devices never fill it.
+		if fiscal.Code == 19003 {
+			return step{close: answered}
+		}
+		return step{}
+	case s.LastKey == "":
+		return step{}
+	case s.LastKey == e.LastKey:
+		return step{close: answered, last: s.LastKey}
+	case string(other) != s.LastKey:
+		return step{close: missing, key: s.LastKey, last: s.LastKey}
+	case follows(e.LastKey, other):
+		return step{close: answered, last: s.LastKey} // the only document since is another session's
+	}
+	return step{close: missing, last: s.LastKey}
+}
+
+// follows reports whether b is the very next document after a on one device.
+func follows(a string, b cfe.Key) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	ka, err1 := cfe.ParseKey(a)
+	kb, err2 := cfe.ParseKey(string(b))
+	if err1 != nil || err2 != nil || ka.Serial() != kb.Serial() {
+		return false
+	}
+	return kb.Number() == ka.Number()+1 || ka.Number() == 999999 && kb.Number() == 1
+}
+
+// keyOf is the access key of the document in a reply; "" when there is none.
+func keyOf(r sat.Reply) cfe.Key {
+	d, err := r.Document()
+	if err != nil {
+		return ""
+	}
+	if k, err := cfe.ParseKey(d.Key); err == nil {
+		return k
+	}
+	doc, err := cfe.Parse(d.XML)
+	if err != nil {
+		return ""
+	}
+	return doc.Key
+}

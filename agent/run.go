@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"zelo/agent/devices"
+	"zelo/agent/monitor"
+	"zelo/agent/router"
+	"zelo/agent/uplink"
+	"zelo/agent/wire"
+	"zelo/buffer"
+	"zelo/sat"
+	"zelo/sat/ipc"
+)
+
+// agent holds the running parts, in the order they start.
+type agent struct {
+	config  Config
+	log     *slog.Logger
+	started time.Time
+	buffer  *buffer.Buffer
+	codec   *wire.Codec
+	router  *router.Router
+	uplink  *uplink.Uplink // nil until enrolled
+	id      *identity
+}
+
+// run starts everything top to bottom, waits for ctx, and stops bottom to top.
+func run(ctx context.Context, c Config) error {
+	a := &agent{config: c, started: time.Now(), log: newLog(c.Log)}
+	a.log.Info("agent starts", "version", version, "folder", c.Folder)
+	if err := os.MkdirAll(c.Folder, 0o700); err != nil {
+		return fmt.Errorf("não foi possível criar a pasta do agente: %w", err)
+	}
+	if err := a.openBuffer(); err != nil {
+		return err
+	}
+	defer a.closeBuffer()
+	var err error
+	if a.codec, err = wire.NewCodec(); err != nil {
+		return err
+	}
+	defer a.codec.Close()
+	if err := a.makeRouter(); err != nil {
+		return err
+	}
+	if err := a.makeUplink(); err != nil {
+		return err
+	}
+	till, err := ipc.Listen(c.Socket, 0o666)
+	if err != nil {
+		return fmt.Errorf("não foi possível ouvir o PDV: %w", err)
+	}
+	control, err := ipc.Listen(controlSocket(c), 0o600)
+	if err != nil {
+		till.Close()
+		return fmt.Errorf("não foi possível abrir o controle do agente: %w", err)
+	}
+
+	// The device side outlives the tills' side: calls in flight are answered first.
+	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopInner()
+	var parts, tills sync.WaitGroup
+	parts.Go(func() { a.router.Run(inner) })
+	if a.uplink != nil {
+		parts.Go(func() { a.uplink.Run(inner) })
+	}
+	parts.Go(func() { a.makeMonitor().Run(inner) })
+	failed := make(chan error, 2)
+	tills.Go(func() {
+		failed <- ipc.Serve(ctx, till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered})
+	})
+	tills.Go(func() { failed <- a.serveControl(ctx, control) })
+	a.log.Info("agent ready", "socket", c.Socket, "device", c.Device, "enrolled", a.uplink != nil)
+
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	stop := time.Now()
+	tills.Wait()
+	stopInner()
+	parts.Wait()
+	a.log.Info("agent stopped", "took", time.Since(stop).Round(time.Millisecond))
+	return err
+}
+
+func newLog(level string) *slog.Logger {
+	var l slog.Level
+	l.UnmarshalText([]byte(level))
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
+}
+
+func (a *agent) openBuffer() error {
+	path := filepath.Join(a.config.Folder, "cupons.db")
+	b, recovery, err := buffer.Open(path, buffer.Options{
+		Streams: []buffer.Stream{{Name: wire.StreamEvents}, {Name: wire.StreamDocuments},
+			{Name: wire.StreamStatus, Evictable: true}},
+		MaxBytes: a.config.Buffer << 20, Log: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("não foi possível abrir os cupons guardados em %s: %w", path, err)
+	}
+	a.buffer = b
+	if recovery.SetAside != "" {
+		a.log.Error("buffer was damaged", "set aside", recovery.SetAside, "salvaged", recovery.Salvaged, "lost", recovery.Lost)
+	}
+	return nil
+}
+
+func (a *agent) closeBuffer() {
+	if err := a.buffer.Close(); err != nil {
+		a.log.Error("buffer not closed cleanly", "err", err)
+	}
+}
+
+func (a *agent) makeRouter() (err error) {
+	a.router, err = router.New(router.Options{
+		Buffer: a.buffer, Codec: a.codec, Log: a.log, Now: time.Now,
+		Codes: filepath.Join(a.config.Folder, "codigos"),
+		Open: func(ctx context.Context) (router.Conn, sat.Info, error) {
+			if a.config.Device == "" {
+				return nil, sat.Info{}, errors.New("no device is configured")
+			}
+			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			return devices.Open(ctx, a.config.Device)
+		},
+	})
+	return err
+}
+
+// makeUplink prepares the connection to the collector. A till that is not
+// enrolled sells and keeps its documents.
+func (a *agent) makeUplink() error {
+	id, err := loadIdentity(a.config.Folder)
+	if errors.Is(err, errNotEnrolled) {
+		a.log.Warn("not enrolled: documents stay on this till")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.id = id
+	a.uplink = uplink.New(uplink.Options{
+		Buffer: a.buffer, Codec: a.codec, Log: a.log, Now: time.Now,
+		Transport: uplink.MQTT{Broker: "tls://" + id.Broker, Agent: id.Agent, TLS: id.tls()},
+		Streams:   []string{wire.StreamEvents, wire.StreamDocuments, wire.StreamStatus},
+		Beat:      a.beat, BeatEvery: time.Duration(a.config.Beat),
+	})
+	return nil
+}
+
+func (a *agent) makeMonitor() *monitor.Monitor {
+	return monitor.New(monitor.Options{
+		Device: a.router.Device(), Code: a.router.Code, Buffer: a.buffer, Codec: a.codec,
+		Every: time.Duration(a.config.Status), Log: a.log, Now: time.Now,
+	})
+}
+
+// beat is the agent's pulse.
+func (a *agent) beat() wire.Beat {
+	host, _ := os.Hostname()
+	s, d := a.buffer.Stats(), a.router.State()
+	b := wire.Beat{Version: wire.Version, Software: version, Host: host, System: runtime.GOOS + "/" + runtime.GOARCH,
+		Started: a.started.UnixMilli(), Clock: time.Now().UnixMilli(), Epoch: a.buffer.Epoch(),
+		Used: s.Used, Bound: s.Bound}
+	for _, st := range s.Streams {
+		b.Waiting += st.Waiting
+		if t := st.Oldest; !t.IsZero() && (b.Oldest == 0 || t.UnixMilli() < b.Oldest) {
+			b.Oldest = t.UnixMilli()
+		}
+	}
+	if d.Info.Serial != "" {
+		b.Devices = []wire.BeatDevice{{Serial: d.Info.Serial, Name: d.Info.Name, Answering: d.Answering, OpenCases: d.OpenCases}}
+	}
+	return b
+}
