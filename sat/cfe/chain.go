@@ -23,8 +23,9 @@ type Verifier struct {
 }
 
 // NewVerifier makes one. Roots must hold the authorities that issued devices'
-// certificates, since documents carry no chain; with nil the chain is not checked
-// and nothing is trusted.
+// certificates themselves, since documents carry no chain, and no authority that
+// certifies others too, whose holders could then sign as a device. With nil the
+// chain is not checked and nothing is trusted.
 func NewVerifier(roots *x509.CertPool) *Verifier {
 	return &Verifier{roots: roots, signers: map[string]*signer{}}
 }

@@ -132,15 +132,17 @@ func (r *reading) enter() {
 	}
 	switch {
 	case len(r.marks) == 1:
-		r.doc.Layout = r.attr("versao")
+		if r.form.base == "" { // events and voids print it outside what is signed
+			r.doc.Layout = r.attr("versao")
+		}
 	case r.form.kind != "" && string(r.path) == r.form.inf:
 		r.infs++
 		r.inf.from = r.from
 		r.id = r.attr("Id")
 		r.chCanc = r.attr("chCanc")
 		r.doc.Software = r.attr("versaoSB")
-		if v := r.attr("versao"); v != "" {
-			r.doc.Layout = v
+		if r.form.base != "" {
+			r.doc.Layout = r.attr("versao")
 		}
 	case r.form.base != "" && string(name) == r.form.base:
 		r.stray++
