@@ -19,7 +19,7 @@ type Options struct {
 	// Log receives one line per connection lost to a fault and per reply that
 	// could not be delivered; nil for none. Arguments are never logged.
 	Log *slog.Logger
-	// Greeting bounds the introduction on both sides: greeting and hello. 0 is 3 s.
+	// Greeting bounds the introduction on both sides: greeting and hello. 0 is 5 s.
 	Greeting time.Duration
 	// MaxConns bounds the connections Serve holds at once; more wait unaccepted,
 	// and their clients know that nothing was received. 0 is 64.
@@ -35,7 +35,7 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Greeting == 0 {
-		o.Greeting = 3 * time.Second
+		o.Greeting = 5 * time.Second
 	}
 	if o.MaxConns == 0 {
 		o.MaxConns = 64

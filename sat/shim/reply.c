@@ -1,0 +1,142 @@
+//go:build ignore
+
+// What the till gets. Tills copy a reply at once and never free it (dossier
+// 1.7); we keep it valid for longer than that. Each thread has its last OWN
+// replies, which no call of another thread touches. A thread that ended leaves
+// them until a new one is given its number. Beyond THREADS threads the one that
+// called longest ago loses its place; beyond LARGE_BYTES of large replies the
+// thread's own older ones go, then those of threads that called longest ago.
+// Small replies take no memory of their own, so there is always one to give.
+#include "zelo.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SMALL 256
+#define OWN 8
+#define THREADS 256
+#define LARGE_BYTES (64u << 20)
+
+struct slot {
+  char small[SMALL];
+  char *large; // NULL when small is used
+  size_t size; // of large
+};
+
+struct replies {
+  uint64_t thread, turn; // whose, and when it last called
+  struct slot slots[OWN];
+  unsigned newest;
+  size_t held; // by large ones
+};
+
+// All under the lock.
+static struct replies first; // for want of memory
+static struct replies *all[THREADS] = {&first};
+static int count = 1;
+static uint64_t turns;
+static size_t held; // by large replies of all threads
+
+static void drop(struct replies *r, struct slot *s) {
+  r->held -= s->size;
+  held -= s->size;
+  free(s->large);
+  s->large = NULL;
+  s->size = 0;
+}
+
+// mine finds this thread's replies, or makes place for them.
+static struct replies *mine(void) {
+  uint64_t thread = os_thread();
+  struct replies *r = all[0];
+  for (int i = 0; i < count && r->thread != thread; i++)
+    if (all[i]->thread == thread || all[i]->turn < r->turn) r = all[i];
+  if (r->thread != thread && count < THREADS) {
+    struct replies *more = calloc(1, sizeof *more);
+    if (more) r = all[count++] = more;
+  }
+  r->thread = thread;
+  r->turn = ++turns;
+  return r;
+}
+
+// shed frees large replies until they keep their bound, never the newest of r.
+static void shed(struct replies *r) {
+  for (unsigned i = 1; i < OWN && held > LARGE_BYTES; i++) drop(r, &r->slots[(r->newest + i) % OWN]);
+  while (held > LARGE_BYTES) {
+    struct replies *old = NULL;
+    for (int i = 0; i < count; i++)
+      if (all[i] != r && all[i]->held > 0 && (!old || all[i]->turn < old->turn)) old = all[i];
+    if (!old) return;
+    for (int i = 0; i < OWN; i++) drop(old, &old->slots[i]);
+  }
+}
+
+// place gives the memory of this thread's oldest reply a new one.
+static char *place(char *large, size_t size) {
+  os_lock();
+  struct replies *r = mine();
+  r->newest = (r->newest + 1) % OWN;
+  struct slot *s = &r->slots[r->newest];
+  drop(r, s);
+  if (large) {
+    s->large = large;
+    s->size = size;
+    r->held += size;
+    held += size;
+    shed(r);
+  }
+  os_unlock();
+  return large ? large : s->small;
+}
+
+// plain makes a byte harmless to any till: ASCII, no control characters.
+static char plain(unsigned char c) {
+  if (c < 0x20) return ' ';
+  return c < 0x7f ? (char)c : '?';
+}
+
+// is_reply asks for what every parser needs: a session and a code.
+static int is_reply(const unsigned char *text, size_t size) {
+  size_t at = 0;
+  for (int field = 0; field < 2; field++) {
+    size_t first = at;
+    while (at < size && text[at] >= '0' && text[at] <= '9') at++;
+    if (at == first || at == size || text[at] != '|') return 0;
+    at++;
+  }
+  return 1;
+}
+
+char *reply_keep(const unsigned char *text, size_t size) {
+  char *large = NULL;
+  if (!is_reply(text, size)) return NULL;
+  if (size >= SMALL) {
+    large = malloc(size + 1);
+    if (!large) return NULL;
+  }
+  char *kept = place(large, size);
+  for (size_t i = 0; i < size; i++) kept[i] = plain(text[i]);
+  kept[size] = 0;
+  return kept;
+}
+
+// own writes a reply of this library. Sales and cancellations have CCCC, also
+// when they fail (dossier 2.1). A session outside 0 to 999999 went to the agent
+// as it is; here it is printed modulo 1,000,000, as a maker does (5.1).
+static char *own(enum function f, int32_t session, int code, const char *message) {
+  long six = session % 1000000L;
+  if (six < 0) six += 1000000L;
+  int fiscal = f == ENVIAR_DADOS_VENDA || f == CANCELAR_ULTIMA_VENDA;
+  char *kept = place(NULL, 0);
+  snprintf(kept, SMALL, "%06ld|%02d%03d|%s%s||", six, (int)f + 3, code, fiscal ? "0000|" : "", message);
+  return kept;
+}
+
+char *reply_unknown(enum function f, int32_t session) {
+  return own(f, session, 98, "SAT em processamento. Tente novamente.");
+}
+
+char *reply_unsent(enum function f, int32_t session) {
+  return own(f, session, 99, "O comando nao chegou ao SAT. Verifique o equipamento e o servico Zelo e tente novamente.");
+}
