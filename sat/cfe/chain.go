@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// maxSigners bounds the certificates a Verifier remembers, about 12 KB each.
-const maxSigners = 2048
+// maxCerts bounds the certificates a Verifier remembers, about 12 KB each.
+const maxCerts = 2048
 
 // Verifier checks documents against one set of authorities. It remembers the
 // certificates it has met, since a device signs thousands of documents with one:
@@ -18,8 +18,8 @@ const maxSigners = 2048
 type Verifier struct {
 	roots *x509.CertPool
 
-	mu      sync.Mutex
-	signers map[string]*signer // by the Base64 text in the document
+	mu    sync.Mutex
+	certs map[string]*knownCert // by the Base64 text in the document
 }
 
 // NewVerifier makes one. Roots must hold the authorities that issued devices'
@@ -27,35 +27,36 @@ type Verifier struct {
 // certifies others too, whose holders could then sign as a device. With nil the
 // chain is not checked and nothing is trusted.
 func NewVerifier(roots *x509.CertPool) *Verifier {
-	return &Verifier{roots: roots, signers: map[string]*signer{}}
+	return &Verifier{roots: roots, certs: map[string]*knownCert{}}
 }
 
-// signer is a certificate found in documents; a nil one could not be read.
-type signer struct {
+// knownCert is a certificate met in documents; nil stands for one that could not
+// be read.
+type knownCert struct {
 	cert     *x509.Certificate
 	from, to time.Time // between these its chain is known to hold; guarded by mu
 }
 
-func (s *signer) certificate() *x509.Certificate {
-	if s == nil {
+func (k *knownCert) x509() *x509.Certificate {
+	if k == nil {
 		return nil
 	}
-	return s.cert
+	return k.cert
 }
 
 // key is the RSA key; devices have no other kind.
-func (s *signer) key() *rsa.PublicKey {
-	if s == nil {
+func (k *knownCert) key() *rsa.PublicKey {
+	if k == nil {
 		return nil
 	}
-	key, _ := s.cert.PublicKey.(*rsa.PublicKey)
+	key, _ := k.cert.PublicKey.(*rsa.PublicKey)
 	return key
 }
 
-// signer reads the certificate of a document; nil when it cannot be read.
-func (v *Verifier) signer(text string) *signer {
+// certificate reads the certificate of a document; nil when it cannot be read.
+func (v *Verifier) certificate(text string) *knownCert {
 	v.mu.Lock()
-	known := v.signers[text]
+	known := v.certs[text]
 	v.mu.Unlock()
 	if known != nil {
 		return known
@@ -68,23 +69,23 @@ func (v *Verifier) signer(text string) *signer {
 	if err != nil {
 		return nil
 	}
-	found := &signer{cert: cert}
+	found := &knownCert{cert: cert}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.signers) >= maxSigners {
-		clear(v.signers)
+	if len(v.certs) >= maxCerts {
+		clear(v.certs)
 	}
-	v.signers[text] = found
+	v.certs[text] = found
 	return found
 }
 
 // chainVerdict checks the certificate at the time of issue and that it is this
 // device's: its subject's serialNumber, where it has one, is nserieSAT.
-func (v *Verifier) chainVerdict(doc Document, s *signer) (Verdict, string) {
-	if s == nil {
+func (v *Verifier) chainVerdict(doc Document, k *knownCert) (Verdict, string) {
+	if k == nil {
 		return NotChecked, "sem um certificado legível não se verifica a cadeia"
 	}
-	if n := s.cert.Subject.SerialNumber; n != "" && n != doc.Serial {
+	if n := k.cert.Subject.SerialNumber; n != "" && n != doc.Serial {
 		return Rejected, "o certificado é de outro equipamento"
 	}
 	if v.roots == nil {
@@ -106,20 +107,20 @@ func (v *Verifier) chainVerdict(doc Document, s *signer) (Verdict, string) {
 
 // chain follows the certificate to a root as of at. A chain once found holds for
 // as long as all its certificates are valid.
-func (v *Verifier) chain(s *signer, at time.Time) error {
+func (v *Verifier) chain(k *knownCert, at time.Time) error {
 	v.mu.Lock()
-	holds := !s.from.IsZero() && !at.Before(s.from) && !at.After(s.to)
+	holds := !k.from.IsZero() && !at.Before(k.from) && !at.After(k.to)
 	v.mu.Unlock()
 	if holds {
 		return nil
 	}
-	chains, err := s.cert.Verify(x509.VerifyOptions{
+	chains, err := k.cert.Verify(x509.VerifyOptions{
 		Roots: v.roots, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
 		return err
 	}
-	from, to := s.cert.NotBefore, s.cert.NotAfter
+	from, to := k.cert.NotBefore, k.cert.NotAfter
 	for _, c := range chains[0] {
 		if c.NotBefore.After(from) {
 			from = c.NotBefore
@@ -130,6 +131,6 @@ func (v *Verifier) chain(s *signer, at time.Time) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	s.from, s.to = from, to
+	k.from, k.to = from, to
 	return nil
 }

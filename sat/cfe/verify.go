@@ -59,11 +59,11 @@ func (v *Verifier) Verify(raw []byte) Verification {
 		out.QRReason, out.ChainReason = out.Reason, out.Reason
 		return out
 	}
-	signer := v.signer(r.sig.certificate)
-	out := Verification{Signer: signer.certificate()}
-	out.Signature, out.Reason = r.verdict(doc, signer.key())
-	out.QR, out.QRReason = qrVerdict(doc, signer.key())
-	out.Chain, out.ChainReason = v.chainVerdict(doc, signer)
+	known := v.certificate(r.sig.certificate)
+	out := Verification{Signer: known.x509()}
+	out.Signature, out.Reason = r.verdict(doc, known.key())
+	out.QR, out.QRReason = qrVerdict(doc, known.key())
+	out.Chain, out.ChainReason = v.chainVerdict(doc, known)
 	out.Trusted = out.Chain == Verified && (out.Signature == Verified || out.Signature == Recovered)
 	return out
 }

@@ -251,11 +251,11 @@ func TestVerifyOtherFiles(t *testing.T) {
 func TestVerifierIsBounded(t *testing.T) {
 	verifier := NewVerifier(roots(t))
 	doc := issued(t, "0.08").XML
-	for i := range maxSigners {
-		verifier.signers[strings.Repeat("A", i+1)] = &signer{}
+	for i := range maxCerts {
+		verifier.certs[strings.Repeat("A", i+1)] = &knownCert{}
 	}
-	if v := verifier.Verify(doc); !v.Trusted || len(verifier.signers) != 1 {
-		t.Errorf("trusted %t, %d certificates remembered", v.Trusted, len(verifier.signers))
+	if v := verifier.Verify(doc); !v.Trusted || len(verifier.certs) != 1 {
+		t.Errorf("trusted %t, %d certificates remembered", v.Trusted, len(verifier.certs))
 	}
 }
 
