@@ -22,6 +22,8 @@ const (
 	// serial port has no write deadline of its own: on a line without a reader
 	// Write blocks for ever.
 	stall = 5 * time.Second
+	// grace is what a write under way is given when its caller leaves.
+	grace = 100 * time.Millisecond
 	// openTime bounds Open when the context does not.
 	openTime = 10 * time.Second
 )
@@ -234,41 +236,56 @@ func (c *Conn) receive(ctx context.Context, seq uint32) (frame, error) {
 }
 
 // send writes a frame. touched is false only when certainly no byte of it left.
-// A line that takes no bytes is broken for good: what was handed to it may still
-// leave, later.
+// When ctx ends amid the frame the rest stays unsent; the device takes no notice
+// of half a frame.
 func (c *Conn) send(ctx context.Context, f frame) (touched bool, err error) {
-	progress := time.NewTimer(stall)
-	defer progress.Stop()
 	for b := f.encode(); len(b) > 0; {
-		select {
-		case <-c.gone:
-			return touched, c.cause
-		default:
+		if err := ctx.Err(); err != nil {
+			return touched, fmt.Errorf("cannot write to the line: %w", err)
 		}
-		select {
-		case <-c.gone:
-			return touched, c.cause
-		case c.out <- b[:min(len(b), chunk)]:
+		n, err := c.hand(ctx, b[:min(len(b), chunk)])
+		touched = touched || n > 0
+		if err != nil {
+			return touched, err
 		}
-		select {
-		case w := <-c.wrote:
-			if w.n > 0 {
-				touched, b = true, b[w.n:]
-			}
-			if w.err != nil {
-				c.fail(fmt.Errorf("%w: cannot write to the line: %w", sat.ErrGone, w.err))
-				return touched, c.cause
-			}
-			progress.Reset(stall)
-		case <-progress.C:
-			c.fail(fmt.Errorf("%w: the line takes no bytes", sat.ErrGone))
-			return true, c.cause
-		case <-ctx.Done():
-			c.fail(fmt.Errorf("%w: abandoned amid a frame", sat.ErrGone))
-			return true, fmt.Errorf("cannot write to the line: %w", ctx.Err())
-		}
+		b = b[n:]
 	}
 	return true, nil
+}
+
+// hand gives bytes to the writer and waits until the line has taken some. A line
+// that takes none is broken for good, and counts as touched: what was handed to
+// it may still leave, later.
+func (c *Conn) hand(ctx context.Context, b []byte) (int, error) {
+	select {
+	case <-c.gone:
+		return 0, c.cause
+	default:
+	}
+	select {
+	case <-c.gone:
+		return 0, c.cause
+	case c.out <- b:
+	}
+	progress := time.NewTimer(stall)
+	defer progress.Stop()
+	ended := ctx.Done()
+	for {
+		select {
+		case w := <-c.wrote:
+			if w.err != nil {
+				c.fail(fmt.Errorf("%w: cannot write to the line: %w", sat.ErrGone, w.err))
+				return w.n, c.cause
+			}
+			return w.n, nil
+		case <-ended:
+			ended = nil
+			progress.Reset(grace)
+		case <-progress.C:
+			c.fail(fmt.Errorf("%w: the line takes no bytes", sat.ErrGone))
+			return len(b), c.cause
+		}
+	}
 }
 
 // write is the goroutine that owns writing.
@@ -280,7 +297,7 @@ func (c *Conn) write() {
 			if n <= 0 && err == nil {
 				err = io.ErrShortWrite
 			}
-			c.wrote <- written{n, err}
+			c.wrote <- written{max(n, 0), err}
 		case <-c.gone:
 			return
 		}
@@ -321,11 +338,11 @@ func (c *Conn) Close() error {
 		// begin; one that is stuck ends when the line hangs up.
 		idle := make(chan struct{})
 		go func() { c.writer.Wait(); close(idle) }()
-		grace := time.NewTimer(time.Second)
-		defer grace.Stop()
+		wait := time.NewTimer(grace)
+		defer wait.Stop()
 		select {
 		case <-idle:
-		case <-grace.C:
+		case <-wait.C:
 		}
 		err = c.stream.Close()
 		c.reader.Wait()

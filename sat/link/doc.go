@@ -20,7 +20,7 @@
 //	18+n    4     CRC-32C of all bytes before it
 //
 // A reader looks for the magic. A frame whose header or checksum is wrong, or
-// whose bytes pause for more than a second, was never a frame: the reader goes on
+// whose bytes pause for more than half a second, was never a frame: the reader goes on
 // looking one byte after its magic. So a frame is found whatever came before it,
 // and damage is silence: the other side's timer repairs it.
 //

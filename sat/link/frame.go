@@ -17,8 +17,10 @@ const (
 	version     = 1
 	headerSize  = 18
 	trailerSize = 4
-	// interByte is how long a frame may pause before it counts as cut.
-	interByte = time.Second
+	// interByte is how long a frame may pause before it counts as cut. It is
+	// shorter than the till's silence between two questions, so that half a frame
+	// swallows one of them at most.
+	interByte = 500 * time.Millisecond
 )
 
 type kind uint8

@@ -2,12 +2,12 @@ package sim
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +33,7 @@ type scriptedJSON struct {
 	Do       Act    `json:"do"`
 	Before   bool   `json:"before"`
 	For      string `json:"for"`
+	Wait     bool   `json:"wait"`
 }
 
 // answer is the line that answers a command.
@@ -43,10 +44,12 @@ type answer struct {
 	Struck int      `json:"struck,omitempty"`
 }
 
-// control carries out one line.
-func (s *Sim) control(text []byte) answer {
+// control carries out one line. The channel, if any, is closed when there is a
+// second line to say.
+func (s *Sim) control(text []byte) (answer, <-chan struct{}) {
 	var c command
-	d := json.NewDecoder(strings.NewReader(string(text)))
+	var struck <-chan struct{}
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	err := d.Decode(&c)
 	switch {
@@ -54,9 +57,9 @@ func (s *Sim) control(text []byte) answer {
 	case c.Set != nil:
 		err = s.Set(*c.Set)
 	case c.Script != nil:
-		err = s.scriptJSON(*c.Script)
+		struck, err = s.scriptJSON(*c.Script)
 	case c.List:
-		return answer{OK: true, Issued: s.Issued(), Struck: s.Struck()}
+		return answer{OK: true, Issued: s.Issued(), Struck: s.Struck()}, nil
 	case c.Release:
 		s.Release()
 	case c.Plug != nil && *c.Plug:
@@ -67,27 +70,31 @@ func (s *Sim) control(text []byte) answer {
 		err = errors.New("no command: write set, script, list, release or plug")
 	}
 	if err != nil {
-		return answer{Error: err.Error()}
+		return answer{Error: err.Error()}, nil
 	}
-	return answer{OK: true}
+	return answer{OK: true}, struck
 }
 
-func (s *Sim) scriptJSON(j scriptedJSON) error {
+// scriptJSON adds a fault and returns the channel to wait for, nil without wait.
+func (s *Sim) scriptJSON(j scriptedJSON) (<-chan struct{}, error) {
 	f := Fault{Nth: j.Nth, Do: j.Do, Before: j.Before}
 	if j.Function != "" {
 		var ok bool
 		if f.Function, ok = sat.FunctionByName(j.Function); !ok {
-			return fmt.Errorf("no function is called %q", j.Function)
+			return nil, fmt.Errorf("no function is called %q", j.Function)
 		}
 	}
 	if j.For != "" {
 		var err error
 		if f.For, err = time.ParseDuration(j.For); err != nil {
-			return fmt.Errorf("%q is no duration like 5s", j.For)
+			return nil, fmt.Errorf("%q is no duration like 5s", j.For)
 		}
 	}
-	_, err := s.Script(f)
-	return err
+	struck, err := s.Script(f)
+	if err != nil || !j.Wait {
+		return nil, err
+	}
+	return struck, nil
 }
 
 // serveControl answers control connections until the listener is closed.
@@ -99,17 +106,31 @@ func (s *Sim) serveControl(ctx context.Context, l net.Listener) {
 		if err != nil {
 			return
 		}
-		clients.Go(func() {
-			defer conn.Close()
-			stop := context.AfterFunc(ctx, func() { conn.Close() })
-			defer stop()
-			lines := bufio.NewScanner(conn)
-			lines.Buffer(nil, maxCommand)
-			for lines.Scan() {
-				if json.NewEncoder(conn).Encode(s.control(lines.Bytes())) != nil {
-					return
-				}
-			}
-		})
+		clients.Go(func() { s.converse(ctx, conn) })
+	}
+}
+
+func (s *Sim) converse(ctx context.Context, conn net.Conn) {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	lines, out := bufio.NewScanner(conn), json.NewEncoder(conn)
+	lines.Buffer(nil, maxCommand)
+	for lines.Scan() {
+		a, struck := s.control(lines.Bytes())
+		if out.Encode(a) != nil {
+			return
+		}
+		if struck == nil {
+			continue
+		}
+		select {
+		case <-struck:
+		case <-ctx.Done():
+			return
+		}
+		if out.Encode(answer{OK: true, Struck: s.Struck()}) != nil {
+			return
+		}
 	}
 }

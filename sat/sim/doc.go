@@ -20,14 +20,16 @@
 // {"ok":true} or {"ok":false,"error":"..."}.
 //
 //	{"set":{"online":false,"state":3,"cert_expires":"2026-12-11"}}
-//	{"script":{"function":"EnviarDadosVenda","nth":2,"do":"late","before":true,"for":"5s"}}
+//	{"script":{"function":"EnviarDadosVenda","nth":2,"do":"late","before":true,"for":"5s","wait":true}}
 //	{"release":true}
 //	{"plug":false}
 //	{"list":true}
 //
 // The members of set are those of [Settings], those of script the fields of
 // [Fault]: without function every call counts, without nth the next one is meant,
-// without for a late reply waits for release. The answer to list has "issued", an
+// without for a late reply waits for release. With wait a second answer follows
+// when the fault strikes, and until then the connection takes nothing else. The
+// answer to list has "issued", an
 // array of [Record] (documents and replies in base64), and "struck", how many
 // faults have struck.
 package sim

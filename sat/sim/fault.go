@@ -19,7 +19,7 @@ const (
 	Never   Act = "never"         // no reply; the device is free for the next command
 	Half    Act = "half"          // the reply is cut in the middle
 	Garbage Act = "garbage"       // bytes that are no reply
-	Other   Act = "other-session" // the reply of the command before, or this one's under another number
+	Other   Act = "other-session" // the reply to the last command, if it was the same function, or this one's under another number
 	Busy    Act = "busy"          // "em processamento", never carried out
 	Crash   Act = "crash"         // the device's process ends; in process the connection is lost
 	Unplug  Act = "unplug"        // the connection is lost until Plug

@@ -89,6 +89,12 @@ func removeOnly(path string, kind os.FileMode) {
 
 // serve answers on one stream until it ends or the device is unplugged.
 func (s *Sim) serve(ctx context.Context, stream io.ReadWriteCloser, gone <-chan struct{}) {
+	select {
+	case <-gone:
+		stream.Close()
+		return
+	default:
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {

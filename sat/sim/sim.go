@@ -97,7 +97,9 @@ func (s *Sim) Close() error {
 
 // Hello is what the device says of itself on a line.
 func (s *Sim) Hello() link.Hello {
-	return link.Hello{Model: "simulador " + string(s.o.Kind), Serial: s.o.Serial, Software: s.o.Software}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return link.Hello{Model: "simulador " + string(s.o.Kind), Serial: s.o.Serial, Software: s.st.Software}
 }
 
 // Roots trusts the authority of this device's certificate.
