@@ -1,0 +1,4 @@
+package sim
+
+// Converse serves one control connection.
+var Converse = (*Sim).converse
