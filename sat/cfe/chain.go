@@ -91,7 +91,7 @@ func (v *Verifier) chainVerdict(doc Document, k *knownCert) (Verdict, string) {
 	if v.roots == nil {
 		return NotChecked, "nenhuma autoridade certificadora está cadastrada"
 	}
-	err := v.chain(s, doc.Issued)
+	err := v.chain(k, doc.Issued)
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	switch {
