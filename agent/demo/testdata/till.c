@@ -53,21 +53,22 @@ static int is(const struct reply *r, const char *suffix) {
 }
 
 /* fiscal carries a sale (cancels == NULL) or a cancellation through to its
-   document: an uncertain answer is asked about, and only a certain "it never
-   happened" is tried again. */
+   document: an uncertain answer is asked about until something is certain, and
+   only a certain "it never happened" is tried again. */
 static int fiscal(char *xml, char *cancels, char *key, int *tries) {
   for (*tries = 1; *tries <= 20; (*tries)++) {
     int session = new_session();
     struct reply r = parse(cancels ? cancel_last(session, code, cancels, xml) : sell(session, code, xml));
-    for (int i = 0; i < 120; i++) {
+    int never = is(&r, "099"); /* xx099: the call reached no device */
+    for (int i = 0; i < 240 && !never; i++) {
       if (is(&r, "000") && r.key[0]) {
         strcpy(key, r.key);
         return 0;
       }
-      if (is(&r, "099") || is(&r, "003")) break;   /* certain: nothing was issued */
-      if (!is(&r, "098")) return -1;               /* refused: a person must look */
+      if (!is(&r, "098") && strncmp(r.code, "11", 2)) return -1; /* refused: a person must look */
       breathe();
       r = parse(query(new_session(), code, session));
+      never = !strcmp(r.code, "11003"); /* no such session: it never happened */
     }
     breathe();
   }

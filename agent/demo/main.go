@@ -1,0 +1,69 @@
+// Command demo shows Zelo's main job with its real parts, each a process of its
+// own: a till written in C that loads the library, the agent, a simulated SAT,
+// and the collector. Things go wrong on purpose, and at the end every document is
+// compared, byte for byte, with the device's own list of what it issued.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+const (
+	sales = 20
+	code  = "12345678"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "folder of the built programs")
+	once := flag.Bool("once", false, "end when the result is known")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := show(ctx, *bin, *once); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// show runs the whole demonstration.
+func show(ctx context.Context, bin string, once bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 12*time.Hour)
+	defer cancel()
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "zelo-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s := &stage{ctx: ctx, bin: bin, dir: dir}
+	defer s.stopAll()
+	if err := s.setUp(); err != nil {
+		return err
+	}
+	if err := s.play(); err != nil {
+		return err
+	}
+	result, ok, err := s.judge()
+	if err != nil {
+		return err
+	}
+	if !once {
+		s.say("As páginas ficam abertas em %s", s.link)
+		s.say("Ctrl+C encerra.")
+		<-ctx.Done()
+	}
+	fmt.Println(result)
+	if !ok {
+		return fmt.Errorf("the result is not what it must be; what remains is in the lines above")
+	}
+	return nil
+}
