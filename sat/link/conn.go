@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// chunk is how much is written at once, so that progress can be watched.
-	chunk = 4 << 10
+	// chunk is how much is written at once, so that progress can be watched: a
+	// second's worth on the slowest port.
+	chunk = 1 << 10
 	// stall is how long the line may take no byte before it counts as broken. A
 	// serial port has no write deadline of its own: on a line without a reader
 	// Write blocks for ever.
@@ -58,8 +59,8 @@ type Conn struct {
 	ended sync.Once
 	cause error // why; read after gone
 
-	reader, writer sync.WaitGroup
-	closed         sync.Once
+	reading, writing chan struct{} // closed when the goroutine has ended
+	closed           sync.Once
 }
 
 type written struct {
@@ -76,13 +77,14 @@ func Open(ctx context.Context, stream io.ReadWriteCloser, o Options) (*Conn, sat
 		stream: stream, retry: o.Retry, most: MaxPayload, client: newClient(),
 		turn: make(chan struct{}, 1), in: make(chan frame, 16), out: make(chan []byte),
 		wrote: make(chan written, 1), gone: make(chan struct{}),
+		reading: make(chan struct{}), writing: make(chan struct{}),
 	}
 	if c.retry == 0 {
 		c.retry = time.Second
 	}
 	c.turn <- struct{}{}
-	c.reader.Go(c.read)
-	c.writer.Go(c.write)
+	go c.read()
+	go c.write()
 	ctx, cancel := bounded(ctx, openTime)
 	defer cancel()
 	h, err := c.greet(ctx)
@@ -193,20 +195,22 @@ func (c *Conn) exchange(ctx context.Context, req frame) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		next := frame{kind: ping, client: req.client, seq: req.seq}
+		var next frame
 		switch {
 		case f.kind == response:
 			return f.payload, nil
-		case f.kind == working:
-			continue
-		case f.kind == nak && len(f.payload) == 1 && reason(f.payload[0]) == missing:
+		case f.kind == 0: // silence
+			next = frame{kind: ping, client: req.client, seq: req.seq}
+		case f.nakked(missing):
 			next = req
-		case f.kind == nak && len(f.payload) == 1 && reason(f.payload[0]) == stranger:
+		case f.nakked(stranger):
 			err := fmt.Errorf("%w: it restarted", sat.ErrGone)
 			c.fail(err)
 			return nil, err
-		case f.kind == nak:
+		case f.nakked(refused):
 			return nil, errors.New("the device cannot read the request or write its reply")
+		default: // it works on it
+			continue
 		}
 		if _, err := c.send(ctx, next); err != nil {
 			return nil, err
@@ -290,6 +294,7 @@ func (c *Conn) hand(ctx context.Context, b []byte) (int, error) {
 
 // write is the goroutine that owns writing.
 func (c *Conn) write() {
+	defer close(c.writing)
 	for {
 		select {
 		case b := <-c.out:
@@ -307,6 +312,7 @@ func (c *Conn) write() {
 // read is the goroutine that owns reading. Frames nobody waits for are dropped;
 // the till asks again for the one it misses.
 func (c *Conn) read() {
+	defer close(c.reading)
 	err := readFrames(c.stream, func(f frame) {
 		select {
 		case c.in <- f:
@@ -336,16 +342,14 @@ func (c *Conn) Close() error {
 		c.fail(fmt.Errorf("connection closed here: %w", os.ErrClosed))
 		// A descriptor must not be closed while a write to it may be about to
 		// begin; one that is stuck ends when the line hangs up.
-		idle := make(chan struct{})
-		go func() { c.writer.Wait(); close(idle) }()
 		wait := time.NewTimer(grace)
 		defer wait.Stop()
 		select {
-		case <-idle:
+		case <-c.writing:
 		case <-wait.C:
 		}
 		err = c.stream.Close()
-		c.reader.Wait()
+		<-c.reading
 	})
 	return err
 }

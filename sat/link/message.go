@@ -24,6 +24,10 @@ const (
 	refused
 )
 
+func (f frame) nakked(r reason) bool {
+	return f.kind == nak && len(f.payload) == 1 && reason(f.payload[0]) == r
+}
+
 var errShort = errors.New("message cut short")
 
 // encode writes the payload of WELCOME.

@@ -61,6 +61,9 @@ func (s *Sim) openCertificates() error {
 		}
 		return s.certify(from, to)
 	}
+	if owner := s.signer.Certificate().Subject.SerialNumber; owner != s.o.Serial {
+		return fmt.Errorf("cannot simulate device %s with the certificate of device %s", s.o.Serial, owner)
+	}
 	return s.keepCertificates()
 }
 

@@ -29,7 +29,7 @@ const (
 type Fault struct {
 	Function sat.Function  // which calls it counts; 0 counts all
 	Nth      int           // strikes the n-th of them from now; 0 is the first
-	Do       Act           //
+	Do       Act           // what happens
 	Before   bool          // before the command is carried out
 	For      time.Duration // of Late; 0 waits for Release
 }

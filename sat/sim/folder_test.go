@@ -171,6 +171,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"activation code":   {Code: "curto"},
 		"memory":            {Memory: "elefante"},
 		"without authority": {Signer: signer},
+		"another's key":     {CA: ca, Signer: signer, Serial: "900000002"},
 		"folder is a file":  {CA: ca, Signer: signer, Dir: os.Args[0]},
 	} {
 		if _, err := sim.New(o); err == nil {

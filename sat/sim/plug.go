@@ -36,10 +36,8 @@ func (s *Sim) unplug() {
 	}
 }
 
-// crash loses the command under way and the connection. In a process of its own
-// the simulator ends.
+// crash loses the connection. In a process of its own the simulator ends.
 func (s *Sim) crash() {
-	s.job = nil
 	s.unplug()
 	select {
 	case <-s.crashed:
