@@ -16,6 +16,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"zelo/agent/wire"
+	"zelo/buffer"
 	"zelo/sat"
 )
 
@@ -38,9 +40,19 @@ type statusReply struct {
 	Connected bool
 	ConnSince time.Time
 	LastAck   time.Time
-	Waiting   map[string]int
+	Buffer    []buffer.StreamStats
 	Used      int64
 	Bound     int64
+}
+
+// waiting counts the records of a stream that the collector has not confirmed.
+func (s statusReply) waiting(stream string) int {
+	for _, st := range s.Buffer {
+		if st.Name == stream {
+			return st.Waiting
+		}
+	}
+	return 0
 }
 
 // callRequest is POST /call; the agent puts the activation code in.
@@ -73,12 +85,9 @@ func (a *agent) serveControl(ctx context.Context, l net.Listener) error {
 func (a *agent) controlStatus(w http.ResponseWriter, r *http.Request) {
 	d, s := a.router.State(), a.buffer.Stats()
 	out := statusReply{Version: version, Device: d.Info.Name, Serial: d.Info.Serial, Answering: d.Answering,
-		Since: d.Since, OpenCases: d.OpenCases, CodeKnown: d.CodeKnown, Waiting: map[string]int{}, Used: s.Used, Bound: s.Bound}
+		Since: d.Since, OpenCases: d.OpenCases, CodeKnown: d.CodeKnown, Buffer: s.Streams, Used: s.Used, Bound: s.Bound}
 	if d.Err != nil {
 		out.Problem = d.Err.Error()
-	}
-	for _, st := range s.Streams {
-		out.Waiting[st.Name] = st.Waiting
 	}
 	if a.uplink != nil {
 		u := a.uplink.State()
@@ -223,7 +232,7 @@ func printStatus(w io.Writer, s statusReply) {
 	default:
 		fmt.Fprintf(tw, "Coletor\tsem conexão desde %s\n", at(s.ConnSince))
 	}
-	n := s.Waiting["documents"]
+	n := s.waiting(wire.StreamDocuments)
 	switch {
 	case n > 0:
 		fmt.Fprintf(tw, "Cupons\t%d guardados neste caixa, ainda não confirmados pela nuvem\n", n)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,15 +41,15 @@ func run(ctx context.Context, c Config) error {
 	if err := os.MkdirAll(c.Folder, 0o700); err != nil {
 		return fmt.Errorf("não foi possível criar a pasta do agente: %w", err)
 	}
-	if err := a.openBuffer(); err != nil {
-		return err
-	}
-	defer a.closeBuffer()
 	var err error
 	if a.codec, err = wire.NewCodec(); err != nil {
 		return err
 	}
 	defer a.codec.Close()
+	if err := a.openBuffer(); err != nil {
+		return err
+	}
+	defer a.closeBuffer()
 	if err := a.makeRouter(); err != nil {
 		return err
 	}
@@ -100,20 +101,47 @@ func newLog(level string) *slog.Logger {
 }
 
 func (a *agent) openBuffer() error {
-	path := filepath.Join(a.config.Folder, "cupons.db")
+	path := bufferFile(a.config)
 	b, recovery, err := buffer.Open(path, buffer.Options{
 		Streams: []buffer.Stream{{Name: wire.StreamEvents}, {Name: wire.StreamDocuments},
 			{Name: wire.StreamStatus, Evictable: true}},
-		MaxBytes: a.config.Buffer << 20, Log: a.log,
+		MaxBytes: a.config.Buffer << 20, Log: a.log, Evicted: a.evicted,
 	})
 	if err != nil {
 		return fmt.Errorf("não foi possível abrir os cupons guardados em %s: %w", path, err)
 	}
 	a.buffer = b
 	if recovery.SetAside != "" {
-		a.log.Error("buffer was damaged", "set aside", recovery.SetAside, "salvaged", recovery.Salvaged, "lost", recovery.Lost)
+		return a.tellDamage(recovery)
 	}
 	return nil
+}
+
+// evicted tells the collector of records that were dropped for want of room.
+func (a *agent) evicted(stream string, first, last uint64, n int) (string, []byte) {
+	v, err := a.codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindEvent, Code: wire.EventEvicted,
+		At: time.Now().UnixMilli(), Detail: map[string]string{"stream": stream,
+			"first": fmt.Sprint(first), "last": fmt.Sprint(last), "count": fmt.Sprint(n)}})
+	if err != nil {
+		a.log.Error("eviction not told", "err", err)
+		return "", nil
+	}
+	return wire.StreamEvents, v
+}
+
+// tellDamage queues word of a damaged buffer file and what was lost with it.
+func (a *agent) tellDamage(r buffer.Recovery) error {
+	a.log.Error("the buffer was damaged", "set aside", r.SetAside, "damage", r.Damage, "salvaged", r.Salvaged, "lost", r.Lost)
+	v, err := a.codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindEvent, Code: wire.EventBufferDamaged,
+		At: time.Now().UnixMilli(), Detail: map[string]string{"set-aside": filepath.Base(r.SetAside),
+			"damage": strings.Join(r.Damage, "; "), "lost": strings.Join(r.Lost, "; ")}})
+	if err != nil {
+		return err
+	}
+	b := &buffer.Batch{}
+	b.Append(wire.StreamEvents, v)
+	_, err = a.buffer.Commit(b)
+	return err
 }
 
 func (a *agent) closeBuffer() {

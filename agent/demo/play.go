@@ -30,7 +30,7 @@ func (s *stage) play() error {
 			s.collector.end(syscall.SIGKILL)
 			err = s.sell(n)
 		case 17:
-			s.say("%d cupons guardados só neste caixa; o coletor volta", s.status().Waiting["documents"])
+			s.say("%d cupons guardados só neste caixa; o coletor volta", s.status().waiting())
 			if err = s.serveCollector(); err == nil {
 				err = s.sell(n)
 			}
@@ -49,7 +49,7 @@ func (s *stage) play() error {
 	s.say("Última venda cancelada: %s", words[2])
 	if err := s.until("the collector to confirm everything", func() bool {
 		st := s.status()
-		return st.Connected && st.Waiting["documents"] == 0 && st.OpenCases == 0
+		return st.Connected && st.waiting() == 0 && st.OpenCases == 0
 	}); err != nil {
 		return err
 	}

@@ -270,13 +270,28 @@ func (s *stage) startAgent() (err error) {
 	return s.until("the agent", func() bool { return s.status().Answering })
 }
 
-// status is what `zelo-agent status` says; the zero value while it cannot answer.
-func (s *stage) status() (st struct {
-	Answering bool
-	Connected bool
-	OpenCases int
-	Waiting   map[string]int
-}) {
+// status is what `zelo-agent status` says of the agent.
+type status struct {
+	Answering, Connected bool
+	OpenCases            int
+	Buffer               []struct {
+		Name    string
+		Waiting int
+	}
+}
+
+// waiting counts the documents that only the till holds.
+func (st status) waiting() int {
+	for _, b := range st.Buffer {
+		if b.Name == "documents" {
+			return b.Waiting
+		}
+	}
+	return 0
+}
+
+// status asks the agent; the zero value while it cannot answer.
+func (s *stage) status() (st status) {
 	out, err := s.run("zelo-agent", "status", "-json", "-config", s.path("agent.toml"))
 	if err == nil {
 		json.Unmarshal([]byte(out), &st)

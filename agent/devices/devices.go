@@ -11,9 +11,10 @@ import (
 	"zelo/sat/link"
 )
 
-// Conn is an open device.
+// Conn is an open device. Gone is closed when it went away by itself.
 type Conn interface {
 	sat.Device
+	Gone() <-chan struct{}
 	Close() error
 }
 

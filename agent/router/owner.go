@@ -62,16 +62,27 @@ func (o *owner) run(ctx context.Context) {
 	defer retry.Stop()
 	defer o.drop("agent stops")
 	for {
+		var gone <-chan struct{} // never ready while the device is not open
+		if o.conn != nil {
+			gone = o.conn.Gone()
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-gone:
+			o.lost(sat.ErrGone)
 		case j := <-o.queue:
-			r := o.do(ctx, j)
-			j.done <- r
+			j.done <- o.do(ctx, j)
 		case <-retry.C:
 		}
 		retry.Reset(o.tend(ctx))
 	}
+}
+
+// lost closes a device that has gone.
+func (o *owner) lost(err error) {
+	o.drop("gone")
+	o.router.seen(o.info, err)
 }
 
 // tend opens the device when it is away and resolves open cases. It returns
@@ -97,13 +108,13 @@ func (o *owner) ensure(ctx context.Context) error {
 	}
 	conn, info, err := o.open(ctx)
 	if err != nil {
-		o.router.seen(o, sat.Info{}, err)
+		o.router.seen(sat.Info{}, err)
 		return err
 	}
 	o.conn, o.info = conn, info
 	o.log = o.router.log.With("device", info.Serial)
 	o.log.Info("device opened", "name", info.Name, "where", info.Where)
-	o.router.seen(o, info, nil)
+	o.router.seen(info, nil)
 	return nil
 }
 
@@ -162,8 +173,7 @@ func (o *owner) send(ctx context.Context, req sat.Request) (sat.Reply, error) {
 		"took", o.router.now().Sub(start), "err", err)
 	if err != nil {
 		if errors.Is(err, sat.ErrGone) {
-			o.drop("gone")
-			o.router.seen(o, o.info, err)
+			o.lost(err)
 		}
 		return reply, err
 	}
@@ -171,7 +181,7 @@ func (o *owner) send(ctx context.Context, req sat.Request) (sat.Reply, error) {
 		return reply, &sat.Error{Op: "use the reply to", Device: o.info.Serial, Request: req.Function, Session: req.Session,
 			Err: fmt.Errorf("the device answered session %06d", reply.Session)}
 	}
-	o.router.seen(o, o.info, nil)
+	o.router.seen(o.info, nil)
 	return reply, nil
 }
 

@@ -27,7 +27,7 @@ func (r *Router) Code() (serial, code string) {
 
 // seen notes whether the device answers. What was known of it stays while it is
 // away.
-func (r *Router) seen(_ *owner, info sat.Info, err error) {
+func (r *Router) seen(info sat.Info, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if info.Serial != "" {

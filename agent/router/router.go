@@ -23,9 +23,10 @@ import (
 	"zelo/sat/cfe"
 )
 
-// Conn is an open device.
+// Conn is an open device. Gone is closed when it went away by itself.
 type Conn interface {
 	sat.Device
+	Gone() <-chan struct{}
 	Close() error
 }
 

@@ -73,10 +73,12 @@ func inWorld(t *testing.T, test func(w *world)) {
 	})
 }
 
-// plugged is the simulator as an opened device.
+// plugged is the simulator as an opened device; it tells of an unplugged cable
+// only when it is called.
 type plugged struct{ *sim.Sim }
 
-func (plugged) Close() error { return nil }
+func (plugged) Close() error          { return nil }
+func (plugged) Gone() <-chan struct{} { return nil }
 
 func (w *world) start() {
 	w.t.Helper()

@@ -94,7 +94,7 @@ func New(o Options) *Uplink {
 	if o.BeatEvery == 0 {
 		o.BeatEvery = time.Minute
 	}
-	return &Uplink{o: o, messages: make(chan message, 64), state: State{Since: o.Now()}}
+	return &Uplink{o: o, messages: make(chan message, windowRecords), state: State{Since: o.Now()}}
 }
 
 // State tells how the connection is.
@@ -159,8 +159,8 @@ func (u *Uplink) session(ctx context.Context) error {
 	return d.run(ctx)
 }
 
-// receive queues a message; when the queue is full it is dropped, and the
-// records it acknowledged are sent again.
+// receive queues a message. The queue holds an acknowledgement for every record
+// of the window; beyond that one is dropped, and its records are sent again.
 func (u *Uplink) receive(kind string, payload []byte) {
 	select {
 	case u.messages <- message{kind, payload}:
