@@ -1,0 +1,404 @@
+package buffer
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+)
+
+// Batch collects changes that become durable together. Its zero value is ready;
+// it keeps the slices it is given until Commit returns. A batch that only appends
+// leaves the reserve alone, one with a Put may fill it: what belongs to the
+// journal comes before what can still wait outside.
+type Batch struct {
+	changes []change
+}
+
+type change struct {
+	act  act
+	name string
+	key  []byte
+	data []byte
+}
+
+type act uint8
+
+const (
+	actPut act = iota
+	actDelete
+	actAppend
+)
+
+// Put sets the value of a key in a table. Keys have 1 to 128 bytes, values at
+// most 8 MiB; table names are like stream names.
+func (b *Batch) Put(table string, key, value []byte) {
+	b.changes = append(b.changes, change{actPut, table, key, value})
+}
+
+// Delete removes a key from a table; a key that is not there is no error.
+func (b *Batch) Delete(table string, key []byte) {
+	b.changes = append(b.changes, change{actDelete, table, key, nil})
+}
+
+// Append adds a record of at most 8 MiB to a stream.
+func (b *Batch) Append(stream string, data []byte) {
+	b.changes = append(b.changes, change{actAppend, stream, nil, data})
+}
+
+func (c change) check(o *Options) error {
+	if len(c.data) > maxValue {
+		return fmt.Errorf("%d bytes for %q, at most %d are taken", len(c.data), c.name, maxValue)
+	}
+	if c.act == actAppend {
+		_, err := o.stream(c.name)
+		return err
+	}
+	if !validName(c.name) {
+		return fmt.Errorf("table name %q is not 1 to 32 of a-z, 0-9 and -", c.name)
+	}
+	if len(c.key) < 1 || len(c.key) > maxKey {
+		return fmt.Errorf("a key of %d bytes in table %q, 1 to %d are taken", len(c.key), c.name, maxKey)
+	}
+	return nil
+}
+
+// pathPages is the most pages that paths changes dirty beside those of their
+// data: from the root to a leaf and what splits, but no more than three of each
+// and all branches of a file of so many bytes.
+func pathPages(paths int, bound int64) int { return min(8*paths, 3*paths+int(bound/pageSize/20)) }
+
+// pages is the most pages that committing the batch can take, without the free
+// list. Appends to one stream share their paths.
+func (b *Batch) pages(bound int64) int {
+	bytes, paths := 0, 1
+	streams := map[string]bool{}
+	for _, c := range b.changes {
+		bytes += fileBytes(len(c.name)+2*len(c.key), len(c.data))
+		if c.act != actAppend {
+			paths++
+		} else if !streams[c.name] {
+			streams[c.name] = true
+			paths += 2
+		}
+	}
+	return pagesFor(bytes) + pathPages(paths, bound)
+}
+
+// fileBytes is the most that n bytes under a name and key take in the file, cut
+// into chunks and with an index entry.
+func fileBytes(key, n int) int { return (chunks(key+12, n) + 1) * (elementMax + 16) }
+
+// pagesFor counts half-filled pages, as a split leaves them.
+func pagesFor(bytes int) int { return 2*bytes/pageSize + 1 }
+
+func (b *Batch) has(a act) bool {
+	return slices.ContainsFunc(b.changes, func(c change) bool { return c.act == a })
+}
+
+// Commit makes a batch durable and returns the sequences of its appended
+// records, in order. Sequences rise over all streams together and are never used
+// twice in an epoch. Concurrent calls share one write to the disk. After ErrFull
+// nothing of the batch is kept, and a later Commit may succeed.
+func (b *Buffer) Commit(batch *Batch) ([]uint64, error) {
+	seqs, err := b.commit(batch)
+	if err != nil {
+		return nil, fmt.Errorf("cannot commit to buffer %q: %w", b.path, err)
+	}
+	return seqs, nil
+}
+
+func (b *Buffer) commit(batch *Batch) (seqs []uint64, err error) {
+	if len(batch.changes) == 0 {
+		return nil, nil
+	}
+	for _, c := range batch.changes {
+		if err := c.check(&b.o); err != nil {
+			return nil, err
+		}
+	}
+	w := &write{pages: batch.pages(b.o.MaxBytes), apply: func(t *txn) (err error) {
+		seqs, err = t.batch(batch)
+		return err
+	}}
+	if !batch.has(actPut) {
+		w.floor = int(b.o.Reserve / pageSize)
+		w.frees = !batch.has(actAppend)
+	}
+	return seqs, b.write(w)
+}
+
+// Room makes sure that n more bytes can be committed, by batches with a Put,
+// while the reserve is still whole. It evicts like Commit does and fails with
+// ErrFull. It is asked before something that must be recorded is set going.
+func (b *Buffer) Room(n int64) error {
+	w := &write{pages: pagesFor(fileBytes(2*maxKey+32, int(n))) + pathPages(8, b.o.MaxBytes), floor: int(b.o.Reserve / pageSize)}
+	if err := b.write(w); err != nil {
+		return fmt.Errorf("no room for %d bytes in buffer %q: %w", n, b.path, err)
+	}
+	return nil
+}
+
+// write is one caller's part of a transaction.
+type write struct {
+	pages int              // at most taken
+	floor int              // to be left free, besides the spare pages
+	frees bool             // may take spare pages: it deletes or acknowledges
+	apply func(*txn) error // nil only asks for room
+	done  chan struct{}
+	err   error
+}
+
+// write queues w and waits until someone has written it. Whoever gets the lead
+// writes for all that wait, so that they share the two flushes.
+func (b *Buffer) write(w *write) error {
+	w.done = make(chan struct{})
+	b.queueMu.Lock()
+	b.queue = append(b.queue, w)
+	b.queueMu.Unlock()
+	select {
+	case <-w.done:
+	case b.lead <- struct{}{}:
+		runtime.Gosched()
+		b.mu.Lock()
+		b.writeQueue()
+		b.mu.Unlock()
+		<-b.lead
+		<-w.done
+	}
+	return w.err
+}
+
+// writeQueue commits all queued writes that there is room for.
+func (b *Buffer) writeQueue() {
+	b.queueMu.Lock()
+	group, err := b.queue, b.failed
+	b.queue = nil
+	b.queueMu.Unlock()
+	var admitted []*write
+	pages := 0
+	for _, w := range group {
+		w.err = err
+		if err == nil {
+			w.err = b.admit(pages, w)
+		}
+		if w.err == nil && w.apply != nil {
+			pages += w.pages
+			admitted = append(admitted, w)
+		}
+	}
+	if len(admitted) > 0 {
+		err = b.update(func(t *txn) error {
+			for _, w := range admitted {
+				if err := w.apply(t); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for _, w := range admitted {
+			w.err = err
+		}
+	}
+	for _, w := range group {
+		close(w.done)
+	}
+}
+
+// admit makes room for w beside the pages already promised.
+func (b *Buffer) admit(promised int, w *write) error {
+	if w.frees {
+		return nil
+	}
+	want := promised + w.pages + w.floor + sparePages
+	for {
+		free, gain, err := b.room()
+		if err != nil {
+			return err
+		}
+		if free >= want {
+			return nil
+		}
+		if free+gain < want {
+			return fmt.Errorf("%w: %d of %d pages are free, %d are needed", ErrFull, free, b.bound/pageSize, want)
+		}
+		if err := b.evict(want - free); err != nil {
+			return err
+		}
+	}
+}
+
+// room counts the pages that are free after the free list is written, and those
+// that evicting everything could free at most.
+func (b *Buffer) room() (free, gain int, err error) {
+	err = b.read(func(t *txn) error {
+		free = b.free(t.b.Tx())
+		free -= (free+sparePages)*8/pageSize + 2
+		return nil
+	})
+	for name, c := range b.streams {
+		if s, err := b.o.stream(name); err == nil && s.Evictable && c.waiting > 0 {
+			gain += pagesFor(int(c.waitingBytes) + c.waiting*200)
+		}
+		if c.copies > 0 {
+			gain += pagesFor(int(c.copiesBytes) + c.copies*200)
+		}
+	}
+	return free, gain, err
+}
+
+const (
+	// evictAtOnce bounds what one transaction evicts: at worst each record lies
+	// in pages of its own, and all of them must fit the spare pages.
+	evictAtOnce = 128
+	// evictShare is the part of the file freed at least, so that a full buffer
+	// does not evict at every commit.
+	evictShare = 256
+)
+
+// evict drops the oldest copies, or when there are none the oldest waiting
+// records of the last evictable stream, until about so many pages are free.
+func (b *Buffer) evict(pages int) error {
+	var victims []record
+	err := b.read(func(t *txn) (err error) {
+		victims, err = t.victims(&b.o, max(pages*pageSize, int(b.bound/evictShare)))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(victims) == 0 {
+		return ErrFull
+	}
+	first, last := victims[0], victims[len(victims)-1]
+	gap := change{act: actAppend}
+	if first.waits && b.o.Evicted != nil {
+		gap.name, gap.data = b.o.Evicted(first.stream, first.seq, last.seq, len(victims))
+	}
+	if gap.name != "" {
+		if err := gap.check(&b.o); err != nil {
+			return fmt.Errorf("cannot record what is evicted: %w", err)
+		}
+	}
+	err = b.update(func(t *txn) error {
+		for _, v := range victims {
+			if err := t.drop(v); err != nil {
+				return err
+			}
+		}
+		if gap.name == "" {
+			return nil
+		}
+		_, err := t.append(gap.name, gap.data)
+		return err
+	})
+	if err == nil && first.waits {
+		b.o.Log.Warn("buffer full, waiting records dropped", "stream", first.stream,
+			"first", first.seq, "last", last.seq, "records", len(victims))
+	}
+	return err
+}
+
+// txn is one transaction with what it changes in the counts.
+type txn struct {
+	b     *bbolt.Bucket
+	now   time.Time
+	delta map[string]count
+	wake  bool
+}
+
+// update runs fn in a transaction and commits it. A failure other than a full
+// disk leaves the file in a state nobody knows, so that only reopening helps.
+func (b *Buffer) update(fn func(*txn) error) error {
+	t := &txn{now: b.o.Now(), delta: map[string]count{}}
+	err := guard(func() error {
+		return b.db.Update(func(tx *bbolt.Tx) error {
+			t.b = tx.Bucket([]byte(bucketName))
+			t.b.FillPercent = 1
+			return fn(t)
+		})
+	})
+	if diskFull(err) || errors.Is(err, bbolterrors.ErrMaxSizeReached) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	if err != nil {
+		return b.damaged(err)
+	}
+	for name, d := range t.delta {
+		b.streams[name] = b.streams[name].plus(d)
+	}
+	if t.wake {
+		b.wake()
+	}
+	return nil
+}
+
+func (c count) plus(d count) count {
+	return count{c.waiting + d.waiting, c.copies + d.copies, c.waitingBytes + d.waitingBytes, c.copiesBytes + d.copiesBytes}
+}
+
+// view runs fn on the committed state.
+func (b *Buffer) view(fn func(*txn) error) error {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if err := b.failure(); err != nil {
+		return err
+	}
+	return b.read(fn)
+}
+
+// read is view for who holds b.mu.
+func (b *Buffer) read(fn func(*txn) error) error {
+	err := guard(func() error {
+		return b.db.View(func(tx *bbolt.Tx) error { return fn(&txn{b: tx.Bucket([]byte(bucketName))}) })
+	})
+	if err != nil {
+		return b.damaged(err)
+	}
+	return nil
+}
+
+// damaged stops the buffer: what it would write on is not what it believes.
+func (b *Buffer) damaged(err error) error {
+	if !errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	b.fail(err)
+	b.o.Log.Error("buffer broken, it must be opened anew", "path", b.path, "err", err)
+	return err
+}
+
+// guard turns a panic of bbolt, or a fault in the mapped file, into ErrDamaged.
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	return fn()
+}
+
+func (t *txn) batch(b *Batch) (seqs []uint64, err error) {
+	for _, c := range b.changes {
+		switch c.act {
+		case actAppend:
+			var seq uint64
+			seq, err = t.append(c.name, c.data)
+			seqs = append(seqs, seq)
+		case actPut:
+			err = t.put(tableKey(c.name, c.key), c.data)
+		case actDelete:
+			err = remove(t.b, tableKey(c.name, c.key))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return seqs, nil
+}

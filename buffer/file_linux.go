@@ -1,0 +1,57 @@
+package buffer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// lockFile takes a lock that ends with the returned file, at the latest with the
+// process. The file itself stays.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, ErrInUse
+		}
+		return nil, fmt.Errorf("cannot lock %q: %w", path, err)
+	}
+	return f, nil
+}
+
+// allocate takes the first size bytes of a file from the disk for good. Where
+// the file system cannot, a full disk is met by a commit instead.
+func allocate(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = syscall.Fallocate(int(f.Fd()), 0, 0, size)
+	for errors.Is(err, syscall.EINTR) {
+		err = syscall.Fallocate(int(f.Fd()), 0, 0, size)
+	}
+	if err != nil && !errors.Is(err, syscall.EOPNOTSUPP) && !errors.Is(err, syscall.ENOSYS) {
+		return err
+	}
+	return f.Sync()
+}
+
+func diskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// syncFolder makes a rename durable.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
