@@ -19,10 +19,10 @@ import (
 // file itself when the agent is stopped.
 func cmdBuffer(ctx context.Context, args []string) error {
 	fs, path := flags("buffer")
-	if err := fs.Parse(args); err != nil {
+	switch word, err := verb(fs, args); {
+	case err != nil:
 		return err
-	}
-	if fs.Arg(0) != "ls" {
+	case word != "ls":
 		return errors.New("use zelo-agent buffer ls")
 	}
 	c, err := loadConfig(*path)

@@ -36,6 +36,8 @@ type agent struct {
 
 // run starts everything top to bottom, waits for ctx, and stops bottom to top.
 func run(ctx context.Context, c Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	a := &agent{config: c, started: time.Now(), log: newLog(c.Log)}
 	a.log.Info("agent starts", "version", version, "folder", c.Folder)
 	if err := os.MkdirAll(c.Folder, 0o700); err != nil {
@@ -70,12 +72,12 @@ func run(ctx context.Context, c Config) error {
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
 	var parts, tills sync.WaitGroup
-	parts.Go(func() { a.router.Run(inner) })
+	failed := make(chan error, 3)
+	parts.Go(func() { failed <- a.router.Run(inner) })
 	if a.uplink != nil {
 		parts.Go(func() { a.uplink.Run(inner) })
 	}
 	parts.Go(func() { a.makeMonitor().Run(inner) })
-	failed := make(chan error, 2)
 	tills.Go(func() {
 		failed <- ipc.Serve(ctx, till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered})
 	})
@@ -87,6 +89,7 @@ func run(ctx context.Context, c Config) error {
 	case err = <-failed:
 	}
 	stop := time.Now()
+	cancel()
 	tills.Wait()
 	stopInner()
 	parts.Wait()

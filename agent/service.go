@@ -41,7 +41,8 @@ func (p *program) Stop(service.Service) error {
 
 func cmdService(_ context.Context, args []string) error {
 	fs, path := flags("service")
-	if err := fs.Parse(args); err != nil {
+	word, err := verb(fs, args)
+	if err != nil {
 		return err
 	}
 	run := []string{"service"}
@@ -55,11 +56,11 @@ func cmdService(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	switch fs.Arg(0) {
+	switch word {
 	case "run": // what the service manager calls
 		return s.Run()
 	case "install", "uninstall", "start", "stop":
-		return service.Control(s, fs.Arg(0))
+		return service.Control(s, word)
 	}
 	return fmt.Errorf("use zelo-agent service install, uninstall, start ou stop")
 }

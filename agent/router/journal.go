@@ -39,6 +39,7 @@ type journal struct {
 	marks   [][]byte // delivered, not yet on disk
 	session int      // next device session
 	limit   int      // first session not reserved on disk
+	damage  error    // what broke the buffer
 }
 
 // calls are a till's latest entries, oldest first.
@@ -263,9 +264,20 @@ func (j *journal) commit(b *buffer.Batch) error {
 	if err != nil {
 		j.mu.Lock()
 		j.marks = append(j.marks, marks...)
+		if errors.Is(err, buffer.ErrDamaged) {
+			j.damage = err
+		}
 		j.mu.Unlock()
 	}
 	return err
+}
+
+// broken is the error after which the buffer takes nothing any more; nil while
+// it works.
+func (j *journal) broken() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.damage
 }
 
 // delivered notes that the replies of these calls reached the till. The note is

@@ -99,26 +99,30 @@ func New(o Options) (*Router, error) {
 	return r, nil
 }
 
-// Run serves until ctx ends: one goroutine owns the device, this one keeps house.
-func (r *Router) Run(ctx context.Context) {
+// Run serves until ctx ends, or until the buffer breaks: then it returns
+// buffer.ErrDamaged, and only opening the buffer anew helps. One goroutine owns
+// the device, this one keeps house.
+func (r *Router) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { r.owner.run(ctx) })
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for {
+	var err error
+	for err == nil && ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			wg.Wait()
-			r.house()
-			return
 		case <-tick.C:
-			r.house()
+			err = r.house()
 		}
 	}
+	cancel()
+	wg.Wait()
+	return errors.Join(err, r.house())
 }
 
-// house writes what waits to be written.
-func (r *Router) house() {
+// house writes what waits to be written. Its error is a broken buffer.
+func (r *Router) house() error {
 	r.mu.Lock()
 	waiting := r.unsaved
 	r.unsaved = nil
@@ -132,6 +136,7 @@ func (r *Router) house() {
 		r.log.Error("deliveries not noted", "err", err)
 	}
 	r.tellDevice()
+	return r.journal.broken()
 }
 
 // keep holds an answer whose commit failed.
