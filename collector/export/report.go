@@ -1,0 +1,229 @@
+package export
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"zelo/collector/store"
+	"zelo/sat/cfe"
+)
+
+// Report counts documents per issuer and device, or model and series where
+// documents have no device. Its zero value is ready. Documents of one device come
+// in the order of their numbers.
+type Report struct {
+	groups map[group]*Tally
+}
+
+// group is what numbers count within.
+type group struct {
+	issuer, serial string
+	model          int
+	series         string
+	test           bool
+}
+
+// Tally is what a report says of one device, or of one series of a model.
+type Tally struct {
+	Issuer, IssuerName string
+	Serial             string // of the device; "" for models 65 and 55
+	Model              int
+	Series             string
+	Test               bool // test environment: these documents have no fiscal value
+
+	Documents, Sales, Cancellations, Events int
+	First, Last                             int
+	Missing                                 []Span // numbers between First and Last without any document; CF-e only
+	Repeated                                int    // documents whose number another one has
+	Invalid                                 int    // signature wrong or missing
+	Forbidden                               int    // production, dated after emission was prohibited
+	Total, Cancelled                        int64  // cents of the sales, and of the cancellations among the documents
+	Unreadable                              int    // documents without an amount that can be read
+}
+
+// Span is a range of numbers, both ends included.
+type Span struct{ From, To int }
+
+// Add counts one document.
+func (r *Report) Add(d store.Document) {
+	if r.groups == nil {
+		r.groups = map[group]*Tally{}
+	}
+	g := group{d.Issuer, d.Serial, d.Model, d.Series, d.Test}
+	t := r.groups[g]
+	if t == nil {
+		t = &Tally{Issuer: d.Issuer, Serial: d.Serial, Model: d.Model, Series: d.Series, Test: d.Test}
+		r.groups[g] = t
+	}
+	t.add(d)
+}
+
+func (t *Tally) add(d store.Document) {
+	t.IssuerName = cmp.Or(d.IssuerName, t.IssuerName)
+	t.Documents++
+	if d.Invalid {
+		t.Invalid++
+	}
+	if d.Forbidden {
+		t.Forbidden++
+	}
+	cents, ok := Cents(d.Total)
+	switch cfe.Kind(d.Kind) {
+	case cfe.Cancellation:
+		t.Cancellations++
+		t.Cancelled += cents
+	case cfe.Event, cfe.Void:
+		t.Events++
+		return
+	default:
+		t.Sales++
+		t.Total += cents
+	}
+	if !ok {
+		t.Unreadable++
+	}
+	t.number(d.Number)
+}
+
+// number follows the sequence. Numbers come in ascending order.
+func (t *Tally) number(n int) {
+	switch {
+	case t.First == 0:
+		t.First = n
+	case n == t.Last:
+		t.Repeated++
+	case n > t.Last+1 && t.Model == 59:
+		t.Missing = append(t.Missing, Span{t.Last + 1, n - 1})
+	}
+	t.Last = max(t.Last, n)
+}
+
+// Gap is how many numbers are missing.
+func (t Tally) Gap() int {
+	n := 0
+	for _, s := range t.Missing {
+		n += s.To - s.From + 1
+	}
+	return n
+}
+
+// Device names what was counted: "SAT 900000001", "NFC-e série 1".
+func (t Tally) Device() string {
+	switch t.Model {
+	case 65:
+		return "NFC-e série " + t.Series
+	case 55:
+		return "NF-e série " + t.Series
+	}
+	return "SAT " + t.Serial
+}
+
+// Documents is the number of all documents counted.
+func (r *Report) Documents() int {
+	n := 0
+	for _, t := range r.groups {
+		n += t.Documents
+	}
+	return n
+}
+
+// Tallies lists what was counted by issuer and device, tests last.
+func (r *Report) Tallies() []Tally {
+	var out []Tally
+	for _, t := range slices.Collect(maps.Values(r.groups)) {
+		out = append(out, *t)
+	}
+	slices.SortFunc(out, func(a, b Tally) int {
+		return cmp.Or(boolOrder(a.Test, b.Test), cmp.Compare(a.Issuer, b.Issuer), cmp.Compare(b.Model, a.Model),
+			cmp.Compare(a.Serial, b.Serial), cmp.Compare(len(a.Series), len(b.Series)), cmp.Compare(a.Series, b.Series))
+	})
+	return out
+}
+
+func boolOrder(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// shownSpans bounds how many ranges of missing numbers a report lists.
+const shownSpans = 200
+
+// Write writes the report for a person, in pt-BR (dossier 6.1).
+func (r *Report) Write(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("RELATÓRIO DE CONFERÊNCIA\r\n\r\n" +
+		"Conta os documentos deste arquivo. Um número que falta é um número entre o primeiro e o\r\n" +
+		"último para o qual não há documento aqui: confira a pasta do caixa e o portal da SEFAZ.\r\n")
+	issuer := ""
+	for _, t := range r.Tallies() {
+		head := fmt.Sprintf("%s  %s", Register(t.Issuer), t.IssuerName)
+		if t.Test {
+			head = "AMBIENTE DE TESTE, SEM VALOR FISCAL: " + head
+		}
+		if head != issuer {
+			issuer = head
+			fmt.Fprintf(&b, "\r\n%s\r\n", head)
+		}
+		t.write(&b)
+	}
+	if len(r.groups) == 0 {
+		b.WriteString("\r\nNenhum documento.\r\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (t Tally) write(b *strings.Builder) {
+	line := func(name, value string) { fmt.Fprintf(b, "    %-22s %s\r\n", name, value) }
+	fmt.Fprintf(b, "\r\n  %s\r\n", t.Device())
+	line("documentos", fmt.Sprintf("%s: %s, %s, %s", Thousands(t.Documents), count(t.Sales, "venda", "vendas"),
+		count(t.Cancellations, "cancelamento", "cancelamentos"), count(t.Events, "evento", "eventos")))
+	if t.First > 0 {
+		line("numeração", fmt.Sprintf("de %06d a %06d", t.First, t.Last))
+	}
+	switch {
+	case t.Model == 59:
+		line("números que faltam", t.missing())
+	default:
+		line("números que faltam", "não conferidos para este modelo")
+	}
+	if t.Repeated > 0 {
+		line("números repetidos", Thousands(t.Repeated))
+	}
+	line("total das vendas", "R$ "+Money(t.Total))
+	line("total cancelado", "R$ "+Money(t.Cancelled))
+	if t.Unreadable > 0 {
+		line("sem valor legível", Thousands(t.Unreadable))
+	}
+	line("assinaturas inválidas", Thousands(t.Invalid))
+	if t.Forbidden > 0 {
+		line("depois da proibição", count(t.Forbidden, "documento de 2026 ou depois", "documentos de 2026 ou depois"))
+	}
+}
+
+func (t Tally) missing() string {
+	if len(t.Missing) == 0 {
+		return "nenhum"
+	}
+	var spans []string
+	for _, s := range t.Missing[:min(len(t.Missing), shownSpans)] {
+		if s.From == s.To {
+			spans = append(spans, fmt.Sprintf("%06d", s.From))
+		} else {
+			spans = append(spans, fmt.Sprintf("%06d a %06d", s.From, s.To))
+		}
+	}
+	if more := len(t.Missing) - shownSpans; more > 0 {
+		spans = append(spans, "e mais "+count(more, "intervalo", "intervalos"))
+	}
+	return fmt.Sprintf("%s: %s", Thousands(t.Gap()), strings.Join(spans, ", "))
+}
