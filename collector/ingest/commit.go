@@ -1,0 +1,235 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"zelo/agent/wire"
+	"zelo/collector/alarm"
+	"zelo/collector/store"
+)
+
+// commit writes prepared messages in one transaction.
+func (g *Ingest) commit(ctx context.Context, group []message) (results []Result, err error) {
+	err = g.o.Store.Update(ctx, func(w *store.Writer) error {
+		t := &transaction{w, map[alarm.Subject]bool{}, make([]Result, len(group))}
+		results = t.results
+		return t.put(group)
+	})
+	if err != nil {
+		return nil, err
+	}
+	now := g.o.Now()
+	for i, m := range group {
+		results[i].Acks = m.acks(wire.Epoch(g.o.Store.Epoch()), now)
+	}
+	return results, nil
+}
+
+// commitApart finds what made a transaction fail: it commits message by message,
+// and the records of a failing message one by one. A record that the store
+// refuses alone goes into quarantine; an error means that the store takes
+// nothing.
+func (g *Ingest) commitApart(ctx context.Context, group []message) ([]Result, error) {
+	var all []Result
+	for i := range group {
+		results, err := g.commit(ctx, group[i:i+1])
+		if err != nil {
+			results, err = g.commitRecords(ctx, group[i])
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, results...)
+	}
+	return all, nil
+}
+
+func (g *Ingest) commitRecords(ctx context.Context, m message) ([]Result, error) {
+	if len(m.records) == 0 {
+		g.refuseMessage(&m, reasonStore)
+		return g.commit(ctx, []message{m})
+	}
+	sum := Result{}
+	for _, r := range m.records {
+		alone := m
+		alone.records = []*record{r}
+		results, err := g.commit(ctx, []message{alone})
+		if err != nil {
+			g.refuse(r, reasonStore)
+			results, err = g.commit(ctx, []message{alone})
+		}
+		if err != nil {
+			return nil, err
+		}
+		sum.Stored += results[0].Stored
+		sum.Duplicates += results[0].Duplicates
+		sum.Quarantined += results[0].Quarantined
+		sum.Acks = append(sum.Acks, results[0].Acks...)
+	}
+	return []Result{sum}, nil
+}
+
+// acks name every record of a message, which all are stored now.
+func (m message) acks(storeEpoch wire.Epoch, now time.Time) (out []wire.Ack) {
+	for part := range slices.Chunk(m.records, maxAckRecords) {
+		a := wire.Ack{Version: wire.Version, Epoch: m.epoch, StoreEpoch: storeEpoch, Time: now.UnixMilli(), Stream: m.Stream}
+		for _, r := range part {
+			a.Records = append(a.Records, wire.AckRecord{Seq: r.Seq, SHA256: r.SHA256})
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// transaction puts one group into the store.
+type transaction struct {
+	w       *store.Writer
+	marked  map[alarm.Subject]bool
+	results []Result
+}
+
+// place is a record with the index of its message's result.
+type place struct {
+	*record
+	result int
+}
+
+func (t *transaction) put(group []message) error {
+	var places []place
+	for i, m := range group {
+		if err := t.putMessage(m, &t.results[i]); err != nil {
+			return err
+		}
+		for _, r := range m.records {
+			places = append(places, place{r, i})
+		}
+	}
+	// Documents in the order of their keys touch few index pages.
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.key(), b.key()) })
+	for _, p := range places {
+		if err := t.putRecord(p.record, &t.results[p.result]); err != nil {
+			return err
+		}
+	}
+	for s := range t.marked {
+		if err := t.w.Mark(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *record) key() string {
+	if r.document == nil {
+		return ""
+	}
+	return r.document.Key
+}
+
+// putMessage notes that the agent was heard, and stores a beat or a payload that
+// was not understood.
+func (t *transaction) putMessage(m message, result *Result) error {
+	if m.Agent != "" {
+		if err := t.w.Heard(m.Agent, m.At); err != nil {
+			return err
+		}
+	}
+	switch {
+	case m.unfinished:
+		result.Unfinished = true
+	case m.refused != "":
+		result.Quarantined++
+		t.marked[store.QuarantineOf(m.Agent)] = true
+		return t.w.Quarantine(store.Quarantined{Agent: m.Agent, Stream: m.Stream, Reason: m.refused, ReceivedAt: m.At}, m.body)
+	case m.beat != nil:
+		result.Stored++
+		return t.putBeat(m)
+	}
+	return nil
+}
+
+func (t *transaction) putBeat(m message) error {
+	b := store.Beat{Agent: store.Agent{
+		ID: m.Agent, Host: m.beat.Host, System: m.beat.System, Software: m.beat.Software, BeatAt: m.At,
+		StartedAt: moment(m.beat.Started), ClockOff: time.UnixMilli(m.beat.Clock).Sub(m.At), Waiting: m.beat.Waiting,
+		OldestAt: moment(m.beat.Oldest), Used: m.beat.Used, Bound: m.beat.Bound,
+	}}
+	for _, d := range m.beat.Devices {
+		b.Devices = append(b.Devices, store.BeatDevice(d))
+	}
+	if err := t.w.SetBeat(b); err != nil {
+		return err
+	}
+	t.marked[alarm.Subject{Kind: alarm.OfAgent, ID: m.Agent}] = true
+	devices, err := t.w.DevicesOf(m.Agent)
+	for _, d := range devices {
+		t.marked[alarm.Subject{Kind: alarm.OfDevice, ID: d.Serial}] = true
+	}
+	return err
+}
+
+// moment is a wire's Unix milliseconds; 0 is no time.
+func moment(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+func (t *transaction) putRecord(r *record, result *Result) error {
+	if r.status != nil {
+		result.Stored++
+		return t.putStatus(r)
+	}
+	known, err := t.w.Known(r.Record)
+	if err != nil {
+		return err
+	}
+	if known {
+		result.Duplicates++
+		return nil
+	}
+	document := int64(0)
+	switch {
+	case r.refused != "":
+		result.Quarantined++
+		err = t.w.Quarantine(store.Quarantined{Agent: r.Agent, Stream: r.Stream, File: r.File, Reason: r.refused, ReceivedAt: r.At}, r.body)
+		t.marked[store.QuarantineOf(r.Agent)] = true
+	case r.document != nil:
+		result.Stored++
+		document, _, err = t.w.AddDocument(*r.document, r.body)
+		t.markDevice(r.document.Serial)
+	case r.event != nil:
+		result.Stored++
+		err = t.w.AddEvent(*r.event, r.Record)
+		t.markDevice(r.event.Serial)
+		t.marked[alarm.Subject{Kind: alarm.OfAgent, ID: r.Agent}] = true
+	}
+	if err != nil {
+		return err
+	}
+	return t.w.AddArrival(r.Record, document)
+}
+
+// putStatus stores a status, its clock measured against ours through the
+// agent's.
+func (t *transaction) putStatus(r *record) error {
+	agent, err := t.w.Agent(r.Agent)
+	if err != nil {
+		return err
+	}
+	st := *r.status
+	st.ClockOff += agent.ClockOff
+	st.ClockKnown = st.ClockKnown && !agent.BeatAt.IsZero()
+	t.markDevice(r.serial)
+	return t.w.SetStatus(r.serial, st, r.Record)
+}
+
+func (t *transaction) markDevice(serial string) {
+	if serial != "" {
+		t.marked[alarm.Subject{Kind: alarm.OfDevice, ID: serial}] = true
+	}
+}
