@@ -58,7 +58,8 @@ type Options struct {
 	Streams []Stream // most important first; the last evictable one is evicted first
 	// MaxBytes bounds the file, 512 MiB when zero. It is rounded down to a power
 	// of two, because bbolt maps the file in such sizes, and halved for as long as
-	// the disk has no room for it; Stats says what it came to.
+	// the disk has no room for it. A file that is larger already stays so until
+	// Compact makes it anew. Stats says what the bound came to.
 	MaxBytes int64
 	// Reserve is the part of MaxBytes that only batches with a Put may fill,
 	// 8 MiB when zero.
@@ -136,11 +137,11 @@ func (o *Options) fill() error {
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
+	o.MaxBytes = min(o.MaxBytes, math.MaxInt) // what a 32-bit till can map
+	o.MaxBytes = 1 << (bits.Len64(uint64(o.MaxBytes)) - 1)
 	if least := leastBound(o.Reserve); o.MaxBytes < least {
 		return fmt.Errorf("a bound of %d bytes is too small, a reserve of %d takes at least %d", o.MaxBytes, o.Reserve, least)
 	}
-	o.MaxBytes = min(o.MaxBytes, math.MaxInt) // what a 32-bit till can map
-	o.MaxBytes = 1 << (bits.Len64(uint64(o.MaxBytes)) - 1)
 	for _, s := range o.Streams {
 		if !validName(s.Name) {
 			return fmt.Errorf("stream name %q is not 1 to 32 of a-z, 0-9 and -", s.Name)
@@ -201,8 +202,12 @@ func open(path string, o Options) (b *Buffer, r Recovery, err error) {
 
 // attach opens the bbolt file within the largest bound the disk allows.
 func (b *Buffer) attach() error {
-	b.bound = b.o.MaxBytes
-	err := allocate(b.path, b.bound)
+	info, err := os.Stat(b.path)
+	if err != nil {
+		return err
+	}
+	b.bound = max(b.o.MaxBytes, info.Size())
+	err = allocate(b.path, b.bound)
 	for diskFull(err) && b.bound/2 >= leastBound(b.o.Reserve) {
 		b.bound /= 2
 		err = allocate(b.path, b.bound)

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -393,6 +395,70 @@ func TestBatchIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// TestConcurrentCommits runs where the time stands still while anyone works, as
+// the simulation of a till and its collector does.
+func TestConcurrentCommits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	synctest.Test(t, func(t *testing.T) {
+		b := mustOpen(t, path, small())
+		var mu sync.Mutex
+		got := map[uint64]string{}
+		var writers sync.WaitGroup
+		for w := range 16 {
+			writers.Go(func() {
+				for i := range 25 {
+					data := fmt.Sprintf("%d/%d", w, i)
+					seq := mustAppend(t, b, "documents", []byte(data))[0]
+					mu.Lock()
+					got[seq] = data
+					mu.Unlock()
+					if i%5 == 0 {
+						mustPut(t, b, "calls", data, []byte(data))
+						b.Stats()
+					}
+				}
+			})
+		}
+		writers.Wait()
+		records := mustPeek(t, b, "documents")
+		if len(records) != 16*25 || len(got) != 16*25 {
+			t.Fatalf("%d records, %d sequences", len(records), len(got))
+		}
+		for _, r := range records {
+			if got[r.Seq] != string(r.Data) {
+				t.Errorf("record %d is %q, its writer was told %q", r.Seq, r.Data, got[r.Seq])
+			}
+		}
+		b.read(func(tx *txn) error {
+			if n := tx.b.Tx().ID(); n >= 16*30 {
+				t.Errorf("%d transactions for %d commits: none shared", n, 16*30)
+			}
+			return nil
+		})
+	})
+}
+
+// TestSmallerBound opens a file that has outgrown a bound set lower since.
+func TestSmallerBound(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	o := small()
+	o.MaxBytes = 32 << 20
+	b := mustOpen(t, path, o)
+	for i := range 20 {
+		mustAppend(t, b, "documents", noise(uint64(i), 800000))
+	}
+	mustClose(t, b)
+	b = mustOpen(t, path, small())
+	records := mustPeek(t, b, "documents")
+	if s := b.Stats(); len(records) != 20 || s.Bound != 32<<20 || s.Used > s.Bound {
+		t.Fatalf("%d records, %+v", len(records), s)
+	}
+	mustAcknowledge(t, b, "documents", records)
+	if err := b.Room(100000); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestClosed(t *testing.T) {
 	b := mustOpen(t, filepath.Join(t.TempDir(), "b"), small())
 	mustClose(t, b)
@@ -417,9 +483,10 @@ func TestClosed(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for name, o := range map[string]Options{
-		"bound too small": {MaxBytes: 4 << 20, Reserve: 1 << 20},
-		"stream name":     {Streams: []Stream{{Name: "Documents"}}},
-		"no stream name":  {Streams: []Stream{{}}},
+		"bound too small":                   {MaxBytes: 4 << 20, Reserve: 1 << 20},
+		"bound too small when rounded down": {MaxBytes: 7 << 20, Reserve: 1 << 20},
+		"stream name":                       {Streams: []Stream{{Name: "Documents"}}},
+		"no stream name":                    {Streams: []Stream{{}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := Open(filepath.Join(t.TempDir(), "b"), o); err == nil {

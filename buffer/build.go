@@ -50,7 +50,7 @@ func build(path string, o *Options, fill func(*builder) error) (*inspection, err
 	return in, nil
 }
 
-// buildFile writes and syncs a whole file. It leaves none after an error.
+// buildFile writes a whole file durably. It leaves none after an error.
 func buildFile(path string, bound int64, epoch [16]byte, fill func(*builder) error) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -59,7 +59,6 @@ func buildFile(path string, bound int64, epoch [16]byte, fill func(*builder) err
 	if err != nil {
 		return err
 	}
-	db.NoSync = true
 	w := &builder{db: db}
 	err = guard(func() error {
 		if w.begin(); w.err == nil {
@@ -72,9 +71,6 @@ func buildFile(path string, bound int64, epoch [16]byte, fill func(*builder) err
 		w.save()
 		return w.err
 	})
-	if err == nil {
-		err = file.Sync()
-	}
 	closed := guard(func() error {
 		if w.tx != nil {
 			w.tx.Rollback()

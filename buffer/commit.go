@@ -164,7 +164,7 @@ func (b *Buffer) write(w *write) error {
 	select {
 	case <-w.done:
 	case b.lead <- struct{}{}:
-		runtime.Gosched()
+		runtime.Gosched() // lets those come who are about to queue
 		b.mu.Lock()
 		b.writeQueue()
 		b.mu.Unlock()

@@ -240,7 +240,7 @@ func TestAnyDamage(t *testing.T) {
 	}
 	used := slices.Concat(l.leaves, l.branches, l.freelist, []int{0, 1})
 	r := rand.New(rand.NewPCG(1, 2))
-	for i := range 150 {
+	for i := range 60 {
 		f := bytes.Clone(sound)
 		for range 1 + r.IntN(8) {
 			at := used[r.IntN(len(used))]*pageSize + r.IntN(pageSize)
@@ -321,6 +321,54 @@ func TestSalvageStartsANewEpoch(t *testing.T) {
 		t.Errorf("an acknowledgement of the old epoch freed %d, %v", freed, err)
 	}
 	mustAcknowledge(t, b, "documents", mustPeek(t, b, "documents"))
+}
+
+// TestSalvageOfMuch brings over more than one transaction holds.
+func TestSalvageOfMuch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	o := small()
+	o.MaxBytes = 32 << 20
+	b := mustOpen(t, path, o)
+	for i := range 20 {
+		mustAppend(t, b, "documents", noise(uint64(i), 700000))
+	}
+	mustClose(t, b)
+	l := layoutOf(t, path)
+	f, _ := os.ReadFile(path)
+	os.WriteFile(path, zero(f, l.leaves[len(l.leaves)/2]), 0o600)
+	b, r, err := Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if got := r.Salvaged["documents"]; got != 19 || !slices.ContainsFunc(r.Lost, func(s string) bool { return strings.HasPrefix(s, "documents: registro ") }) {
+		t.Errorf("%d records salvaged, lost %q", got, r.Lost)
+	}
+}
+
+// TestLongFreeList reads a free list of more pages than its counter can say.
+func TestLongFreeList(t *testing.T) {
+	const free = 70000
+	list := make([]byte, 140*pageSize)
+	binary.LittleEndian.PutUint64(list[2*pageSize:], 2)
+	binary.LittleEndian.PutUint16(list[2*pageSize+8:], pageFree)
+	binary.LittleEndian.PutUint16(list[2*pageSize+10:], 0xFFFF)
+	binary.LittleEndian.PutUint32(list[2*pageSize+12:], 137)
+	ids := list[2*pageSize+pageHeader:]
+	binary.LittleEndian.PutUint64(ids, free)
+	for i := range free {
+		binary.LittleEndian.PutUint64(ids[8+8*i:], uint64(200+i))
+	}
+	in := &inspection{r: bytes.NewReader(list), pages: 80000, seen: make([]bool, 80000), free: make([]bool, 80000)}
+	in.freelist(2, 80000)
+	if !in.sound() || in.free[199] || !in.free[200] || !in.free[200+free-1] || in.free[200+free] || !in.seen[139] {
+		t.Errorf("damage %q", in.damage)
+	}
+	binary.LittleEndian.PutUint64(ids, 1<<62)
+	in = &inspection{r: bytes.NewReader(list), pages: 80000, seen: make([]bool, 80000), free: make([]bool, 80000)}
+	if in.freelist(2, 80000); in.sound() {
+		t.Error("a count beyond the page was believed")
+	}
 }
 
 func TestDamageTwiceInOneSecond(t *testing.T) {

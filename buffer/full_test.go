@@ -129,14 +129,14 @@ func TestEvictionWithoutWitness(t *testing.T) {
 			o := small()
 			o.Evicted = evicted
 			b := mustOpen(t, filepath.Join(t.TempDir(), "b"), o)
-			for i := range 2000 {
-				mustAppend(t, b, "logs", noise(uint64(i), 5000))
+			for i := range 600 {
+				mustAppend(t, b, "logs", noise(uint64(i), 20000))
 			}
 			s := stats(t, b, "logs")
-			if s.Waiting >= 2000 || s.Waiting < 500 {
-				t.Errorf("%d of 2000 wait in 8 MiB", s.Waiting)
+			if s.Waiting >= 600 || s.Waiting < 150 {
+				t.Errorf("%d of 600 wait in 8 MiB", s.Waiting)
 			}
-			if r := mustPeek(t, b, "logs"); r[len(r)-1].Seq != 2000 || r[0].Seq != uint64(2001-s.Waiting) {
+			if r := mustPeek(t, b, "logs"); r[len(r)-1].Seq != 600 || r[0].Seq != uint64(601-s.Waiting) {
 				t.Errorf("records %d to %d wait: not the newest", r[0].Seq, r[len(r)-1].Seq)
 			}
 		})

@@ -109,7 +109,7 @@ func (b *Buffer) acknowledge(t *txn, stream string, acks []Ack) (freed int, err 
 func (b *Buffer) Requeue(stream string) (n int, err error) {
 	for {
 		var copies []record
-		err := b.write(&write{frees: true, apply: func(t *txn) error {
+		err := b.write(&write{frees: true, apply: func(t *txn) (err error) {
 			copies, err = t.copies(stream, evictAtOnce)
 			for _, r := range copies {
 				if err := t.move(r); err != nil {
