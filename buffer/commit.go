@@ -177,45 +177,65 @@ func (b *Buffer) write(w *write) error {
 // writeQueue commits all queued writes that there is room for.
 func (b *Buffer) writeQueue() {
 	b.queueMu.Lock()
-	group, err := b.queue, b.failed
+	group := b.queue
 	b.queue = nil
 	b.queueMu.Unlock()
-	var admitted []*write
-	pages := 0
-	for _, w := range group {
-		w.err = err
+	for len(group) > 0 {
+		n, err := b.together(group)
 		if err == nil {
-			w.err = b.admit(pages, w)
+			err = b.apply(group[:n])
 		}
-		if w.err == nil && w.apply != nil {
-			pages += w.pages
-			admitted = append(admitted, w)
-		}
-	}
-	if len(admitted) > 0 {
-		err = b.update(func(t *txn) error {
-			for _, w := range admitted {
-				if err := w.apply(t); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		for _, w := range admitted {
+		for _, w := range group[:n] {
 			w.err = err
+			close(w.done)
 		}
-	}
-	for _, w := range group {
-		close(w.done)
+		group = group[n:]
 	}
 }
 
-// admit makes room for w beside the pages already promised.
-func (b *Buffer) admit(promised int, w *write) error {
+// together makes room for the first of some writes and says how many of them fit
+// beside each other; an error is the first one's.
+func (b *Buffer) together(group []*write) (n int, err error) {
+	if err := b.failure(); err != nil {
+		return 1, err
+	}
+	if err := b.admit(group[0]); err != nil {
+		return 1, err
+	}
+	free, _, err := b.room()
+	for _, w := range group {
+		if free -= w.pages; n > 0 && !w.frees && free < w.floor+sparePages {
+			break
+		}
+		n++
+	}
+	return n, err
+}
+
+// apply commits some writes in one transaction.
+func (b *Buffer) apply(group []*write) error {
+	if !slices.ContainsFunc(group, func(w *write) bool { return w.apply != nil }) {
+		return nil
+	}
+	return b.update(func(t *txn) error {
+		for _, w := range group {
+			if w.apply == nil {
+				continue
+			}
+			if err := w.apply(t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// admit makes room for w, or says that there can be none.
+func (b *Buffer) admit(w *write) error {
 	if w.frees {
 		return nil
 	}
-	want := promised + w.pages + w.floor + sparePages
+	want := w.pages + w.floor + sparePages
 	for {
 		free, gain, err := b.room()
 		if err != nil {

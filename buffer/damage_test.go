@@ -359,14 +359,14 @@ func TestLongFreeList(t *testing.T) {
 	for i := range free {
 		binary.LittleEndian.PutUint64(ids[8+8*i:], uint64(200+i))
 	}
-	in := &inspection{r: bytes.NewReader(list), pages: 80000, seen: make([]bool, 80000), free: make([]bool, 80000)}
-	in.freelist(2, 80000)
+	in := &inspection{r: bytes.NewReader(list), pages: 80000, high: 80000, seen: make([]bool, 80000), free: make([]bool, 80000)}
+	in.freelist(2)
 	if !in.sound() || in.free[199] || !in.free[200] || !in.free[200+free-1] || in.free[200+free] || !in.seen[139] {
 		t.Errorf("damage %q", in.damage)
 	}
 	binary.LittleEndian.PutUint64(ids, 1<<62)
-	in = &inspection{r: bytes.NewReader(list), pages: 80000, seen: make([]bool, 80000), free: make([]bool, 80000)}
-	if in.freelist(2, 80000); in.sound() {
+	in = &inspection{r: bytes.NewReader(list), pages: 80000, high: 80000, seen: make([]bool, 80000), free: make([]bool, 80000)}
+	if in.freelist(2); in.sound() {
 		t.Error("a count beyond the page was believed")
 	}
 }

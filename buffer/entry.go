@@ -24,7 +24,7 @@ import (
 // pages, and free pages are room whatever their order. A chunk is time, in the
 // first one the size of the whole, and data; an index entry is time and size.
 const (
-	format     = 1
+	format     = 1 // 2026-11-21
 	bucketName = "zelo"
 	headKey    = "head"
 
@@ -84,7 +84,7 @@ type place struct {
 }
 
 func parseKey(k []byte) (p place, ok bool) {
-	if len(k) < 2 {
+	if len(k) < 4 {
 		return p, false
 	}
 	p.kind, p.owner = k[0], k
@@ -117,7 +117,10 @@ func parseKey(k []byte) (p place, ok bool) {
 
 // String names the place for people.
 func (p place) String() string {
-	if p.kind == kindTable {
+	switch p.kind {
+	case 0:
+		return "entrada sem nome"
+	case kindTable:
 		return fmt.Sprintf("%s: entrada %q", p.name, p.key)
 	}
 	return fmt.Sprintf("%s: registro %d", p.name, p.seq)

@@ -86,9 +86,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// FuzzFile opens files of any content: no crash, no error, nothing that cannot
-// be read.
-func FuzzFile(f *testing.F) {
+// addFiles adds the golden file, sound and spoilt in many ways, to a corpus.
+func addFiles(f *testing.F) {
 	golden, err := os.ReadFile(filepath.Join("testdata", "v1.db"))
 	if err != nil {
 		f.Fatal(err)
@@ -104,6 +103,33 @@ func FuzzFile(f *testing.F) {
 			f.Add(bytes.Clone(bad))
 		}
 	}
+}
+
+// FuzzInspect reads files of any content: it must end and find only what is there.
+func FuzzInspect(f *testing.F) {
+	addFiles(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		elements := 0
+		in := inspect(bytes.NewReader(data), int64(len(data)), func(k, v []byte) {
+			if _, ok := unseal(k, v); !ok {
+				t.Errorf("element %x without its checksum", k)
+			}
+			elements++
+		})
+		in.scan(func(_, _ []byte, _ bool) { elements++ })
+		if most := len(data) / elementSize; elements > most {
+			t.Errorf("%d elements in %d bytes", elements, len(data))
+		}
+		if in.sound() && in.format != format {
+			t.Error("a file without head is called sound")
+		}
+	})
+}
+
+// FuzzFile opens files of any content: no crash, no error, nothing that cannot
+// be read.
+func FuzzFile(f *testing.F) {
+	addFiles(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(t.TempDir(), "b")
 		if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -133,6 +159,7 @@ func FuzzKey(f *testing.F) {
 	f.Add([]byte("a"), []byte("a\x00"))
 	f.Add([]byte("a\x00\xff"), []byte("a\x00\x00"))
 	f.Add([]byte{0}, []byte{0xFF, 0})
+	f.Add([]byte("d0"), []byte("0"))
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		ka, kb := chunkKey(tableKey("t", a), 7), chunkKey(tableKey("t", b), 0)
 		p, ok := parseKey(ka)

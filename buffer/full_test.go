@@ -177,6 +177,28 @@ func TestRoomMakesRoom(t *testing.T) {
 	}
 }
 
+// TestManyWritersOfMuch commits at once what does not fit one transaction beside
+// each other.
+func TestManyWritersOfMuch(t *testing.T) {
+	b := mustOpen(t, filepath.Join(t.TempDir(), "b"), small())
+	var queued []*write
+	for i := range 8 { // as write does before it gets the lead
+		w := &write{pages: 300, done: make(chan struct{})}
+		w.apply = func(tx *txn) error { _, err := tx.append("documents", noise(uint64(i), 300000)); return err }
+		queued = append(queued, w)
+	}
+	b.queue = queued
+	mustAppend(t, b, "events", nil)
+	for i, w := range queued {
+		if <-w.done; w.err != nil {
+			t.Errorf("write %d: %v", i, w.err)
+		}
+	}
+	if got := len(mustPeek(t, b, "documents")); got != 8 {
+		t.Errorf("%d records", got)
+	}
+}
+
 // TestRing runs many times the bound through the buffer: a full file must go on
 // for ever, whatever the order of its free pages.
 func TestRing(t *testing.T) {

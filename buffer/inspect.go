@@ -43,6 +43,7 @@ type Report struct {
 type inspection struct {
 	r     io.ReaderAt
 	pages uint64 // in the file
+	high  uint64 // pages in use or once used, the first pages of the file
 
 	epoch    [16]byte
 	format   uint32 // zero when no head was found
@@ -51,7 +52,8 @@ type inspection struct {
 	oldest   map[string]int64
 	tables   map[string]int
 	damage   []string
-	unread   []string // what cannot be read, named
+	holes    bool     // something of the tree cannot be read
+	unread   []string // what that is, named; records are known by their index
 
 	seen    []bool          // pages of the tree and of the free list
 	bad     map[uint64]bool // pages of the tree that make no sense
@@ -77,10 +79,10 @@ func inspect(r io.ReaderAt, size int64, take func(k, v []byte)) *inspection {
 	if !ok {
 		return in
 	}
-	if m.pages > in.pages {
-		in.broken("arquivo cortado: %d de %d páginas", in.pages, m.pages)
+	if in.high = m.pages; in.high > in.pages {
+		in.broken("arquivo cortado: %d de %d páginas", in.pages, in.high)
 	}
-	in.freelist(m.freelist, m.pages)
+	in.freelist(m.freelist)
 	in.tree(m.root, nil, nil, 0, in.bucket)
 	in.endValue()
 	if in.format == 0 {
@@ -98,6 +100,15 @@ func (in *inspection) broken(format string, args ...any) {
 	in.damage = append(in.damage, fmt.Sprintf(format, args...))
 }
 
+// hole notes what cannot be read of the tree; without a name it is a record,
+// which its index entry or nobody can name.
+func (in *inspection) hole(name string) {
+	in.holes = true
+	if name != "" {
+		in.unread = append(in.unread, name)
+	}
+}
+
 type meta struct {
 	root, freelist, pages, tx uint64
 }
@@ -113,7 +124,7 @@ func (in *inspection) meta() (newest meta, found bool) {
 		if err != nil || le.Uint32(m) != boltMagic || le.Uint32(m[4:]) != boltVersion || le.Uint32(m[8:]) != pageSize ||
 			le.Uint64(m[metaSize:]) != sum.Sum64() {
 			in.broken("página inicial %d estragada", i)
-			in.unread = append(in.unread, fmt.Sprintf("página inicial %d: a última gravação pode faltar", i))
+			in.hole(fmt.Sprintf("página inicial %d: a última gravação pode faltar", i))
 			continue
 		}
 		one := meta{le.Uint64(m[16:]), le.Uint64(m[32:]), le.Uint64(m[40:]), le.Uint64(m[48:])}
@@ -142,8 +153,8 @@ func (in *inspection) read(id uint64) ([]byte, error) {
 // visit is read for a page that is met on the way and may be met only once.
 func (in *inspection) visit(id uint64) ([]byte, error) {
 	p, err := in.read(id)
-	if err == nil && in.seen[id] {
-		return nil, fmt.Errorf("página %d usada duas vezes", id)
+	if err == nil && (in.seen[id] || id >= in.high) {
+		return nil, fmt.Errorf("página %d usada duas vezes ou nunca", id)
 	}
 	if err == nil {
 		in.seen[id] = true
@@ -151,7 +162,7 @@ func (in *inspection) visit(id uint64) ([]byte, error) {
 	return p, err
 }
 
-func (in *inspection) freelist(id, pages uint64) {
+func (in *inspection) freelist(id uint64) {
 	p, err := in.visit(id)
 	if err != nil || binary.LittleEndian.Uint16(p[8:]) != pageFree {
 		in.broken("lista de páginas livres estragada")
@@ -176,7 +187,7 @@ func (in *inspection) freelist(id, pages uint64) {
 	}
 	for i := range n {
 		page := binary.LittleEndian.Uint64(ids[i*8:])
-		if page < 2 || page >= pages || page < in.pages && (in.free[page] || in.seen[page]) {
+		if page < 2 || page >= in.high || page < in.pages && (in.free[page] || in.seen[page]) {
 			in.broken("lista de páginas livres estragada")
 			clear(in.free)
 			return
@@ -209,7 +220,7 @@ func (in *inspection) tree(id uint64, low, high []byte, depth int, fn func(eleme
 	}
 	if err != nil {
 		in.broken("%v", err)
-		in.unread = append(in.unread, fmt.Sprintf("página %d: não se sabe o que havia nela", id))
+		in.hole(fmt.Sprintf("página %d: não se sabe o que havia nela", id))
 		in.bad[id] = true
 		return
 	}
@@ -276,7 +287,7 @@ func (in *inspection) bucket(e element) {
 	elements, err := parsePage(e.value[bucketHeader:])
 	if err != nil {
 		in.broken("%v", err)
-		in.unread = append(in.unread, "uma página: não se sabe o que havia nela")
+		in.hole("uma página: não se sabe o que havia nela")
 	}
 	for _, e := range elements {
 		in.element(e)
@@ -299,9 +310,10 @@ func (in *inspection) element(e element) {
 	body, ok := unseal(e.key, e.value)
 	if e.bucket || !known || !ok {
 		in.broken("%s: conteúdo estragado", p)
-		if p.kind == kindTable || !known {
-			in.unread = append(in.unread, p.String())
+		if p.kind == kindTable {
+			in.hole(p.String())
 		}
+		in.hole("")
 		return
 	}
 	if in.take != nil {

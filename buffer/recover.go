@@ -106,7 +106,7 @@ func salvage(fresh string, r io.ReaderAt, size int64, o *Options) (*inspection, 
 			return errors.New("formato de uma versão mais nova")
 		}
 		lost = old.unread
-		if len(lost) > 0 {
+		if old.holes {
 			old.scan(func(k, v []byte, stale bool) { w.rescue(k, v, stale, o) })
 		}
 		w.sequence = max(w.sequence, old.sequence)
