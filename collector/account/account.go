@@ -30,6 +30,7 @@ var (
 	ErrLink      = errors.New("the sign-in link is unknown, was used or has expired")
 	ErrTooMany   = errors.New("too many sign-in attempts from this address")
 	ErrSignedOut = errors.New("nobody is signed in")
+	ErrAddress   = errors.New("not an e-mail address")
 )
 
 // Accounts are the people in a store. It is safe for concurrent use.
@@ -50,7 +51,7 @@ func New(s *store.Store, now func() time.Time) *Accounts { return &Accounts{stor
 func (a *Accounts) NewLink(ctx context.Context, email, by string) (secret string, err error) {
 	address, err := mail.ParseAddress(email)
 	if err != nil || address.Address != email {
-		return "", fmt.Errorf("cannot make a sign-in link for %q: write an address like ana@exemplo.com.br", email)
+		return "", fmt.Errorf("cannot make a sign-in link for %q: %w", email, ErrAddress)
 	}
 	secret, now := newSecret(), a.now()
 	err = a.store.Update(ctx, func(w *store.Writer) error {

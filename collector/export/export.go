@@ -18,7 +18,7 @@ import (
 // and the month of its date of issue make the folders, its key the name (dossier
 // 6.1). Documents of the test environment lie below "teste".
 func File(d store.Document) string {
-	parts := []string{plain(d.Issuer), plain(d.Serial), d.Month(), fileName(d)}
+	parts := []string{plain(d.Issuer), plain(d.Serial), d.Month(), FileName(d)}
 	switch d.Model {
 	case 65:
 		parts[1] = "NFCe"
@@ -31,8 +31,8 @@ func File(d store.Document) string {
 	return strings.Join(parts, "/")
 }
 
-// fileName has a piece of the hash where a key may have several documents.
-func fileName(d store.Document) string {
+// FileName is the name alone. It has a piece of the hash where a key may have several documents.
+func FileName(d store.Document) string {
 	key, piece := plain(d.Key), fmt.Sprintf("%x", d.SHA256[:4])
 	switch cfe.Kind(d.Kind) {
 	case cfe.Sale:

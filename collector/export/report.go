@@ -138,7 +138,7 @@ func (r *Report) Tallies() []Tally {
 		out = append(out, *t)
 	}
 	slices.SortFunc(out, func(a, b Tally) int {
-		return cmp.Or(boolOrder(a.Test, b.Test), cmp.Compare(a.Issuer, b.Issuer), cmp.Compare(b.Model, a.Model),
+		return cmp.Or(boolOrder(a.Test, b.Test), cmp.Compare(a.Issuer, b.Issuer), boolOrder(a.Serial == "", b.Serial == ""), cmp.Compare(b.Model, a.Model),
 			cmp.Compare(a.Serial, b.Serial), cmp.Compare(len(a.Series), len(b.Series)), cmp.Compare(a.Series, b.Series))
 	})
 	return out

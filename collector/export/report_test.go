@@ -79,7 +79,7 @@ func TestReport(t *testing.T) {
 		t.Log(b.String())
 	}
 	tallies := r.Tallies()
-	if len(tallies) != 4 || !tallies[3].Test || r.Documents() != 8 || tallies[1].Gap() != 1 {
+	if len(tallies) != 4 || !tallies[3].Test || r.Documents() != 8 || tallies[0].Gap() != 1 {
 		t.Errorf("%+v", tallies)
 	}
 }
