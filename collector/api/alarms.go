@@ -1,0 +1,188 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"zelo/collector/alarm"
+	"zelo/collector/store"
+)
+
+// Alarm is an alarm with its rule's texts and the till it is about.
+type Alarm struct {
+	store.Alarm
+	State State
+	Rule  alarm.Rule
+	Till  *Till // nil when it is about no till: imports
+}
+
+// Open tells whether the alarm still holds.
+func (a Alarm) Open() bool { return a.ClearedAt.IsZero() }
+
+// BehindTitle names the alarm that explains this one; "" when it stands for
+// itself.
+func (a Alarm) BehindTitle() string {
+	r, _ := alarm.RuleOf(a.Behind)
+	return r.Title
+}
+
+func alarmOf(a store.Alarm) Alarm {
+	rule, known := alarm.RuleOf(a.Code)
+	if !known { // a rule of another version of this program
+		rule = alarm.Rule{Code: a.Code, Title: "Alarme de outra versão do coletor"}
+	}
+	return Alarm{Alarm: a, State: stateOf(a.Code, a.Severity), Rule: rule}
+}
+
+// Cause is one rule with every open alarm it raised that stands for itself.
+type Cause struct {
+	Rule   alarm.Rule
+	State  State
+	Since  time.Time
+	Alarms []Alarm // gravest first
+}
+
+// Overview is what needs a hand, and the totals of the archive.
+type Overview struct {
+	Causes    []Cause // gravest first
+	Tills     int
+	Silent    int // tills that are not heard
+	LastHeard time.Time
+	store.Counts
+}
+
+// Now tells what needs a hand.
+func (a *API) Now(ctx context.Context, c Caller) (o Overview, err error) {
+	err = a.view(ctx, c, func(r *store.Reader) error {
+		alarms, tills, err := readAlarms(r, openAlarms)
+		if err != nil {
+			return err
+		}
+		o.Causes = causes(alarms)
+		for _, t := range tills {
+			if t.State != Archive {
+				o.Tills++
+			}
+			if t.State == Silent || t.State == Waiting {
+				o.Silent++
+			}
+			if t.Agent.HeardAt.After(o.LastHeard) {
+				o.LastHeard = t.Agent.HeardAt
+			}
+		}
+		o.Counts, err = r.Counts()
+		return err
+	})
+	return o, err
+}
+
+// causes groups the alarms that stand for themselves by their rule.
+func causes(alarms []Alarm) (out []Cause) {
+	for _, a := range alarms {
+		if a.Behind != "" {
+			continue
+		}
+		i := slices.IndexFunc(out, func(c Cause) bool { return c.Rule.Code == a.Code })
+		if i < 0 {
+			i = len(out)
+			out = append(out, Cause{Rule: a.Rule, State: a.State, Since: a.Since})
+		}
+		if a.Since.Before(out[i].Since) {
+			out[i].Since = a.Since
+		}
+		out[i].Alarms = append(out[i].Alarms, a)
+	}
+	slices.SortStableFunc(out, func(a, b Cause) int {
+		return cmp.Or(cmp.Compare(b.Alarms[0].Severity, a.Alarms[0].Severity), cmp.Compare(ruleOrder(a.Rule.Code), ruleOrder(b.Rule.Code)))
+	})
+	return out
+}
+
+// ruleOrder puts the rules that explain others before them.
+func ruleOrder(c alarm.Code) int {
+	return slices.IndexFunc(alarm.Rules(), func(r alarm.Rule) bool { return r.Code == c })
+}
+
+// causesFirst orders alarms: those explained by another last, the gravest first,
+// and among equals what explains others before its consequences.
+func causesFirst(alarms []store.Alarm) {
+	slices.SortStableFunc(alarms, func(a, b store.Alarm) int {
+		return cmp.Or(cmp.Compare(min(len(a.Behind), 1), min(len(b.Behind), 1)), cmp.Compare(b.Severity, a.Severity),
+			cmp.Compare(ruleOrder(a.Code), ruleOrder(b.Code)))
+	})
+}
+
+func openAlarms(r *store.Reader) ([]store.Alarm, error) {
+	list, err := r.OpenAlarms()
+	causesFirst(list)
+	return list, err
+}
+
+// readAlarms reads alarms with the tills they are about.
+func readAlarms(r *store.Reader, list func(*store.Reader) ([]store.Alarm, error)) ([]Alarm, []Till, error) {
+	tills, err := readTills(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := list(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	about := map[alarm.Subject]*Till{}
+	for i, t := range tills {
+		if t.Agent.ID != "" {
+			about[alarm.Subject{Kind: alarm.OfAgent, ID: t.Agent.ID}] = &tills[i]
+		}
+		for _, d := range t.Devices {
+			about[alarm.Subject{Kind: alarm.OfDevice, ID: d.Serial}] = &tills[i]
+		}
+	}
+	var out []Alarm
+	for _, a := range found {
+		one := alarmOf(a)
+		one.Till = about[a.Subject]
+		out = append(out, one)
+	}
+	return out, tills, nil
+}
+
+// closedShown is how many ended alarms are listed.
+const closedShown = 50
+
+// Alarms lists the open alarms, gravest first and those explained by another
+// last, and the ones that ended last.
+func (a *API) Alarms(ctx context.Context, c Caller) (open, closed []Alarm, err error) {
+	err = a.view(ctx, c, func(r *store.Reader) error {
+		if open, _, err = readAlarms(r, openAlarms); err != nil {
+			return err
+		}
+		closed, _, err = readAlarms(r, func(r *store.Reader) ([]store.Alarm, error) { return r.ClosedAlarms(closedShown) })
+		return err
+	})
+	return open, closed, err
+}
+
+// AlarmPage is one alarm with its life, oldest change first.
+type AlarmPage struct {
+	Alarm
+	Life []store.Change
+}
+
+// Alarm returns one alarm.
+func (a *API) Alarm(ctx context.Context, c Caller, id int64) (p AlarmPage, err error) {
+	err = a.view(ctx, c, func(r *store.Reader) error {
+		found, _, err := readAlarms(r, func(r *store.Reader) ([]store.Alarm, error) {
+			one, err := r.Alarm(id)
+			return []store.Alarm{one}, err
+		})
+		if err != nil {
+			return err
+		}
+		p.Alarm = found[0]
+		p.Life, err = r.AlarmChanges(id)
+		return err
+	})
+	return p, err
+}

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"strings"
+	"time"
+	"unicode"
+
+	"zelo/collector/store"
+)
+
+// Query is a search for documents as a person typed it.
+type Query struct {
+	Text     string // access key, CNPJ of the shop, serial number of the device, or a consumer's CPF
+	From, To string // days, 2026-11-21; both included
+	Consumer string // CPF or CNPJ: personal data
+	After    string // the mark of the next page
+}
+
+// Personal tells whether the query names a consumer and so must not stand in a
+// URL.
+func (q Query) Personal() bool {
+	return strings.TrimSpace(q.Consumer) != "" || len(compact(q.Text)) == 11
+}
+
+// brasilia is the zone of every day a person types or reads.
+func brasilia() *time.Location { return time.FixedZone("-03", -3*60*60) }
+
+// parse makes a search of a query. Its error is a Problem.
+func (q Query) parse() (s store.Search, err error) {
+	s.After = q.After
+	switch text := compact(q.Text); len(text) {
+	case 0:
+	case 44:
+		s.Key = text
+	case 14:
+		s.CNPJ = text
+	case 11:
+		s.Consumer = text
+	case 9:
+		s.Serial = text
+	default:
+		return s, problem("O texto procurado não é uma chave de acesso (44 dígitos), um CNPJ (14), um número de SAT (9) nem um CPF (11). Confira se falta ou sobra algum dígito.")
+	}
+	if consumer := compact(q.Consumer); consumer != "" {
+		if len(consumer) != 11 && len(consumer) != 14 {
+			return s, problem("O consumidor não é um CPF (11 dígitos) nem um CNPJ (14). Confira se falta ou sobra algum dígito.")
+		}
+		s.Consumer = consumer
+	}
+	if s.From, err = day(q.From, "inicial"); err != nil {
+		return s, err
+	}
+	if s.To, err = day(q.To, "final"); err != nil {
+		return s, err
+	}
+	if !s.To.IsZero() {
+		s.To = s.To.AddDate(0, 0, 1)
+		if !s.To.After(s.From) {
+			return s, problem("A data final é anterior à inicial. Inverta as duas.")
+		}
+	}
+	return s, nil
+}
+
+// compact keeps what identifies: letters in capitals and digits, without the
+// prefix of a key.
+func compact(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
+			return unicode.ToUpper(r)
+		}
+		return -1
+	}, s)
+	if len(s) == 47 && (strings.HasPrefix(s, "CFE") || strings.HasPrefix(s, "NFE")) {
+		return s[3:]
+	}
+	return s
+}
+
+// day reads a day as browsers send it, or as people write it.
+func day(s, name string) (time.Time, error) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.DateOnly, "02/01/2006", "2/1/2006"} {
+		if t, err := time.ParseInLocation(layout, s, brasilia()); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, problem("A data %s não existe. Escreva como em 21/11/2026.", name)
+}
+
+// MaskConsumer hides what makes a CPF personal: only its third group stays. A
+// CNPJ is not hidden.
+func MaskConsumer(s string) string {
+	if len(s) == 11 {
+		return "***.***." + s[6:9] + "-**"
+	}
+	return Register(s)
+}
