@@ -1,0 +1,155 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+
+	"zelo/collector/api"
+)
+
+func (s *site) now(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	o, err := s.o.API.Now(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	return s.render(w, c, http.StatusOK, "now", "now", "Agora", o)
+}
+
+func (s *site) tills(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	list, err := s.o.API.Tills(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	return s.render(w, c, http.StatusOK, "tills", "tills", "Caixas", list)
+}
+
+func (s *site) till(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	t, err := s.o.API.Till(r.Context(), c, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return s.render(w, c, http.StatusOK, "till", "tills", t.Name(), t)
+}
+
+func (s *site) alarms(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	open, closed, err := s.o.API.Alarms(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	var own, behind []api.Alarm
+	for _, a := range open {
+		if a.Behind == "" {
+			own = append(own, a)
+		} else {
+			behind = append(behind, a)
+		}
+	}
+	return s.render(w, c, http.StatusOK, "alarms", "alarms", "Alarmes", map[string][]api.Alarm{"Open": own, "Behind": behind, "Closed": closed})
+}
+
+func (s *site) alarm(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	id, err := number(r, "id")
+	if err != nil {
+		return err
+	}
+	a, err := s.o.API.Alarm(r.Context(), c, id)
+	if err != nil {
+		return err
+	}
+	return s.render(w, c, http.StatusOK, "alarm", "alarms", a.Rule.Title, a)
+}
+
+// number reads a number of the path; what is none names nothing.
+func number(r *http.Request, name string) (int64, error) {
+	n, err := strconv.ParseInt(r.PathValue(name), 10, 64)
+	if err != nil {
+		return 0, api.ErrNotFound
+	}
+	return n, nil
+}
+
+func (s *site) quarantine(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	list, total, err := s.o.API.Quarantine(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	return s.render(w, c, http.StatusOK, "quarantine", "quarantine", "Quarentena", struct {
+		List  []api.Quarantined
+		Total int
+	}{list, total})
+}
+
+func (s *site) settle(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	id, err := number(r, "id")
+	if err == nil {
+		err = s.o.API.Settle(r.Context(), c, id)
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/quarentena", http.StatusSeeOther)
+	return nil
+}
+
+func (s *site) quarantined(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	id, err := number(r, "id")
+	if err != nil {
+		return err
+	}
+	raw, err := s.o.API.QuarantinedBytes(r.Context(), c, id)
+	if err != nil {
+		return err
+	}
+	attach(w, "application/octet-stream", "quarentena-"+strconv.FormatInt(id, 10)+".bin")
+	w.Write(raw)
+	return nil
+}
+
+// attach makes the answer a file to keep.
+func attach(w http.ResponseWriter, kind, name string) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+}
+
+// enrolForm is the page that connects tills.
+type enrolForm struct {
+	Problem string
+	Label   string
+	Tills   int
+	Days    int
+	New     *api.Enrolment // just made
+	Tokens  any
+}
+
+func (s *site) enrol(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	return s.renderEnrol(w, r, c, http.StatusOK, enrolForm{Tills: 1, Days: 7})
+}
+
+func (s *site) renderEnrol(w http.ResponseWriter, r *http.Request, c api.Caller, status int, f enrolForm) error {
+	tokens, err := s.o.API.Tokens(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	f.Tokens = tokens
+	return s.render(w, c, status, "enrol", "enrol", "Ligar caixa", f)
+}
+
+// newToken shows a new token, which is never shown again.
+func (s *site) newToken(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	f := enrolForm{Label: r.PostForm.Get("nome")}
+	f.Tills, _ = strconv.Atoi(r.PostForm.Get("caixas"))
+	f.Days, _ = strconv.Atoi(r.PostForm.Get("dias"))
+	e, err := s.o.API.Enrol(r.Context(), c, f.Label, f.Tills, f.Days)
+	if text, mend := problem(err); mend {
+		f.Problem = text
+		return s.renderEnrol(w, r, c, http.StatusBadRequest, f)
+	}
+	if err != nil {
+		return err
+	}
+	f.New = &e
+	return s.renderEnrol(w, r, c, http.StatusOK, f)
+}

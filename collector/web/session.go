@@ -1,0 +1,83 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"zelo/collector/api"
+)
+
+// cookieName is that of the session. With the prefix, browsers take the cookie
+// over HTTPS only and from this very host.
+func (s *site) cookieName() string {
+	if s.o.Secure {
+		return "__Host-zelo"
+	}
+	return "zelo"
+}
+
+// setCookie makes the browser remember a session until it is closed, "" makes it
+// forget. How long the session itself lives is decided elsewhere.
+func (s *site) setCookie(w http.ResponseWriter, session string) {
+	c := &http.Cookie{Name: s.cookieName(), Value: session, Path: "/", HttpOnly: true, Secure: s.o.Secure, SameSite: http.SameSiteLaxMode}
+	if session == "" {
+		c.MaxAge = -1
+	}
+	http.SetCookie(w, c)
+}
+
+func (s *site) session(r *http.Request) string {
+	c, err := r.Cookie(s.cookieName())
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// signedIn lets a person's session through to h; others go to the entrance.
+func (s *site) signedIn(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := s.o.API.CallerOf(r.Context(), s.session(r))
+		if errors.Is(err, api.ErrSignedOut) {
+			http.Redirect(w, r, "/entrar", http.StatusSeeOther)
+			return
+		}
+		if err == nil {
+			err = h(w, r, c)
+		}
+		if err != nil {
+			s.fail(w, r, c, err)
+		}
+	})
+}
+
+// enter shows the entrance. A link is only used up by the button: programs that
+// open links to look at them send no form.
+func (s *site) enter(w http.ResponseWriter, r *http.Request) {
+	if err := s.render(w, api.Caller{}, http.StatusOK, "enter", "", "Entrar", r.PathValue("secret")); err != nil {
+		s.fail(w, r, api.Caller{}, err)
+	}
+}
+
+func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		s.fail(w, r, api.Caller{}, err)
+		return
+	}
+	session, err := s.o.API.SignIn(r.Context(), r.PostForm.Get("secret"), r.RemoteAddr)
+	if err != nil {
+		s.fail(w, r, api.Caller{}, err)
+		return
+	}
+	s.setCookie(w, session)
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (s *site) signOut(w http.ResponseWriter, r *http.Request, _ api.Caller) error {
+	if err := s.o.API.SignOut(r.Context(), s.session(r)); err != nil {
+		return err
+	}
+	s.setCookie(w, "")
+	http.Redirect(w, r, "/entrar", http.StatusSeeOther)
+	return nil
+}
