@@ -14,7 +14,7 @@ import (
 // commit writes prepared messages in one transaction.
 func (g *Ingest) commit(ctx context.Context, group []message) (results []Result, err error) {
 	err = g.o.Store.Update(ctx, func(w *store.Writer) error {
-		t := &transaction{w, map[alarm.Subject]bool{}, make([]Result, len(group))}
+		t := &transaction{w, map[string]bool{}, map[alarm.Subject]bool{}, make([]Result, len(group))}
 		results = t.results
 		return t.put(group)
 	})
@@ -87,6 +87,7 @@ func (m message) acks(storeEpoch wire.Epoch, now time.Time) (out []wire.Ack) {
 // transaction puts one group into the store.
 type transaction struct {
 	w       *store.Writer
+	heard   map[string]bool // agents
 	marked  map[alarm.Subject]bool
 	results []Result
 }
@@ -132,7 +133,8 @@ func (r *record) key() string {
 // putMessage notes that the agent was heard, and stores a beat or a payload that
 // was not understood.
 func (t *transaction) putMessage(m message, result *Result) error {
-	if m.Agent != "" {
+	if m.Agent != "" && !t.heard[m.Agent] {
+		t.heard[m.Agent] = true
 		if err := t.w.Heard(m.Agent, m.At); err != nil {
 			return err
 		}
@@ -184,34 +186,34 @@ func (t *transaction) putRecord(r *record, result *Result) error {
 		result.Stored++
 		return t.putStatus(r)
 	}
-	known, err := t.w.Known(r.Record)
-	if err != nil {
-		return err
-	}
-	if known {
-		result.Duplicates++
-		return nil
-	}
 	document := int64(0)
+	if r.document != nil {
+		id, _, err := t.w.AddDocument(*r.document, r.body)
+		if err != nil {
+			return err
+		}
+		document = id
+	}
+	fresh, err := t.w.AddArrival(r.Record, document)
 	switch {
+	case err != nil:
+		return err
+	case !fresh:
+		result.Duplicates++
 	case r.refused != "":
 		result.Quarantined++
-		err = t.w.Quarantine(store.Quarantined{Agent: r.Agent, Stream: r.Stream, File: r.File, Reason: r.refused, ReceivedAt: r.At}, r.body)
 		t.marked[store.QuarantineOf(r.Agent)] = true
+		return t.w.Quarantine(store.Quarantined{Agent: r.Agent, Stream: r.Stream, File: r.File, Reason: r.refused, ReceivedAt: r.At}, r.body)
 	case r.document != nil:
 		result.Stored++
-		document, _, err = t.w.AddDocument(*r.document, r.body)
 		t.markDevice(r.document.Serial)
 	case r.event != nil:
 		result.Stored++
-		err = t.w.AddEvent(*r.event, r.Record)
 		t.markDevice(r.event.Serial)
 		t.marked[alarm.Subject{Kind: alarm.OfAgent, ID: r.Agent}] = true
+		return t.w.AddEvent(*r.event, r.Record)
 	}
-	if err != nil {
-		return err
-	}
-	return t.w.AddArrival(r.Record, document)
+	return nil
 }
 
 // putStatus stores a status, its clock measured against ours through the

@@ -26,7 +26,9 @@ func (g *Ingest) Import(ctx context.Context, files ...File) ([]Verdict, error) {
 		m.records = append(m.records, &record{data: f.Raw, Record: store.Record{
 			Stream: streamImport, File: f.Name, SHA256: sha256.Sum256(f.Raw), At: m.At}})
 	}
-	if _, err := g.store(ctx, []message{m}); err != nil {
+	group := []message{m}
+	g.prepareAll(group)
+	if _, err := g.store(ctx, group); err != nil {
 		return nil, fmt.Errorf("cannot import %d files: %w", len(files), err)
 	}
 	verdicts := make([]Verdict, len(files))

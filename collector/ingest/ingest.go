@@ -103,34 +103,45 @@ func (g *Ingest) Receive(agent, stream string, payload []byte) {
 
 // Run stores what Receive brings, acknowledges it through sender, and judges the
 // rules, until ctx ends and what is under way is stored. It is called once and
-// owns two goroutines.
+// owns three goroutines: while one transaction commits, the next is prepared.
 func (g *Ingest) Run(ctx context.Context, sender Sender) {
 	defer close(g.ended)
 	g.signal() // marks of an earlier run
+	prepared := make(chan []message)
 	var parts sync.WaitGroup
-	parts.Go(func() { g.takeQueue(ctx, sender) })
+	parts.Go(func() { g.takeQueue(ctx, prepared) })
+	parts.Go(func() { g.storeGroups(ctx, prepared, sender) })
 	parts.Go(func() { g.judgeChanges(ctx) })
 	parts.Wait()
 }
 
-// takeQueue stores whatever has queued up while the last transaction ran as one.
-func (g *Ingest) takeQueue(ctx context.Context, sender Sender) {
+// takeQueue prepares whatever has queued up as one group.
+func (g *Ingest) takeQueue(ctx context.Context, prepared chan<- []message) {
+	defer close(prepared)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case first := <-g.queue:
 			group := g.gather(first)
-			finish, cancel := outlive(ctx, finishTime)
-			results, err := g.store(finish, group)
-			cancel()
-			if err != nil {
-				g.o.Log.Error("nothing was stored, nothing is acknowledged: agents send again", "messages", len(group), "err", err)
-				continue
-			}
-			for i, r := range results {
-				g.acknowledge(sender, group[i].Agent, r.Acks)
-			}
+			g.prepareAll(group)
+			prepared <- group
+		}
+	}
+}
+
+// storeGroups commits groups and acknowledges them.
+func (g *Ingest) storeGroups(ctx context.Context, prepared <-chan []message, sender Sender) {
+	finish, cancel := outlive(ctx, finishTime)
+	defer cancel()
+	for group := range prepared {
+		results, err := g.store(finish, group)
+		if err != nil {
+			g.o.Log.Error("nothing was stored, nothing is acknowledged: agents send again", "messages", len(group), "err", err)
+			continue
+		}
+		for i, r := range results {
+			g.acknowledge(sender, group[i].Agent, r.Acks)
 		}
 	}
 }
@@ -187,16 +198,21 @@ func (g *Ingest) Ingest(ctx context.Context, in []Incoming) ([]Result, error) {
 	for i := range in {
 		group[i] = g.open(in[i])
 	}
+	g.prepareAll(group)
 	return g.store(ctx, group)
 }
 
-// store prepares a group on all cores and commits it.
-func (g *Ingest) store(ctx context.Context, group []message) ([]Result, error) {
+// prepareAll prepares the records of a group on all cores.
+func (g *Ingest) prepareAll(group []message) {
 	var all []*record
 	for _, m := range group {
 		all = append(all, m.records...)
 	}
 	each(all, g.prepare)
+}
+
+// store commits a prepared group.
+func (g *Ingest) store(ctx context.Context, group []message) ([]Result, error) {
 	results, err := g.commit(ctx, group)
 	if err != nil && ctx.Err() == nil {
 		g.o.Log.Warn("a transaction failed, trying its messages one by one", "messages", len(group), "err", err)

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -29,44 +28,36 @@ func (rec Record) place() int64 {
 	return int64(rec.Seq)
 }
 
-// Known reports whether this very record was stored before. The same place in
-// the stream with another hash is a collision: it is counted, and the record is
-// not known.
-func (w *Writer) Known(rec Record) (bool, error) {
+// AddArrival notes that a record was received, and which document it carried, 0
+// when none. It reports whether the record is new. The same place in the stream
+// with another hash is a collision, which is counted.
+func (w *Writer) AddArrival(rec Record, documentID int64) (fresh bool, err error) {
 	stream, err := w.stream(rec)
 	if err != nil {
 		return false, err
 	}
-	stored, err := allPrepared(w, func(s scanner, h *[32]byte) error { return s.Scan(hash(h)) },
-		`SELECT sha256 FROM arrivals WHERE stream_id = $1 AND seq = $2`, stream, rec.place())
-	if err != nil || len(stored) == 0 {
+	row, err := w.get(`INSERT INTO arrivals (stream_id, seq, sha256, document_id, till, file, agent_at, received_at, rivals)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT count(*) FROM arrivals WHERE stream_id = $1 AND seq = $2))
+		ON CONFLICT (stream_id, seq, sha256) DO NOTHING RETURNING rivals`,
+		stream, rec.place(), rec.SHA256[:], documentID, rec.Till, rec.File, ms(rec.AgentAt), ms(rec.At))
+	if err != nil {
 		return false, err
 	}
-	if slices.Contains(stored, rec.SHA256) {
-		return true, nil
-	}
-	if rec.Agent == "" {
+	var rivals int
+	err = row.Scan(&rivals)
+	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
-	return false, w.collided(stream, rec.At)
+	if err != nil || rivals == 0 || rec.Agent == "" {
+		return true, err
+	}
+	return true, w.collided(stream, rec.At)
 }
 
 // collided notes that a stream brought the same sequence with another hash.
 func (w *Writer) collided(stream int64, now time.Time) error {
 	return w.exec(`UPDATE streams SET collisions = collisions + 1, last_collided = $1,
 		first_collided = CASE WHEN collisions = 0 THEN $1 ELSE first_collided END WHERE id = $2`, ms(now), stream)
-}
-
-// AddArrival notes that a record was received, and which document it carried, 0
-// when none.
-func (w *Writer) AddArrival(rec Record, documentID int64) error {
-	stream, err := w.stream(rec)
-	if err != nil {
-		return err
-	}
-	return w.exec(`INSERT INTO arrivals (stream_id, seq, sha256, document_id, till, file, agent_at, received_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
-		stream, rec.place(), rec.SHA256[:], documentID, rec.Till, rec.File, ms(rec.AgentAt), ms(rec.At))
 }
 
 // stream returns the id of a record's stream, making it at the first record.

@@ -113,18 +113,41 @@ func (w *Writer) SetStatus(serial string, st Status, rec Record) error {
 		ms(st.LastSent), ms(st.LastContact), ms(st.CertIssued), ms(st.CertExpires), st.ClockOff.Milliseconds(), st.ClockKnown)
 }
 
-// countDocument adds a newly shown document to its device.
-func (w *Writer) countDocument(d Document) error {
-	if d.Serial == "" {
-		return nil
+// tally is what one transaction adds to what a device's row says of its
+// documents.
+type tally struct {
+	last  Document // the newest
+	count int
+}
+
+// shown notes that a document is shown from now on, or, with -1, not any more.
+func (w *Writer) shown(d Document, change int) {
+	if d.Serial == "" || d.Part != "" {
+		return
 	}
-	return w.exec(`INSERT INTO devices (serial, issuer, issuer_name, first_seen, documents, last_issued)
-		VALUES ($1, $2, $3, $4, 1, $5) ON CONFLICT (serial) DO UPDATE SET documents = devices.documents + 1,
-		issuer = CASE WHEN excluded.last_issued >= devices.last_issued THEN excluded.issuer ELSE devices.issuer END,
-		issuer_name = CASE WHEN excluded.last_issued >= devices.last_issued AND excluded.issuer_name <> ''
-			THEN excluded.issuer_name ELSE devices.issuer_name END,
-		last_issued = CASE WHEN excluded.last_issued > devices.last_issued THEN excluded.last_issued ELSE devices.last_issued END`,
-		d.Serial, d.Issuer, d.IssuerName, ms(d.ReceivedAt), ms(d.Issued))
+	t := w.tallies[d.Serial]
+	t.count += change
+	if change > 0 && !d.Issued.Before(t.last.Issued) {
+		t.last = d
+	}
+	w.tallies[d.Serial] = t
+}
+
+// flush writes the tallies, before the transaction commits.
+func (w *Writer) flush() error {
+	for serial, t := range w.tallies {
+		err := w.exec(`INSERT INTO devices (serial, issuer, issuer_name, first_seen, documents, last_issued)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (serial) DO UPDATE SET documents = devices.documents + excluded.documents,
+			issuer = CASE WHEN excluded.last_issued >= devices.last_issued THEN excluded.issuer ELSE devices.issuer END,
+			issuer_name = CASE WHEN excluded.last_issued >= devices.last_issued AND excluded.issuer_name <> ''
+				THEN excluded.issuer_name ELSE devices.issuer_name END,
+			last_issued = CASE WHEN excluded.last_issued > devices.last_issued THEN excluded.last_issued ELSE devices.last_issued END`,
+			serial, t.last.Issuer, t.last.IssuerName, ms(t.last.ReceivedAt), t.count, ms(t.last.Issued))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Devices returns all devices by serial number.

@@ -30,9 +30,8 @@ func TestArrivals(t *testing.T) {
 	id, _ := add(t, s, d, body)
 	known := func(r Record) (yes bool) {
 		update(t, s, func(w *Writer) (err error) {
-			if yes, err = w.Known(r); err == nil && !yes {
-				err = w.AddArrival(r, id)
-			}
+			fresh, err := w.AddArrival(r, id)
+			yes = !fresh
 			return err
 		})
 		return yes

@@ -75,10 +75,6 @@ func scanDocumentAnd(s scanner, d *Document, more ...any) error {
 // as it is: added is false. The version with the highest rank becomes the best;
 // among equals the first stored stays.
 func (w *Writer) AddDocument(d Document, body Packed) (id int64, added bool, err error) {
-	id, better, err := w.rankAmong(d, body.SHA256)
-	if id != 0 || err != nil {
-		return id, false, err
-	}
 	checks, err := asJSON(d.Checks)
 	if err != nil {
 		return 0, false, err
@@ -87,49 +83,42 @@ func (w *Writer) AddDocument(d Document, body Packed) (id int64, added bool, err
 	row, err := w.get(`INSERT INTO documents (key, part, sha256, best, rank, kind, cancels, layout, model, environment, test,
 			issued, zone, month, issuer, issuer_name, serial, series, number, till, consumer, total,
 			verdict, reason, checks, forbidden, invalid, received_at, size, body)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-			$23, $24, $25, $26, $27, $28, $29, $30) RETURNING id`,
-		d.Key, d.Part, body.SHA256[:], better, d.Rank, d.Kind, d.Cancels, d.Layout, d.Model, d.Environment, d.Test,
+		VALUES ($1, $2, $3, CASE WHEN EXISTS (SELECT 1 FROM documents WHERE key = $1 AND part = $2) THEN 0 ELSE 1 END,
+			$4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
+		ON CONFLICT (key, part, sha256) DO NOTHING RETURNING id, best`,
+		d.Key, d.Part, body.SHA256[:], d.Rank, d.Kind, d.Cancels, d.Layout, d.Model, d.Environment, d.Test,
 		ms(d.Issued), offset/60, d.Month(), d.Issuer, d.IssuerName, d.Serial, d.Series, d.Number, d.Till, d.Consumer,
 		d.Total, d.Verdict, d.Reason, checks, d.Forbidden, d.Invalid, ms(d.ReceivedAt), body.Size, body.zip)
 	if err != nil {
 		return 0, false, err
 	}
-	if err := row.Scan(&id); err != nil {
+	var only bool
+	switch err := row.Scan(&id, &only); {
+	case errors.Is(err, sql.ErrNoRows):
+		err = w.row(`SELECT id FROM documents WHERE key = $1 AND part = $2 AND sha256 = $3`, d.Key, d.Part, body.SHA256[:]).Scan(&id)
+		return id, false, err
+	case err != nil:
 		return 0, false, fmt.Errorf("cannot store document %s: %w", d.Key, err)
-	}
-	if !better || d.Part != "" {
+	case only:
+		w.shown(d, 1)
 		return id, true, nil
 	}
-	return id, true, w.countDocument(d)
+	return id, true, w.compete(id, d)
 }
 
-// rankAmong compares d with the versions already stored: id is that of the very
-// same bytes, 0 when they are new; better says that d becomes the best version,
-// and then the one that was is not any more.
-func (w *Writer) rankAmong(d Document, sum [32]byte) (id int64, better bool, err error) {
-	versions, err := allPrepared(w, func(s scanner, v *Document) error {
-		return s.Scan(&v.ID, hash(&v.SHA256), &v.Best, &v.Rank, &v.Serial)
-	}, `SELECT id, sha256, best, rank, serial FROM documents WHERE key = $1 AND part = $2`, d.Key, d.Part)
-	if err != nil {
-		return 0, false, err
+// compete makes a new version the best one when it ranks above the one that is.
+func (w *Writer) compete(id int64, d Document) error {
+	best, err := one(&w.Reader, scanDocument, `SELECT `+documentColumns+` FROM documents
+		WHERE key = $1 AND part = $2 AND best = 1`, d.Key, d.Part)
+	if err != nil || best.Rank >= d.Rank {
+		return err
 	}
-	var best Document
-	for _, v := range versions {
-		if v.SHA256 == sum {
-			return v.ID, false, nil
-		}
-		if v.Best {
-			best = v
-		}
+	if err := w.exec(`UPDATE documents SET best = CASE WHEN id = $1 THEN 1 ELSE 0 END WHERE id IN ($1, $2)`, id, best.ID); err != nil {
+		return err
 	}
-	if best.ID == 0 || best.Rank >= d.Rank {
-		return 0, best.ID == 0, nil
-	}
-	if err := w.exec(`UPDATE documents SET best = 0 WHERE id = $1`, best.ID); err != nil {
-		return 0, false, err
-	}
-	return 0, true, w.exec(`UPDATE devices SET documents = documents - 1 WHERE serial = $1`, best.Serial)
+	w.shown(best, -1)
+	w.shown(d, 1)
+	return nil
 }
 
 // Body returns the exact bytes of a stored version.
@@ -284,7 +273,7 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 		if p.CNPJ != "" {
 			return nil
 		}
-		err = r.row(`SELECT issuer FROM documents WHERE issuer > $1 ORDER BY issuer LIMIT 1`, issuer).Scan(&issuer)
+		err = r.row(`SELECT issuer FROM documents WHERE issuer > $1 AND best = 1 ORDER BY issuer LIMIT 1`, issuer).Scan(&issuer)
 		if more = !errors.Is(err, sql.ErrNoRows); more && err != nil {
 			return err
 		}
@@ -316,6 +305,8 @@ type Counts struct {
 // Counts reads the totals: documents shown, versions kept, records in quarantine
 // that nobody settled.
 func (r *Reader) Counts() (c Counts, err error) {
-	return c, r.row(`SELECT (SELECT count(*) FROM documents WHERE best = 1), (SELECT count(*) FROM documents),
+	err = r.row(`SELECT (SELECT count(*) FROM documents WHERE best = 1), (SELECT count(*) FROM documents WHERE best = 0),
 		(SELECT count(*) FROM quarantine WHERE settled_at = 0)`).Scan(&c.Documents, &c.Versions, &c.Quarantined)
+	c.Versions += c.Documents
+	return c, err
 }

@@ -28,23 +28,6 @@ func all[T any](r *Reader, scan func(scanner, *T) error, query string, args ...a
 	if err != nil {
 		return nil, err
 	}
-	return collect(rows, scan)
-}
-
-// allPrepared is all with a statement prepared once per transaction.
-func allPrepared[T any](w *Writer, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
-	stmt, err := w.prepare(query)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := stmt.QueryContext(w.ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	return collect(rows, scan)
-}
-
-func collect[T any](rows *sql.Rows, scan func(scanner, *T) error) ([]T, error) {
 	defer rows.Close()
 	var out []T
 	for rows.Next() {

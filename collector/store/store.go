@@ -68,7 +68,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, path string) (err error) {
-	if s.zip, err = zstd.NewWriter(nil, zstd.WithWindowSize(1<<20)); err != nil {
+	// The fastest level makes coupons 4 % larger than the default one, in less
+	// than half the time.
+	if s.zip, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20)); err != nil {
 		return err
 	}
 	if s.unzip, err = zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxBody)); err != nil {
@@ -179,7 +181,8 @@ type Reader struct {
 type Writer struct {
 	Reader
 	prepared map[string]*sql.Stmt
-	streams  map[string]int64
+	streams  map[string]int64 // ids by name
+	tallies  map[string]tally // by device
 }
 
 // View calls fn with a Reader.
@@ -200,8 +203,14 @@ func (s *Store) Update(ctx context.Context, fn func(*Writer) error) error {
 		return fmt.Errorf("cannot begin writing to the store: %w", err)
 	}
 	defer tx.Rollback()
-	if err := fn(&Writer{Reader{ctx, tx, s}, map[string]*sql.Stmt{}, map[string]int64{}}); err != nil {
+	// Statements are short. A context that ends rolls the transaction back; that
+	// each of them watches it, too, costs a goroutine each.
+	w := &Writer{Reader{context.WithoutCancel(ctx), tx, s}, map[string]*sql.Stmt{}, map[string]int64{}, map[string]tally{}}
+	if err := fn(w); err != nil {
 		return err
+	}
+	if err := w.flush(); err != nil {
+		return fmt.Errorf("cannot write to the store: %w", err)
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("cannot commit to the store: %w", err)

@@ -50,6 +50,7 @@ CREATE TABLE arrivals (
     file        TEXT NOT NULL DEFAULT '', -- name of an imported file
     agent_at    INTEGER NOT NULL DEFAULT 0,
     received_at INTEGER NOT NULL,
+    rivals      INTEGER NOT NULL, -- other records that held its place when it came
     UNIQUE (stream_id, seq, sha256)
 );
 CREATE INDEX arrivals_document ON arrivals (document_id) WHERE document_id <> 0;
@@ -91,13 +92,15 @@ CREATE TABLE documents (
     body        BLOB NOT NULL,    -- exact bytes, zstd
     UNIQUE (key, part, sha256)
 );
-CREATE INDEX documents_issued    ON documents (issued);
-CREATE INDEX documents_issuer    ON documents (issuer, issued);
-CREATE INDEX documents_serial    ON documents (serial, issued) WHERE serial <> '';
-CREATE INDEX documents_consumer  ON documents (consumer, issued) WHERE consumer <> '';
-CREATE INDEX documents_cancels   ON documents (cancels) WHERE cancels <> '';
-CREATE INDEX documents_forbidden ON documents (serial) WHERE forbidden = 1;
-CREATE INDEX documents_invalid   ON documents (serial) WHERE invalid = 1;
+-- What is shown is found and counted by these alone.
+CREATE INDEX documents_issued    ON documents (issued) WHERE best = 1;
+CREATE INDEX documents_issuer    ON documents (issuer, issued) WHERE best = 1;
+CREATE INDEX documents_serial    ON documents (serial, issued) WHERE best = 1 AND serial <> '';
+CREATE INDEX documents_consumer  ON documents (consumer, issued) WHERE best = 1 AND consumer <> '';
+CREATE INDEX documents_cancels   ON documents (cancels) WHERE best = 1 AND cancels <> '';
+CREATE INDEX documents_forbidden ON documents (serial) WHERE best = 1 AND forbidden = 1;
+CREATE INDEX documents_invalid   ON documents (serial) WHERE best = 1 AND invalid = 1;
+CREATE INDEX documents_other     ON documents (key) WHERE best = 0;
 
 CREATE TABLE devices (
     serial        TEXT PRIMARY KEY,
