@@ -195,7 +195,7 @@ func sentence(now time.Time, t api.Till) string {
 	case t.State == api.Archive:
 		return "Conhecido por " + count(t.Documents(), "documento importado", "documentos importados") + "; nenhum agente acompanha este equipamento."
 	case t.State == api.Waiting:
-		return "Cadastrado em " + moment(t.Agent.FirstSeen) + " e ainda sem notícia: o agente não fez o primeiro contato."
+		return "Cadastrado em " + moment(t.Agent.FirstSeen) + " e ainda sem notícia: confira se o serviço do agente foi reiniciado depois do cadastro."
 	case t.Agent.Waiting > 0:
 		return count(t.Agent.Waiting, "registro", "registros") + " a caminho da nuvem, o mais antigo de " + moment(t.Agent.OldestAt) + "; " + heard + "."
 	}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Config is the collector's configuration file. The doc tags are its manual,
+// printed by `zelo-collector config`.
+type Config struct {
+	Name        string `toml:"nome" doc:"Nome ou IP pelo qual os caixas chegam a este computador. Vai no certificado e na identidade de cada caixa."`
+	Pages       string `toml:"paginas" doc:"Onde as páginas atendem, em HTTP. Só neste computador: para abri-las a outros, ponha na frente um servidor HTTPS."`
+	Address     string `toml:"endereco" doc:"Como as pessoas chegam às páginas, quando há um servidor HTTPS na frente: https://zelo.exemplo.com.br."`
+	Enrolment   string `toml:"cadastro" doc:"Onde os caixas pedem a sua identidade, em HTTPS com o certificado deste coletor."`
+	MQTT        string `toml:"mqtt" doc:"Onde os agentes dos caixas se conectam, em MQTT com TLS."`
+	Authorities string `toml:"autoridades" doc:"Arquivo PEM com as autoridades que emitem os certificados dos equipamentos. Sem ele, que um certificado é mesmo de um equipamento não é conferido."`
+	Log         string `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
+}
+
+// defaultFolder is where a collector keeps everything, configFile and
+// databaseFile what is in it beside the certificate authority.
+const (
+	defaultFolder = "/var/lib/zelo-coletor"
+	configFile    = "coletor.toml"
+	databaseFile  = "zelo.db"
+	brokerFolder  = "broker"
+)
+
+func defaultConfig() Config {
+	return Config{Name: "localhost", Pages: "127.0.0.1:8080", Enrolment: "0.0.0.0:8443", MQTT: "0.0.0.0:8883", Log: "info"}
+}
+
+// errNoCollector says that a folder was never initialised.
+var errNoCollector = errors.New("não há um coletor nesta pasta: crie-o com `zelo-collector init`")
+
+// loadConfig reads the configuration in a collector's folder over the defaults.
+// Unknown keys are refused: they are misspelt settings.
+func loadConfig(folder string) (Config, error) {
+	c := defaultConfig()
+	path := filepath.Join(folder, configFile)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, fmt.Errorf("%s: %w", folder, errNoCollector)
+	}
+	if err != nil {
+		return c, fmt.Errorf("não foi possível abrir a configuração: %w", err)
+	}
+	defer f.Close()
+	if err := toml.NewDecoder(f).DisallowUnknownFields().Decode(&c); err != nil {
+		var strict *toml.StrictMissingError
+		if errors.As(err, &strict) {
+			return c, fmt.Errorf("configuração %s: chave desconhecida:\n%s", path, strict.String())
+		}
+		return c, fmt.Errorf("configuração %s: %w", path, err)
+	}
+	if err := c.check(); err != nil {
+		return c, fmt.Errorf("configuração %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// check says which setting is wrong and what it may be.
+func (c Config) check() error {
+	if c.Name == "" || strings.ContainsAny(c.Name, "/: ") && net.ParseIP(c.Name) == nil {
+		return errors.New("nome: escreva um nome de computador ou um IP, sem porta")
+	}
+	for _, a := range []struct{ key, value string }{{"paginas", c.Pages}, {"cadastro", c.Enrolment}, {"mqtt", c.MQTT}} {
+		if _, port, err := net.SplitHostPort(a.value); err != nil || port == "" {
+			return fmt.Errorf("%s: escreva endereço:porta, como em 0.0.0.0:8443", a.key)
+		}
+	}
+	if u, err := url.Parse(c.Address); c.Address != "" && (err != nil || u.Host == "" || u.Path != "" || u.Scheme != "https" && u.Scheme != "http") {
+		return errors.New("endereco: escreva como em https://zelo.exemplo.com.br, sem caminho")
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log) {
+		return errors.New("log: use debug, info, warn ou error")
+	}
+	return nil
+}
+
+// pagesURL is how people reach the pages.
+func (c Config) pagesURL() string {
+	if c.Address != "" {
+		return c.Address
+	}
+	host, port, _ := net.SplitHostPort(c.Pages)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = c.Name
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// reached is host:port by which tills reach a listener at addr.
+func (c Config) reached(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return net.JoinHostPort(c.Name, port)
+}
+
+// describe writes the configuration with the meaning of each key.
+func (c Config) describe(w io.Writer) error {
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		one, err := toml.Marshal(map[string]any{field.Tag.Get("toml"): v.Field(i).Interface()})
+		if err == nil {
+			_, err = fmt.Fprintf(w, "\n# %s\n%s", field.Tag.Get("doc"), one)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// describeConfig prints the default configuration.
+func describeConfig(w io.Writer) error {
+	fmt.Fprintf(w, "# Configuração do coletor Zelo, no arquivo %s da pasta do coletor.\n# Cada linha mostra o valor usado quando ela falta.\n", configFile)
+	return defaultConfig().describe(w)
+}
+
+// saveConfig writes a new configuration file.
+func saveConfig(folder string, c Config) error {
+	f, err := os.OpenFile(filepath.Join(folder, configFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(f, "# Configuração do coletor Zelo. Depois de mudá-la, reinicie o serviço.")
+	return errors.Join(c.describe(f), f.Sync(), f.Close())
+}
+
+// hostOf guesses the name tills know this computer by from where it listens.
+func hostOf(listen string) string {
+	host, _, _ := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return host
+	}
+	name, _ := os.Hostname()
+	return cmp.Or(name, "localhost")
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestConfigIsItsManual: what is printed is a configuration with the defaults.
+func TestConfigIsItsManual(t *testing.T) {
+	var b bytes.Buffer
+	if err := describeConfig(&b); err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, configFile), b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := loadConfig(folder); err != nil || c != defaultConfig() {
+		t.Errorf("%+v, %v\n%s", c, err, &b)
+	}
+	if n := strings.Count(b.String(), "\n# "); n != 8 {
+		t.Errorf("%d keys are explained:\n%s", n, &b)
+	}
+}
+
+func TestConfigFaults(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"a key misspelt":        {`pagina = "x:1"`, "chave desconhecida"},
+		"no TOML":               {`paginas = `, "coletor.toml"},
+		"no port":               {`mqtt = "0.0.0.0"`, "mqtt: escreva endereço:porta"},
+		"an address with path":  {`endereco = "https://x/y"`, "endereco: escreva"},
+		"an address of its own": {`endereco = "ftp://x"`, "endereco: escreva"},
+		"no name":               {`nome = ""`, "nome: escreva"},
+		"a name with port":      {`nome = "x:8883"`, "nome: escreva"},
+		"a level":               {`log = "loud"`, "log: use debug"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			if err := os.WriteFile(filepath.Join(folder, configFile), []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := loadConfig(folder); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), folder) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestPagesURL(t *testing.T) {
+	for _, c := range []struct {
+		config Config
+		want   string
+	}{
+		{Config{Pages: "127.0.0.1:8080", Name: "zelo"}, "http://127.0.0.1:8080"},
+		{Config{Pages: "0.0.0.0:8080", Name: "zelo"}, "http://zelo:8080"},
+		{Config{Pages: ":8080", Name: "zelo"}, "http://zelo:8080"},
+		{Config{Pages: "[::]:8080", Name: "2001:db8::1"}, "http://[2001:db8::1]:8080"},
+		{Config{Pages: "127.0.0.1:8080", Address: "https://zelo.example"}, "https://zelo.example"},
+	} {
+		if got := c.config.pagesURL(); got != c.want {
+			t.Errorf("%+v: %s", c.config, got)
+		}
+	}
+	if host, _ := os.Hostname(); hostOf("0.0.0.0:8883") != host || hostOf("192.0.2.1:1") != "192.0.2.1" {
+		t.Errorf("%s, %s", hostOf("0.0.0.0:8883"), hostOf("192.0.2.1:1"))
+	}
+}
+
+func TestAuthorities(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "coletor")
+	runs(t, "init", "-pasta", folder, "-email", "ana@exemplo.com.br")
+	if pool, err := authorities(filepath.Join(folder, "ca.crt")); pool == nil || err != nil {
+		t.Error(err)
+	}
+	if pool, err := authorities(""); pool != nil || err != nil {
+		t.Errorf("%v, %v", pool, err)
+	}
+	for _, path := range []string{filepath.Join(folder, configFile), filepath.Join(folder, "missing")} {
+		if _, err := authorities(path); err == nil {
+			t.Errorf("%s was taken", path)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"zelo/collector/broker"
+	"zelo/collector/enrol"
+	"zelo/collector/web"
+)
+
+func cmdServe(ctx context.Context, con console, args []string) error {
+	fs, folder := flags(con, "serve")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	config, err := loadConfig(*folder)
+	if err != nil {
+		return err
+	}
+	c, err := open(ctx, *folder, config, newLog(con.err, config.Log))
+	if err != nil {
+		return err
+	}
+	return c.serve(ctx, func(listening) {})
+}
+
+// listening says where a running collector is reached.
+type listening struct{ pages, enrolment, mqtt string }
+
+// serve starts everything top to bottom, calls ready, waits for ctx, and stops
+// bottom to top. It closes the collector.
+func (c *collector) serve(ctx context.Context, ready func(listening)) error {
+	began := time.Now()
+	c.log.Info("collector starts", "version", version, "folder", c.folder)
+	failed := make(chan error, 2)
+	stop := &stopper{log: c.log}
+	defer stop.all()
+	stop.later("database", c.close)
+
+	b, err := broker.Start(broker.Options{
+		Listen: c.config.MQTT, TLS: c.ca.ServerConfig([]string{c.config.Name}, time.Now), CAs: c.ca.Pool(),
+		Folder: filepath.Join(c.folder, brokerFolder), Agent: c.registry.Agent, Receive: c.ingest.Receive, Log: c.log,
+	})
+	if err != nil {
+		return fmt.Errorf("não foi possível ouvir os agentes em %s: %w", c.config.MQTT, err)
+	}
+	stop.later("broker", b.Close)
+
+	inner, stopIngest := context.WithCancel(context.WithoutCancel(ctx))
+	var ingesting sync.WaitGroup
+	ingesting.Go(func() { c.ingest.Run(inner, b) })
+	stop.later("ingest", func() { stopIngest(); ingesting.Wait() })
+
+	enrolment, err := c.listen(c.config.Enrolment)
+	if err != nil {
+		return err
+	}
+	stop.later("enrolment", c.startHTTP(&http.Server{
+		TLSConfig: c.ca.ServerConfig([]string{c.config.Name}, time.Now), ReadTimeout: 15 * time.Second, WriteTimeout: 15 * time.Second,
+		Handler: c.registry.Handler(enrol.HandlerOptions{Broker: c.config.reached(b.Addr()), Name: c.config.Name, Log: c.log}),
+	}, enrolment, failed))
+
+	pages, err := c.listen(c.config.Pages)
+	if err != nil {
+		return err
+	}
+	handler, err := c.pages()
+	if err != nil {
+		pages.Close()
+		return err
+	}
+	stop.later("pages", c.startHTTP(&http.Server{Handler: handler, ReadTimeout: 30 * time.Second}, pages, failed))
+
+	where := listening{pages.Addr().String(), enrolment.Addr().String(), b.Addr()}
+	c.log.Info("collector ready", "took", time.Since(began).Round(time.Millisecond), "pages", c.config.pagesURL(),
+		"enrolment", where.enrolment, "mqtt", where.mqtt)
+	ready(where)
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	return err
+}
+
+func (c *collector) pages() (http.Handler, error) {
+	u, err := url.Parse(c.config.pagesURL())
+	if err != nil {
+		return nil, err
+	}
+	return web.New(web.Options{API: c.api, Secure: u.Scheme == "https", Log: c.log, Now: time.Now})
+}
+
+func (c *collector) listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("não foi possível ouvir em %s (outro programa usa esta porta?): %w", addr, err)
+	}
+	return l, nil
+}
+
+// startHTTP serves on l, with TLS when the server has a configuration for it, and
+// returns what stops it. Its goroutine ends with the server.
+func (c *collector) startHTTP(s *http.Server, l net.Listener, failed chan<- error) (stop func()) {
+	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes = 10*time.Second, 2*time.Minute, 64<<10
+	s.ErrorLog = slog.NewLogLogger(c.log.Handler(), slog.LevelDebug)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		err := error(nil)
+		if s.TLSConfig != nil {
+			err = s.ServeTLS(l, "", "")
+		} else {
+			err = s.Serve(l)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	})
+	return func() {
+		// Requests under way get a moment; a long download is cut off.
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if s.Shutdown(ctx) != nil {
+			s.Close()
+		}
+		serving.Wait()
+	}
+}
+
+// stopper stops what was started, the last first.
+type stopper struct {
+	log   *slog.Logger
+	parts []struct {
+		name string
+		stop func()
+	}
+}
+
+func (s *stopper) later(name string, stop func()) {
+	s.parts = append(s.parts, struct {
+		name string
+		stop func()
+	}{name, stop})
+}
+
+func (s *stopper) all() {
+	began := time.Now()
+	for i := len(s.parts) - 1; i >= 0; i-- {
+		start := time.Now()
+		s.parts[i].stop()
+		s.log.Info("stopped", "part", s.parts[i].name, "took", time.Since(start).Round(time.Millisecond))
+	}
+	s.log.Info("collector stopped", "took", time.Since(began).Round(time.Millisecond))
+}
