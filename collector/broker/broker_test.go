@@ -471,7 +471,7 @@ func TestSlowReceiver(t *testing.T) {
 	b := p.start()
 	agent, cert := enrolled(t, p.registry)
 	c := p.connect(b, agent, cert)
-	const sent = 2 * maxWaiting / wire.MaxPacket
+	const sent = 5 * maxWaiting / wire.MaxPacket / 4
 	payload := make([]byte, wire.MaxPacket)
 	for range sent {
 		c.publish(t, wire.UpTopic(agent, wire.StreamDocuments), payload)

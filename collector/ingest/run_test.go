@@ -151,7 +151,7 @@ func TestRunJudges(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer st.Close()
-		g, err := New(Options{Store: st, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+		g, err := New(Options{Store: st, Log: slog.New(slog.DiscardHandler), Now: time.Now, Every: 10 * time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,9 +183,9 @@ func TestRunJudges(t *testing.T) {
 		if got := open(); len(got) != 1 {
 			t.Errorf("heard 14 minutes ago: %v", got)
 		}
-		time.Sleep(2 * time.Minute)
+		time.Sleep(10 * time.Minute)
 		if got := open(); got[alarm.AgentSilent] != alarm.Notice {
-			t.Errorf("silent for 16 minutes: %v", got)
+			t.Errorf("silent for 24 minutes: %v", got)
 		}
 		time.Sleep(24 * time.Hour)
 		if got := open(); got[alarm.AgentSilent] != alarm.Warning {

@@ -147,9 +147,9 @@ func next(old Alarm, isOpen bool, r alarm.Raised, now time.Time) (c alarmChange,
 
 func (w *Writer) setAlarm(c alarmChange, now time.Time) (err error) {
 	if c.what == "opened" {
-		err = w.row(`INSERT INTO alarms (code, kind, subject, severity, step, detail, behind, since, opened_at, seen_at)
+		err = w.get(into{&c.ID}, `INSERT INTO alarms (code, kind, subject, severity, step, detail, behind, since, opened_at, seen_at)
 			VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $8) RETURNING id`, c.Code, c.Subject.Kind, c.Subject.ID,
-			c.Severity, c.Step, c.Detail, ms(c.Since), ms(now)).Scan(&c.ID)
+			c.Severity, c.Step, c.Detail, ms(c.Since), ms(now))
 	} else {
 		err = w.exec(`UPDATE alarms SET severity = $2, step = $3, detail = $4, behind = $5, since = $6, seen_at = $7,
 			cleared_at = $8 WHERE id = $1`, c.ID, c.Severity, c.Step, c.Detail, c.Behind, ms(c.Since), ms(c.SeenAt), ms(c.ClearedAt))

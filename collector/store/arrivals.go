@@ -1,7 +1,6 @@
 package store
 
 import (
-	"database/sql"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -36,16 +35,12 @@ func (w *Writer) AddArrival(rec Record, documentID int64) (fresh bool, err error
 	if err != nil {
 		return false, err
 	}
-	row, err := w.get(`INSERT INTO arrivals (stream_id, seq, sha256, document_id, till, file, agent_at, received_at, rivals)
+	var rivals int
+	err = w.get(into{&rivals}, `INSERT INTO arrivals (stream_id, seq, sha256, document_id, till, file, agent_at, received_at, rivals)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT count(*) FROM arrivals WHERE stream_id = $1 AND seq = $2))
 		ON CONFLICT (stream_id, seq, sha256) DO NOTHING RETURNING rivals`,
 		stream, rec.place(), rec.SHA256[:], documentID, rec.Till, rec.File, ms(rec.AgentAt), ms(rec.At))
-	if err != nil {
-		return false, err
-	}
-	var rivals int
-	err = row.Scan(&rivals)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	if err != nil || rivals == 0 || rec.Agent == "" {
@@ -66,15 +61,11 @@ func (w *Writer) stream(rec Record) (int64, error) {
 	if id := w.streams[name]; id != 0 {
 		return id, nil
 	}
-	row, err := w.get(`SELECT id FROM streams WHERE agent = $1 AND epoch = $2 AND stream = $3`, rec.Agent, rec.Epoch, rec.Stream)
-	if err != nil {
-		return 0, err
-	}
-	var id int64
-	err = row.Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = w.row(`INSERT INTO streams (agent, epoch, stream, first_seen) VALUES ($1, $2, $3, $4) RETURNING id`,
-			rec.Agent, rec.Epoch, rec.Stream, ms(rec.At)).Scan(&id)
+	id, err := one(&w.Reader, value[int64], `SELECT id FROM streams WHERE agent = $1 AND epoch = $2 AND stream = $3`,
+		rec.Agent, rec.Epoch, rec.Stream)
+	if errors.Is(err, ErrNotFound) {
+		id, err = one(&w.Reader, value[int64], `INSERT INTO streams (agent, epoch, stream, first_seen) VALUES ($1, $2, $3, $4)
+			RETURNING id`, rec.Agent, rec.Epoch, rec.Stream, ms(rec.At))
 	}
 	if err != nil {
 		return 0, err

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"database/sql"
 	"errors"
 	"time"
 
@@ -80,8 +79,8 @@ func (w *Writer) SetStatus(serial string, st Status, rec Record) error {
 	var oldHash []byte
 	var block alarm.Block
 	var blockSince, pendingSince time.Time
-	err = w.row(`SELECT status_stream, status_seq, status_sha256, block, block_since, pending_since FROM devices
-		WHERE serial = $1`, serial).Scan(&oldStream, &oldSeq, &oldHash, &block, at(&blockSince), at(&pendingSince))
+	err = w.get(into{&oldStream, &oldSeq, &oldHash, &block, at(&blockSince), at(&pendingSince)}, `SELECT status_stream,
+		status_seq, status_sha256, block, block_since, pending_since FROM devices WHERE serial = $1`, serial)
 	if err != nil {
 		return err
 	}
@@ -174,10 +173,10 @@ func (r *Reader) PendingOldest(d Device) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	var issued time.Time
-	err := r.row(`SELECT issued FROM documents WHERE key = $1 AND key <> '' AND part = '' AND best = 1`,
-		d.Status.PendingFirst).Scan(at(&issued))
+	err := r.get(into{at(&issued)}, `SELECT issued FROM documents WHERE key = $1 AND key <> '' AND part = '' AND best = 1`,
+		d.Status.PendingFirst)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	case errors.Is(err, ErrNotFound):
 		return d.PendingSince, nil
 	case err != nil:
 		return time.Time{}, err

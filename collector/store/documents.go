@@ -1,7 +1,6 @@
 package store
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -80,7 +79,8 @@ func (w *Writer) AddDocument(d Document, body Packed) (id int64, added bool, err
 		return 0, false, err
 	}
 	_, offset := d.Issued.Zone()
-	row, err := w.get(`INSERT INTO documents (key, part, sha256, best, rank, kind, cancels, layout, model, environment, test,
+	var only bool
+	err = w.get(into{&id, &only}, `INSERT INTO documents (key, part, sha256, best, rank, kind, cancels, layout, model, environment, test,
 			issued, zone, month, issuer, issuer_name, serial, series, number, till, consumer, total,
 			verdict, reason, checks, forbidden, invalid, received_at, size, body)
 		VALUES ($1, $2, $3, CASE WHEN EXISTS (SELECT 1 FROM documents WHERE key = $1 AND part = $2) THEN 0 ELSE 1 END,
@@ -89,16 +89,13 @@ func (w *Writer) AddDocument(d Document, body Packed) (id int64, added bool, err
 		d.Key, d.Part, body.SHA256[:], d.Rank, d.Kind, d.Cancels, d.Layout, d.Model, d.Environment, d.Test,
 		ms(d.Issued), offset/60, d.Month(), d.Issuer, d.IssuerName, d.Serial, d.Series, d.Number, d.Till, d.Consumer,
 		d.Total, d.Verdict, d.Reason, checks, d.Forbidden, d.Invalid, ms(d.ReceivedAt), body.Size, body.zip)
-	if err != nil {
-		return 0, false, err
-	}
-	var only bool
-	switch err := row.Scan(&id, &only); {
-	case errors.Is(err, sql.ErrNoRows):
-		err = w.row(`SELECT id FROM documents WHERE key = $1 AND part = $2 AND sha256 = $3`, d.Key, d.Part, body.SHA256[:]).Scan(&id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		id, err = one(&w.Reader, value[int64], `SELECT id FROM documents WHERE key = $1 AND part = $2 AND sha256 = $3`,
+			d.Key, d.Part, body.SHA256[:])
 		return id, false, err
 	case err != nil:
-		return 0, false, fmt.Errorf("cannot store document %s: %w", d.Key, err)
+		return 0, false, fmt.Errorf("cannot store a document: %w", err)
 	case only:
 		w.shown(d, 1)
 		return id, true, nil
@@ -124,11 +121,7 @@ func (w *Writer) compete(id int64, d Document) error {
 // Body returns the exact bytes of a stored version.
 func (r *Reader) Body(id int64) ([]byte, error) {
 	var zip, sum []byte
-	err := r.row(`SELECT body, sha256 FROM documents WHERE id = $1`, id).Scan(&zip, &sum)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
+	if err := r.get(into{&zip, &sum}, `SELECT body, sha256 FROM documents WHERE id = $1`, id); err != nil {
 		return nil, err
 	}
 	return r.s.unpack(zip, sum)
@@ -246,10 +239,6 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 	if err != nil {
 		return err
 	}
-	read, err := r.tx.PrepareContext(r.ctx, `SELECT `+documentColumns+`, body FROM documents WHERE id = $1`)
-	if err != nil {
-		return err
-	}
 	for issuer, more := p.CNPJ, true; more; {
 		ids, err := all(r, value[int64], `SELECT id FROM documents WHERE issuer = $1 AND issued >= $2 AND issued < $3
 			AND month >= $4 AND month <= $5 AND best = 1 ORDER BY serial, number, key, id`,
@@ -258,12 +247,14 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 			return err
 		}
 		for _, id := range ids {
-			var e Exported
 			var zip []byte
-			if err := scanDocumentAnd(read.QueryRowContext(r.ctx, id), &e.Document, &zip); err != nil {
+			d, err := one(r, func(s scanner, d *Document) error { return scanDocumentAnd(s, d, &zip) },
+				`SELECT `+documentColumns+`, body FROM documents WHERE id = $1`, id)
+			if err != nil {
 				return err
 			}
-			if e.Body, err = r.s.unpack(zip, e.SHA256[:]); err != nil {
+			e := Exported{Document: d}
+			if e.Body, err = r.s.unpack(zip, d.SHA256[:]); err != nil {
 				return err
 			}
 			if !yield(e) {
@@ -273,8 +264,8 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 		if p.CNPJ != "" {
 			return nil
 		}
-		err = r.row(`SELECT issuer FROM documents WHERE issuer > $1 AND best = 1 ORDER BY issuer LIMIT 1`, issuer).Scan(&issuer)
-		if more = !errors.Is(err, sql.ErrNoRows); more && err != nil {
+		issuer, err = one(r, value[string], `SELECT issuer FROM documents WHERE issuer > $1 AND best = 1 ORDER BY issuer LIMIT 1`, issuer)
+		if more = !errors.Is(err, ErrNotFound); more && err != nil {
 			return err
 		}
 	}
@@ -305,8 +296,8 @@ type Counts struct {
 // Counts reads the totals: documents shown, versions kept, records in quarantine
 // that nobody settled.
 func (r *Reader) Counts() (c Counts, err error) {
-	err = r.row(`SELECT (SELECT count(*) FROM documents WHERE best = 1), (SELECT count(*) FROM documents WHERE best = 0),
-		(SELECT count(*) FROM quarantine WHERE settled_at = 0)`).Scan(&c.Documents, &c.Versions, &c.Quarantined)
+	err = r.get(into{&c.Documents, &c.Versions, &c.Quarantined}, `SELECT (SELECT count(*) FROM documents WHERE best = 1), (SELECT count(*) FROM documents WHERE best = 0),
+		(SELECT count(*) FROM quarantine WHERE settled_at = 0)`)
 	c.Versions += c.Documents
 	return c, err
 }

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"database/sql"
-	"errors"
 	"time"
 
 	"zelo/collector/alarm"
@@ -50,11 +48,7 @@ func scanQuarantined(s scanner, q *Quarantined) error {
 // QuarantinedBody returns the exact bytes of a quarantined record.
 func (r *Reader) QuarantinedBody(id int64) ([]byte, error) {
 	var zip, sum []byte
-	err := r.row(`SELECT body, sha256 FROM quarantine WHERE id = $1`, id).Scan(&zip, &sum)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
+	if err := r.get(into{&zip, &sum}, `SELECT body, sha256 FROM quarantine WHERE id = $1`, id); err != nil {
 		return nil, err
 	}
 	return r.s.unpack(zip, sum)
@@ -63,12 +57,8 @@ func (r *Reader) QuarantinedBody(id int64) ([]byte, error) {
 // Settle notes that a person has dealt with a quarantined record, which stays in
 // the store, and marks whose it was for evaluation.
 func (w *Writer) Settle(id int64, by string, now time.Time) error {
-	var agent string
-	err := w.row(`UPDATE quarantine SET settled_at = $2, settled_by = $3 WHERE id = $1 AND settled_at = 0
-		RETURNING agent`, id, ms(now), by).Scan(&agent)
-	if errors.Is(err, sql.ErrNoRows) {
-		return ErrNotFound
-	}
+	agent, err := one(&w.Reader, value[string], `UPDATE quarantine SET settled_at = $2, settled_by = $3
+		WHERE id = $1 AND settled_at = 0 RETURNING agent`, id, ms(now), by)
 	if err != nil {
 		return err
 	}

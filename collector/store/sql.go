@@ -8,14 +8,40 @@ import (
 	"time"
 )
 
-func (r *Reader) row(query string, args ...any) *sql.Row {
-	return r.tx.QueryRowContext(r.ctx, query, args...)
+// prepare compiles a statement once per transaction.
+func (r *Reader) prepare(query string) (*sql.Stmt, error) {
+	if stmt := r.prepared[query]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := r.tx.PrepareContext(r.ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	r.prepared[query] = stmt
+	return stmt, nil
 }
 
-// one reads a single row; none is ErrNotFound.
-func one[T any](r *Reader, scan func(scanner, *T) error, query string, args ...any) (T, error) {
-	var v T
-	err := scan(r.row(query, args...), &v)
+// into are the places of the columns of one row.
+type into []any
+
+// get reads the columns of a single row; none is ErrNotFound.
+func (r *Reader) get(columns into, query string, args ...any) error {
+	stmt, err := r.prepare(query)
+	if err == nil {
+		err = stmt.QueryRowContext(r.ctx, args...).Scan(columns...)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// one reads a single row as a T; none is ErrNotFound.
+func one[T any](r *Reader, scan func(scanner, *T) error, query string, args ...any) (v T, err error) {
+	stmt, err := r.prepare(query)
+	if err == nil {
+		err = scan(stmt.QueryRowContext(r.ctx, args...), &v)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
@@ -24,7 +50,11 @@ func one[T any](r *Reader, scan func(scanner, *T) error, query string, args ...a
 
 // all reads every row of a query.
 func all[T any](r *Reader, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
-	rows, err := r.tx.QueryContext(r.ctx, query, args...)
+	stmt, err := r.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(r.ctx, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +76,7 @@ type scanner interface{ Scan(...any) error }
 // value scans a row of one column.
 func value[T any](s scanner, v *T) error { return s.Scan(v) }
 
-// exec runs a statement, prepared once per transaction.
+// exec runs a statement.
 func (w *Writer) exec(query string, args ...any) error {
 	_, err := w.count(query, args...)
 	return err
@@ -63,27 +93,6 @@ func (w *Writer) count(query string, args ...any) (int64, error) {
 		return 0, err
 	}
 	return res.RowsAffected()
-}
-
-// get runs a prepared statement that returns at most one row.
-func (w *Writer) get(query string, args ...any) (*sql.Row, error) {
-	stmt, err := w.prepare(query)
-	if err != nil {
-		return nil, err
-	}
-	return stmt.QueryRowContext(w.ctx, args...), nil
-}
-
-func (w *Writer) prepare(query string) (*sql.Stmt, error) {
-	if stmt := w.prepared[query]; stmt != nil {
-		return stmt, nil
-	}
-	stmt, err := w.tx.PrepareContext(w.ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	w.prepared[query] = stmt
-	return stmt, nil
 }
 
 // ms is a time as stored; the zero time is 0.

@@ -132,9 +132,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // loadEpoch reads the store's epoch and makes it in a new store.
 func (w *Writer) loadEpoch() (epoch [16]byte, err error) {
-	var text string
-	err = w.row(`SELECT value FROM meta WHERE name = 'epoch'`).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
+	text, err := one(&w.Reader, value[string], `SELECT value FROM meta WHERE name = 'epoch'`)
+	if errors.Is(err, ErrNotFound) {
 		rand.Read(epoch[:])
 		return epoch, w.exec(`INSERT INTO meta (name, value) VALUES ('epoch', $1)`, hex.EncodeToString(epoch[:]))
 	}
@@ -171,18 +170,18 @@ func (s *Store) Close() error {
 // Reader reads one consistent state of the store. It is used by one goroutine
 // and only inside the function it was given to; the context is that function's.
 type Reader struct {
-	ctx context.Context
-	tx  *sql.Tx
-	s   *Store
+	ctx      context.Context
+	tx       *sql.Tx
+	s        *Store
+	prepared map[string]*sql.Stmt
 }
 
 // Writer also changes the store. What it changed is on disk when Update returns
 // nil, and not there at all when it returns an error.
 type Writer struct {
 	Reader
-	prepared map[string]*sql.Stmt
-	streams  map[string]int64 // ids by name
-	tallies  map[string]tally // by device
+	streams map[string]int64 // ids by name
+	tallies map[string]tally // by device
 }
 
 // View calls fn with a Reader.
@@ -192,7 +191,7 @@ func (s *Store) View(ctx context.Context, fn func(*Reader) error) error {
 		return fmt.Errorf("cannot begin reading the store: %w", err)
 	}
 	defer tx.Rollback()
-	return fn(&Reader{ctx, tx, s})
+	return fn(&Reader{ctx, tx, s, map[string]*sql.Stmt{}})
 }
 
 // Update calls fn with a Writer and commits when fn returns nil. Updates run one
@@ -205,7 +204,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Writer) error) error {
 	defer tx.Rollback()
 	// Statements are short. A context that ends rolls the transaction back; that
 	// each of them watches it, too, costs a goroutine each.
-	w := &Writer{Reader{context.WithoutCancel(ctx), tx, s}, map[string]*sql.Stmt{}, map[string]int64{}, map[string]tally{}}
+	w := &Writer{Reader{context.WithoutCancel(ctx), tx, s, map[string]*sql.Stmt{}}, map[string]int64{}, map[string]tally{}}
 	if err := fn(w); err != nil {
 		return err
 	}

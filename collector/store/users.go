@@ -1,8 +1,6 @@
 package store
 
 import (
-	"database/sql"
-	"errors"
 	"strings"
 	"time"
 )
@@ -22,8 +20,8 @@ func scanUser(s scanner, u *User) error { return s.Scan(&u.ID, &u.Email, &u.Name
 // AddUser stores a new person; the address must not be there yet.
 func (w *Writer) AddUser(email, name string, now time.Time) (User, error) {
 	u := User{Email: strings.ToLower(strings.TrimSpace(email)), Name: name, CreatedAt: now}
-	err := w.row(`INSERT INTO users (email, name, created_at) VALUES ($1, $2, $3) RETURNING id`,
-		u.Email, u.Name, ms(now)).Scan(&u.ID)
+	err := w.get(into{&u.ID}, `INSERT INTO users (email, name, created_at) VALUES ($1, $2, $3) RETURNING id`,
+		u.Email, u.Name, ms(now))
 	return u, err
 }
 
@@ -49,12 +47,8 @@ func (w *Writer) PutLink(secret string, user int64, now, expires time.Time) erro
 // TakeLink uses a sign-in link up and returns whose it is. ErrNotFound: there is
 // no such link, or it was used or has expired.
 func (w *Writer) TakeLink(secret string, now time.Time) (User, error) {
-	var user int64
-	err := w.row(`UPDATE links SET used_at = $2 WHERE hash = $1 AND used_at = 0 AND expires_at > $2 RETURNING user_id`,
-		secretHash(secret), ms(now)).Scan(&user)
-	if errors.Is(err, sql.ErrNoRows) {
-		return User{}, ErrNotFound
-	}
+	user, err := one(&w.Reader, value[int64], `UPDATE links SET used_at = $2
+		WHERE hash = $1 AND used_at = 0 AND expires_at > $2 RETURNING user_id`, secretHash(secret), ms(now))
 	if err != nil {
 		return User{}, err
 	}

@@ -143,8 +143,7 @@ func TestExpiredSecretsAreDropped(t *testing.T) {
 				return err
 			}
 		}
-		var left int
-		err := w.row(`SELECT (SELECT count(*) FROM links) + (SELECT count(*) FROM sessions)`).Scan(&left)
+		left, err := one(&w.Reader, value[int], `SELECT (SELECT count(*) FROM links) + (SELECT count(*) FROM sessions)`)
 		if left != 2 {
 			t.Errorf("%d left", left)
 		}
