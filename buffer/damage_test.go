@@ -323,6 +323,39 @@ func TestSalvageStartsANewEpoch(t *testing.T) {
 	mustAcknowledge(t, b, "documents", mustPeek(t, b, "documents"))
 }
 
+// TestSalvageRaisesNoDead: what was deleted from a table stays deleted, although
+// pages out of use still hold it.
+func TestSalvageRaisesNoDead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	b := mustOpen(t, path, small())
+	for i := range 100 {
+		mustPut(t, b, "calls", fmt.Sprint(i), noise(uint64(i), 300))
+		mustAppend(t, b, "documents", noise(uint64(i), 3000))
+	}
+	for i := range 100 {
+		var batch Batch
+		batch.Delete("calls", fmt.Append(nil, i))
+		if _, err := b.Commit(&batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustClose(t, b)
+	l := layoutOf(t, path)
+	f, _ := os.ReadFile(path)
+	if !bytes.Contains(f, noise(99, 300)) {
+		t.Fatal("nothing dead is left in the file")
+	}
+	os.WriteFile(path, zero(f, l.leaves[len(l.leaves)/2]), 0o600)
+	b, r, err := Open(path, small())
+	if err != nil || r.SetAside == "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	defer b.Close()
+	if n := r.Salvaged["calls"]; n != 0 {
+		t.Errorf("%d deleted entries are back", n)
+	}
+}
+
 // TestSalvageOfMuch brings over more than one transaction holds.
 func TestSalvageOfMuch(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b")

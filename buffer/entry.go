@@ -164,7 +164,6 @@ type value struct {
 	owner []byte
 	at    int64 // Unix nanoseconds
 	size  int
-	next  int    // chunk expected
 	data  []byte // nil before the first chunk
 }
 
@@ -183,10 +182,9 @@ func (v *value) add(p place, body []byte) error {
 			size: int(binary.BigEndian.Uint32(body)), data: v.data[:0]}
 		body = body[4:]
 	}
-	if !bytes.Equal(v.owner, p.owner) || p.chunk != v.next || at != v.at || len(v.data)+len(body) > v.size {
+	if !bytes.Equal(v.owner, p.owner) || at != v.at || len(v.data)+len(body) > v.size {
 		return errIncomplete
 	}
-	v.next++
 	if v.data = append(v.data, body...); v.data == nil {
 		v.data = []byte{}
 	}

@@ -45,15 +45,14 @@ type inspection struct {
 	pages uint64 // in the file
 	high  uint64 // pages in use or once used, the first pages of the file
 
-	epoch    [16]byte
-	format   uint32 // zero when no head was found
-	sequence uint64
-	streams  map[string]count
-	oldest   map[string]int64
-	tables   map[string]int
-	damage   []string
-	holes    bool     // something of the tree cannot be read
-	unread   []string // what that is, named; records are known by their index
+	epoch   [16]byte
+	format  uint32 // zero when no head was found
+	streams map[string]count
+	oldest  map[string]int64
+	tables  map[string]int
+	damage  []string
+	holes   bool     // something of the tree cannot be read
+	unread  []string // what that is, named; records are known by their index
 
 	seen    []bool          // pages of the tree and of the free list
 	bad     map[uint64]bool // pages of the tree that make no sense
@@ -279,7 +278,6 @@ func (in *inspection) bucket(e element) {
 		in.broken("conteúdo de outro programa: %q", e.key)
 		return
 	}
-	in.sequence = binary.LittleEndian.Uint64(e.value[8:])
 	if root := binary.LittleEndian.Uint64(e.value); root != 0 {
 		in.tree(root, nil, nil, 0, in.element)
 		return

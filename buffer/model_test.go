@@ -2,7 +2,6 @@ package buffer
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,7 +113,7 @@ func (r *run) append(t *rapid.T) {
 	}
 	seqs, err := r.b.Commit(&batch)
 	r.settle()
-	if errors.Is(err, ErrFull) {
+	if isFull(t, err) {
 		return
 	}
 	if err != nil {
@@ -138,7 +137,7 @@ func (r *run) put(t *rapid.T) {
 	r.settle()
 	if err == nil {
 		r.m.tables[key] = value
-	} else if !errors.Is(err, ErrFull) {
+	} else if !isFull(t, err) {
 		t.Fatal(err)
 	}
 }
@@ -227,7 +226,7 @@ func (r *run) room(t *rapid.T) {
 	err := r.b.Room(n)
 	r.settle()
 	if err != nil {
-		if !errors.Is(err, ErrFull) {
+		if !isFull(t, err) {
 			t.Fatal(err)
 		}
 		return
@@ -268,8 +267,14 @@ func (r *run) compare(t *rapid.T) {
 		}
 	}
 	r.forgetEvictedCopies(t)
+	r.b.mu.Lock()
+	free, _, err := r.b.room()
+	r.b.mu.Unlock()
+	if err != nil || free < sparePages*3/4 {
+		t.Fatalf("%d of %d spare pages are left, %v", free, sparePages, err)
+	}
 	n := 0
-	err := r.b.Scan("calls", nil, func(k, v []byte) error {
+	err = r.b.Scan("calls", nil, func(k, v []byte) error {
 		n++
 		if !bytes.Equal(v, r.m.tables[string(k)]) {
 			t.Fatalf("value of %q", k)

@@ -109,7 +109,6 @@ func salvage(fresh string, r io.ReaderAt, size int64, o *Options) (*inspection, 
 		if old.holes {
 			old.scan(func(k, v []byte, stale bool) { w.rescue(k, v, stale, o) })
 		}
-		w.sequence = max(w.sequence, old.sequence)
 		lost = append(lost, w.settle()...)
 		return nil
 	})
