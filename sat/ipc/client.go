@@ -200,21 +200,17 @@ func (c *Client) connected(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the SAT server at %s: %w", c.addr, err)
 	}
-	r := bufio.NewReader(conn)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	kind, body, err := readFrame(r)
-	if err == nil {
-		err = parseGreeting(kind, body)
-	}
+	greeted, r, err := hear(conn, c.opt.Key)
 	if err == nil {
 		me := hello{library: "zelo-go", process: filepath.Base(os.Args[0]), pid: uint32(os.Getpid())}
-		_, err = conn.Write(me.frame())
+		_, err = greeted.Write(me.frame())
 	}
 	if err != nil || !stop() {
 		conn.Close()
 		return nil, fmt.Errorf("cannot greet the SAT server at %s: %w", c.addr, because(ctx, err))
 	}
-	c.link = newLink(c.life, conn, r)
+	c.link = newLink(c.life, greeted, r)
 	return c.link, nil
 }
 

@@ -46,10 +46,57 @@
 // confirms each reply with taken; it is the only proof that the till's library
 // had the answer in its hands.
 //
+// The name of a library that converted texts of this connection's calls from
+// Windows-1252 to UTF-8, because they were not UTF-8, ends in "; windows-1252".
+//
 // A frame that is malformed (a length out of bounds, a body too short or too
 // long, an unknown kind or function, another number of arguments than the
 // function has) ends its connection and nothing else.
 //
-// testdata/vectors.txt holds frames of every kind, valid and malformed; the Go
-// test and the C test of sat/shim both read it.
+// # With a key
+//
+// Between two computers the conversation is sealed with a key of 32 bytes that
+// both hold. The server's greeting and the client's answer to it are then
+//
+//	'K' greeting  server  8 bytes "zelo-sat", u16 version, 16 random bytes
+//	'N' nonce     client  16 random bytes
+//
+// and all that follows is sealed frames, of which the server sends the first: a
+// greeting 'G', which proves that it holds the key before the client says
+// anything. A client without a key finds no greeting it knows; one whose key does
+// not open the sealed greeting has another key, and nothing was received.
+//
+// A sealed frame is the length n as in the clear, the n bytes encrypted, and a tag
+// of 32 bytes. H(k, m) is HMAC-SHA256; "+" puts bytes together; numbers are
+// big-endian. For each direction, with the texts "server" or "client" for the one
+// who receives:
+//
+//	cipher key  H(key, "zelo-sat 1 to server cipher" + server's random bytes + client's)
+//	tag key     H(key, "zelo-sat 1 to server tag" + server's random bytes + client's)
+//	byte i      xored with byte i mod 32 of H(cipher key, u64 frame + u32 i div 32)
+//	tag         H(tag key, u64 frame + u32 n + the encrypted bytes)
+//
+// where frame counts the direction's sealed frames from 0. A frame whose tag is
+// not right ends the connection.
+//
+// # Calls made without the agent
+//
+// When the agent certainly has not received a call, the library may make it
+// through the maker's library (the "ponte direta"). It leaves each such call that
+// changes the device, and each question for a session, in a folder for the agent:
+// a file UNIX_MS-PID-N.ponte (13 digits, two numbers; the names sort by time) that
+// holds the call as a frame 'C', written to the disk before the call is made, and
+// then its reply as a frame 'R', written before the till has it. Secret arguments
+// are NULL. A file that ends within the call was never made; one without a whole
+// reply has an unknown outcome. See ReadSpool.
+//
+// Around the call, and around all that happens to the file, the library holds a
+// lock on the device: flock on a file of Linux, default
+// /run/zelo/equipamento.lock; the mutex Global\ZeloEquipamento of Windows, Local\ if
+// that is denied. Whoever uses the device holds it too. Who holds it and finds a
+// file without a reply knows that none will come.
+//
+// testdata/vectors.txt holds frames of every kind, valid and malformed, and
+// testdata/sealed.txt sealed ones; the Go test and the C test of sat/shim both
+// read them.
 package ipc

@@ -36,7 +36,16 @@ const (
 	kindReply    = 'R'
 	kindError    = 'E'
 	kindTaken    = 'T'
+	kindKeyed    = 'K'
+	kindNonce    = 'N'
 )
+
+// nonceSize is the length of the random number each side of a sealed connection
+// gives.
+const nonceSize = 16
+
+// convertedNote ends the library's name in a hello when it converted texts.
+const convertedNote = "; windows-1252"
 
 // errFrame reports bytes that are no frame of this protocol. Texts that wrap it
 // never quote the frame: it may hold activation codes and CPF.
@@ -52,6 +61,9 @@ type hello struct {
 	pid     uint32
 }
 
+// converted reports that the library converted texts of this connection's calls.
+func (h hello) converted() bool { return strings.HasSuffix(h.library, convertedNote) }
+
 type call struct {
 	id   uint32
 	left uint32 // ms
@@ -65,10 +77,14 @@ type failure struct {
 	text    string
 }
 
-func greetingFrame() []byte {
-	b := begin(kindGreeting)
-	b = append(b, magic...)
-	return finish(binary.BigEndian.AppendUint16(b, Version))
+func greetingFrame() []byte { return finish(appendMagic(begin(kindGreeting))) }
+
+func keyedFrame(nonce []byte) []byte { return finish(append(appendMagic(begin(kindKeyed)), nonce...)) }
+
+func nonceFrame(nonce []byte) []byte { return finish(append(begin(kindNonce), nonce...)) }
+
+func appendMagic(b []byte) []byte {
+	return binary.BigEndian.AppendUint16(append(b, magic...), Version)
 }
 
 func (h hello) frame() []byte {
@@ -126,32 +142,51 @@ func appendText(b []byte, s string) []byte {
 }
 
 // readFrame reads one frame. It returns io.EOF only when the stream ended
-// between frames. Memory grows with the bytes that arrive, not with the length
-// they announce.
+// between frames.
 func readFrame(r io.Reader) (kind byte, body []byte, err error) {
+	n, err := readLength(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	b, err := readBytes(r, n)
+	if err != nil {
+		return 0, nil, err
+	}
+	return b[0], b[1:], nil
+}
+
+func readLength(r io.Reader) (int, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	n := int64(binary.BigEndian.Uint32(head[:]))
 	if n < 1 || n > MaxFrame {
-		return 0, nil, fmt.Errorf("%w: length %d is outside 1 to %d", errFrame, n, MaxFrame)
+		return 0, fmt.Errorf("%w: length %d is outside 1 to %d", errFrame, n, MaxFrame)
 	}
+	return int(n), nil
+}
+
+// readBytes reads n bytes. Memory grows with those that arrive, not with n.
+func readBytes(r io.Reader, n int) ([]byte, error) {
 	var b []byte
-	for have := 0; have < int(n); have = len(b) {
-		more := min(int(n)-have, max(readChunk, have))
+	for have := 0; have < n; have = len(b) {
+		more := min(n-have, max(readChunk, have))
 		b = slices.Grow(b, more)[:have+more]
 		if _, err := io.ReadFull(r, b[have:]); err != nil {
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
-			return 0, nil, err
+			return nil, err
 		}
 	}
-	return b[0], b[1:], nil
+	return b, nil
 }
 
 func parseGreeting(kind byte, body []byte) error {
+	if kind == kindKeyed {
+		return errors.New("the server has a key and this program has none: give it the same")
+	}
 	if kind != kindGreeting || len(body) != len(magic)+2 || string(body[:len(magic)]) != magic {
 		return fmt.Errorf("%w: no greeting of a SAT server", errFrame)
 	}
@@ -159,6 +194,25 @@ func parseGreeting(kind byte, body []byte) error {
 		return fmt.Errorf("the server speaks version %d, this program version %d: update the older one", v, Version)
 	}
 	return nil
+}
+
+// parseKeyed returns the server's nonce.
+func parseKeyed(kind byte, body []byte) ([]byte, error) {
+	if kind == kindGreeting {
+		return nil, errors.New("the server has no key: remove this program's, or give the server the same")
+	}
+	at := len(magic) + 2
+	if kind != kindKeyed || len(body) != at+nonceSize {
+		return nil, fmt.Errorf("%w: no greeting of a SAT server with a key", errFrame)
+	}
+	return body[at:], parseGreeting(kindGreeting, body[:at])
+}
+
+func parseNonce(kind byte, body []byte) ([]byte, error) {
+	if kind != kindNonce || len(body) != nonceSize {
+		return nil, fmt.Errorf("%w: kind %#x where a nonce belongs", errFrame, kind)
+	}
+	return body, nil
 }
 
 func parseHello(kind byte, body []byte) (hello, error) {

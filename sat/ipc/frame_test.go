@@ -92,6 +92,12 @@ func parsed(from string, b []byte) (any, error) {
 		return []any{id, string(raw)}, err
 	case from == "server" && kind == kindError:
 		return parseError(body)
+	case from == "server" && kind == kindKeyed:
+		nonce, err := parseKeyed(kind, body)
+		return exchanged{kind, string(nonce)}, err
+	case from == "client" && kind == kindNonce:
+		nonce, err := parseNonce(kind, body)
+		return exchanged{kind, string(nonce)}, err
 	case from == "client" && kind == kindHello:
 		return parseHello(kind, body)
 	case from == "client" && kind == kindCall:
@@ -102,12 +108,32 @@ func parsed(from string, b []byte) (any, error) {
 	return nil, fmt.Errorf("%w: kind %#x", errFrame, kind)
 }
 
+// exchanged is a nonce and the kind of frame that brought it.
+type exchanged struct {
+	kind  byte
+	nonce string
+}
+
+func (e exchanged) frame() []byte {
+	if e.kind == kindKeyed {
+		return keyedFrame([]byte(e.nonce))
+	}
+	return nonceFrame([]byte(e.nonce))
+}
+
 // want is what parsed returns for a valid vector, and the frame written from it.
 func (v vector) want(t *testing.T) (any, []byte) {
 	t.Helper()
 	switch v.fields["kind"] {
 	case "greeting":
 		return "greeting", greetingFrame()
+	case "keyed", "nonce":
+		nonce, err := hex.DecodeString(v.fields["nonce"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := exchanged{map[string]byte{"keyed": kindKeyed, "nonce": kindNonce}[v.fields["kind"]], string(nonce)}
+		return e, e.frame()
 	case "hello":
 		h := hello{v.text(t, "library"), v.text(t, "process"), uint32(v.number(t, "pid"))}
 		return h, h.frame()
@@ -244,6 +270,8 @@ func FuzzFrame(f *testing.F) {
 			switch v := got.(type) {
 			case string:
 				again = greetingFrame()
+			case exchanged:
+				again = v.frame()
 			case hello:
 				again = v.frame()
 			case call:

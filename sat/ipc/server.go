@@ -16,11 +16,15 @@ import (
 
 // Options of Serve and Dial. The zero value is good.
 type Options struct {
-	// Log receives one line per connection lost to a fault and per reply that
-	// could not be delivered; nil for none. Arguments are never logged.
+	// Log receives one line per connection lost to a fault, per reply that could
+	// not be delivered, and per till whose texts the library had to convert to
+	// UTF-8; nil for none. Arguments are never logged.
 	Log *slog.Logger
 	// Greeting bounds the introduction on both sides: greeting and hello. 0 is 5 s.
 	Greeting time.Duration
+	// Key of KeySize bytes seals the conversation: for tills on other computers. A
+	// TCP listener that other computers reach is served only with one.
+	Key []byte
 	// MaxConns bounds the connections Serve holds at once; more wait unaccepted,
 	// and their clients know that nothing was received. 0 is 64.
 	MaxConns int
@@ -48,6 +52,7 @@ const (
 	writeLimit = 10 * time.Second       // for a client to take an answer
 	overrun    = 50 * time.Millisecond  // for a device to mind its deadline
 	acceptWait = 100 * time.Millisecond // after a failed accept (no descriptors left)
+	maxNoted   = 1000                   // tills whose conversion of texts is noted
 )
 
 type server struct {
@@ -55,17 +60,25 @@ type server struct {
 	opt   Options
 	calls context.Context // of device calls; outlives Serve's own by stopLimit
 	done  sync.WaitGroup  // connections
+
+	mu    sync.Mutex
+	noted map[string]bool // tills whose texts are converted
 }
 
 // Serve carries out on dev what clients of ln ask, each connection in a goroutine
 // of its own. A call's context has the caller's deadline and is not cancelled
 // when the caller goes away. Serve closes ln and returns when ctx ends: at once
 // for idle connections, when all calls are answered, or after 5 s, when it
-// cancels the calls still open and says so. It also returns when ln fails for good.
+// cancels the calls still open and says so. It also returns when ln fails for good,
+// and at once when other computers reach ln and opt has no key.
 func Serve(ctx context.Context, ln net.Listener, dev sat.Device, opt Options) error {
+	if err := checkKey(ln, opt.Key); err != nil {
+		ln.Close()
+		return err
+	}
 	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	s := &server{dev: dev, opt: opt.withDefaults(), calls: calls}
+	s := &server{dev: dev, opt: opt.withDefaults(), calls: calls, noted: map[string]bool{}}
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(stopping, func() { ln.Close() })()
@@ -125,9 +138,8 @@ func (s *server) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	defer context.AfterFunc(s.calls, func() { conn.Close() })()
 	log := s.opt.Log
-	r := bufio.NewReader(conn)
 	conn.SetDeadline(time.Now().Add(s.opt.Greeting))
-	who, err := introduce(conn, r)
+	talk, r, who, err := s.introduce(conn)
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			log.Warn("a connection ended before its hello", "err", err)
@@ -139,24 +151,32 @@ func (s *server) serve(ctx context.Context, conn net.Conn) {
 	conn.SetDeadline(time.Time{})
 	// Between calls the end of ctx wakes the read; a call under way is answered.
 	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })()
-	if err := s.converse(ctx, conn, r, log); err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
+	if err := s.converse(ctx, talk, r, who, log); err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
 		log.Warn("a till's connection was closed", "err", err)
 	}
 }
 
-func introduce(conn net.Conn, r io.Reader) (hello, error) {
-	if _, err := conn.Write(greetingFrame()); err != nil {
-		return hello{}, err
+// introduce greets the client and hears who it is. It returns the connection to
+// go on with.
+func (s *server) introduce(conn net.Conn) (net.Conn, *bufio.Reader, hello, error) {
+	from := conn.RemoteAddr()
+	conn, r, err := greet(conn, s.opt.Key)
+	if err != nil {
+		return nil, nil, hello{}, err
 	}
 	kind, body, err := readFrame(r)
 	if err != nil {
-		return hello{}, err
+		if s.opt.Key != nil {
+			err = fmt.Errorf("%v left after the keys were agreed on, it may have another: %v", from, err)
+		}
+		return nil, nil, hello{}, err
 	}
-	return parseHello(kind, body)
+	who, err := parseHello(kind, body)
+	return conn, r, who, err
 }
 
 // converse answers calls one after the other. io.EOF says the client left.
-func (s *server) converse(ctx context.Context, conn net.Conn, r io.Reader, log *slog.Logger) error {
+func (s *server) converse(ctx context.Context, conn net.Conn, r io.Reader, who hello, log *slog.Logger) error {
 	var answered *call // whose reply the client has not confirmed yet
 	for {
 		kind, body, err := readFrame(r)
@@ -181,6 +201,9 @@ func (s *server) converse(ctx context.Context, conn net.Conn, r io.Reader, log *
 			if err != nil {
 				return err
 			}
+			if who.converted() {
+				s.noteConverted(c.req.Till, log)
+			}
 			if answered, err = s.answer(ctx, conn, c, log); err != nil {
 				return err
 			}
@@ -188,6 +211,17 @@ func (s *server) converse(ctx context.Context, conn net.Conn, r io.Reader, log *
 			return fmt.Errorf("%w: kind %#x where a call belongs", errFrame, kind)
 		}
 	}
+}
+
+// noteConverted says once for each till what its program should do better.
+func (s *server) noteConverted(till string, log *slog.Logger) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.noted[till] || len(s.noted) >= maxNoted {
+		return
+	}
+	s.noted[till] = true
+	log.Warn("a till sends XML that is not UTF-8; the library converts it from Windows-1252", "till", till)
 }
 
 // answer carries out one call and writes its reply or error. It returns the call
