@@ -129,9 +129,9 @@ var cases = []struct {
 	{"two wrong signatures", SignatureInvalid, device(func(d *Device) { d.Invalid = some(2, now) }), Critical, 1, "2 documentos sem assinatura válida"},
 	{"nothing missing", DocumentMissing, healthy(), 0, 0, ""},
 	{"a document missing", DocumentMissing, with(func(f *Facts) { f.Missing = some(1, now) }), Critical, 1, "1 documento emitido sem o arquivo"},
-	{"missing, device not known", DocumentMissing, agentFacts(func(f *Facts) { f.Missing = Happening{Count: 1, First: now, Last: now} }), Critical, 1, "sem identificação"},
+	{"missing, device not known", DocumentMissing, agentFacts(func(f *Facts) { f.Missing = Happening{Count: 1, First: now, Last: now} }), Critical, 1, "1 documento emitido sem o arquivo, desde 21/11/2026 14:00."},
 	{"all resolved", CaseUnresolved, healthy(), 0, 0, ""},
-	{"a case unresolved", CaseUnresolved, with(func(f *Facts) { f.Unresolved = some(1, now) }), Critical, 1, "1 venda sem desfecho"},
+	{"a case unresolved", CaseUnresolved, with(func(f *Facts) { f.Unresolved = some(1, now) }), Critical, 1, "1 venda sem desfecho, desde 21/11/2026 13:00. A última: caso exemplo."},
 
 	{"nothing evicted", RecordsEvicted, agentFacts(func(*Facts) {}), 0, 0, ""},
 	{"evicted just under 7 days ago", RecordsEvicted, agentFacts(func(f *Facts) { f.Agent.Evicted = some(1, now.Add(-7*day+time.Second)) }), Warning, 1, "1 descarte"},

@@ -131,12 +131,13 @@ func clockOff(f Facts, _ time.Time, t Thresholds) *finding {
 		way, span(f.Device.ClockOff.Abs()), moment(f.Device.StatusAt))}
 }
 
-// happened raises while incidents are open. The detail takes their number, the
-// date of the first and an example.
-func happened(of func(Facts) Happening, detail, one, many string) func(Facts, time.Time, Thresholds) *finding {
+// happened raises while incidents are open. Their detail is counted words, a
+// sentence part that takes the date of the first, and an example where there is
+// one.
+func happened(of func(Facts) Happening, one, many, since, example string) func(Facts, time.Time, Thresholds) *finding {
 	return func(f Facts, _ time.Time, _ Thresholds) *finding {
 		if h := of(f); h.Count > 0 {
-			return h.found(detail, one, many)
+			return h.found(one, many, since, example)
 		}
 		return nil
 	}
@@ -144,21 +145,21 @@ func happened(of func(Facts) Happening, detail, one, many string) func(Facts, ti
 
 // recently raises while the last of some incidents, which nothing undoes, is not
 // longer ago than Thresholds.Recent.
-func recently(of func(Facts) Happening, detail, one, many string) func(Facts, time.Time, Thresholds) *finding {
+func recently(of func(Facts) Happening, one, many, since, example string) func(Facts, time.Time, Thresholds) *finding {
 	return func(f Facts, now time.Time, t Thresholds) *finding {
 		if h := of(f); h.Count > 0 && now.Sub(h.Last) < t.Recent {
-			return h.found(detail, one, many)
+			return h.found(one, many, since, example)
 		}
 		return nil
 	}
 }
 
-func (h Happening) found(detail, one, many string) *finding {
-	example := h.Example
-	if example == "" {
-		example = "sem identificação"
+func (h Happening) found(one, many, since, example string) *finding {
+	detail := count(h.Count, one, many) + fmt.Sprintf(since, moment(h.First))
+	if h.Example != "" {
+		detail += fmt.Sprintf(example, h.Example)
 	}
-	return &finding{since: h.First, detail: fmt.Sprintf(detail, count(h.Count, one, many), moment(h.First), example)}
+	return &finding{since: h.First, detail: detail}
 }
 
 // brasilia is the zone of every date a person in SP or CE reads.

@@ -159,7 +159,7 @@ var rules = []Rule{
 		Meaning:  "Desde 01/01/2026 o CF-e emitido em produção em SP e no CE é documento inábil: a venda fica sem documento válido.",
 		WhatToDo: "Passe o caixa para NFC-e e leve a lista destes cupons ao contador, que avalia a denúncia espontânea. Os cupons continuam guardados.",
 		judge: happened(func(f Facts) Happening { return f.Device.Forbidden },
-			"%s em produção com data de 2026 ou depois, desde %s. O último: %s.", "documento", "documentos"),
+			"documento", "documentos", " em produção com data de 2026 ou depois, desde %s.", " O último: %s."),
 	},
 	{
 		Code: SignatureInvalid, Subjects: []Kind{OfDevice}, Severity: Critical,
@@ -167,7 +167,7 @@ var rules = []Rule{
 		Meaning:  "O conteúdo guardado não confere com a assinatura do equipamento: o arquivo foi alterado depois de emitido ou não veio dele. Assim ele não serve de prova.",
 		WhatToDo: "Procure o arquivo original no caixa, na cópia de segurança ou no portal da SEFAZ e importe-o: a versão com assinatura válida passa a valer.",
 		judge: happened(func(f Facts) Happening { return f.Device.Invalid },
-			"%s sem assinatura válida, o mais antigo de %s. Um deles: %s.", "documento", "documentos"),
+			"documento", "documentos", " sem assinatura válida, o mais antigo de %s.", " O mais novo: %s."),
 	},
 	{
 		Code: DocumentMissing, Subjects: []Kind{OfDevice, OfAgent}, Severity: Critical,
@@ -175,7 +175,7 @@ var rules = []Rule{
 		Meaning:  "O equipamento emitiu, mas o documento não chegou a ser recuperado. Sem ele a loja não tem como comprovar a venda.",
 		WhatToDo: "Importe o arquivo se ele existir na pasta do PDV ou baixe-o do portal da SEFAZ. O alarme termina quando o documento chegar.",
 		judge: happened(func(f Facts) Happening { return f.Missing },
-			"%s sem o arquivo, desde %s. O último: %s.", "documento emitido", "documentos emitidos"),
+			"documento emitido", "documentos emitidos", " sem o arquivo, desde %s.", " O último: %s."),
 	},
 	{
 		Code: CaseUnresolved, Subjects: []Kind{OfDevice, OfAgent}, Severity: Critical,
@@ -183,7 +183,7 @@ var rules = []Rule{
 		Meaning:  "Não sabemos ainda se a venda saiu. Repeti-la pode emitir o cupom duas vezes.",
 		WhatToDo: "Não repita a venda. Religue o equipamento se ele estiver parado: o agente pergunta a ele e resolve o caso sozinho.",
 		judge: happened(func(f Facts) Happening { return f.Unresolved },
-			"%s sem desfecho, desde %s. A última: %s.", "venda", "vendas"),
+			"venda", "vendas", " sem desfecho, desde %s.", " A última: caso %s."),
 	},
 	{
 		Code: RecordsEvicted, Subjects: []Kind{OfAgent}, Severity: Warning,
@@ -191,7 +191,7 @@ var rules = []Rule{
 		Meaning:  "O espaço do caixa acabou antes da internet voltar, e registros de menor importância foram descartados. Documentos fiscais nunca são descartados assim.",
 		WhatToDo: "Restabeleça a internet do caixa. Este aviso termina 7 dias depois do último descarte.",
 		judge: recently(func(f Facts) Happening { return f.Agent.Evicted },
-			"%s, o primeiro em %s. O último: %s.", "descarte", "descartes"),
+			"descarte", "descartes", ", o primeiro em %s.", " O último: %s."),
 	},
 	{
 		Code: BufferDamaged, Subjects: []Kind{OfAgent}, Severity: Critical,
@@ -199,7 +199,7 @@ var rules = []Rule{
 		Meaning:  "O arquivo em que o caixa guarda os cupons foi encontrado danificado; o que se podia ler foi salvo em um novo. Algo pode ter se perdido.",
 		WhatToDo: "Confira a lista do que não pôde ser lido na página do caixa e verifique o disco do computador. Este alarme termina em 7 dias.",
 		judge: recently(func(f Facts) Happening { return f.Agent.Damaged },
-			"%s encontrado, o primeiro em %s. O último: %s.", "dano", "danos"),
+			"dano encontrado", "danos encontrados", ", o primeiro em %s.", " O que se perdeu: %s."),
 	},
 	{
 		Code: AgentCloned, Subjects: []Kind{OfAgent}, Severity: Critical,
@@ -207,7 +207,7 @@ var rules = []Rule{
 		Meaning:  "Chegaram registros diferentes com a mesma identificação: dois computadores usam a mesma identidade, ou uma cópia antiga do disco voltou ao uso. Tudo foi guardado.",
 		WhatToDo: "Descubra se o disco deste caixa foi copiado ou restaurado e cadastre de novo o computador que não é o original. Este alarme termina 7 dias depois da última vez.",
 		judge: recently(func(f Facts) Happening { return f.Agent.Collided },
-			"%s com a mesma identificação e outro conteúdo, desde %s. O último: %s.", "registro", "registros"),
+			"registro", "registros", " com identificação repetida e outro conteúdo, desde %s.", " Canal: %s."),
 	},
 	{
 		Code: RecordsQuarantined, Subjects: []Kind{OfAgent, OfImports}, Severity: Warning,
@@ -215,6 +215,6 @@ var rules = []Rule{
 		Meaning:  "Recebemos algo que não conseguimos ler. Está guardado como veio, mas não aparece entre os documentos.",
 		WhatToDo: "Abra a quarentena, veja o motivo de cada registro e marque como visto o que não for documento fiscal.",
 		judge: happened(func(f Facts) Happening { return f.Quarantined },
-			"%s em quarentena, desde %s. O último motivo: %s.", "registro", "registros"),
+			"registro", "registros", " em quarentena, desde %s.", " O último motivo: %s."),
 	},
 }

@@ -204,9 +204,9 @@ func (l *life) end() {
 		l.conn.Close()
 	}
 	if l.server != nil {
-		l.server.Shutdown()
 		stopped := make(chan struct{})
 		go func() {
+			l.server.Shutdown()
 			l.server.WaitForShutdown()
 			close(stopped)
 		}()

@@ -155,12 +155,12 @@ func (t *transaction) putMessage(m message, result *Result) error {
 
 func (t *transaction) putBeat(m message) error {
 	b := store.Beat{Agent: store.Agent{
-		ID: m.Agent, Host: m.beat.Host, System: m.beat.System, Software: m.beat.Software, BeatAt: m.At,
+		ID: m.Agent, Host: short(m.beat.Host), System: short(m.beat.System), Software: short(m.beat.Software), BeatAt: m.At,
 		StartedAt: moment(m.beat.Started), ClockOff: time.UnixMilli(m.beat.Clock).Sub(m.At), Waiting: m.beat.Waiting,
 		OldestAt: moment(m.beat.Oldest), Used: m.beat.Used, Bound: m.beat.Bound,
 	}}
 	for _, d := range m.beat.Devices {
-		b.Devices = append(b.Devices, store.BeatDevice(d))
+		b.Devices = append(b.Devices, store.BeatDevice{Serial: short(d.Serial), Name: short(d.Name), Answering: d.Answering, OpenCases: d.OpenCases})
 	}
 	if err := t.w.SetBeat(b); err != nil {
 		return err

@@ -72,6 +72,9 @@ func documentOf(doc cfe.Document, v cfe.Verification, verdict Verdict, raw []byt
 		out.Forbidden = doc.Environment != 2 && !doc.Test && !doc.Issued.Before(forbiddenFrom())
 		out.Invalid = v.Signature == cfe.Rejected || v.Signature == cfe.Unsigned
 	}
+	if len(doc.Serial) != len(doc.Key.Serial()) {
+		out.Serial = "" // of an edited document: no device has such a number
+	}
 	if doc.Kind == cfe.Event || doc.Kind == cfe.Void {
 		// They share a key, or have none: each file stands for itself.
 		out.Part = fmt.Sprintf("%x", sha256.Sum256(raw))

@@ -257,6 +257,26 @@ func TestInvalidSignature(t *testing.T) {
 	}
 }
 
+// TestOddNames: what a document or an agent calls things does not get far.
+func TestOddNames(t *testing.T) {
+	s := newShop(t)
+	odd := bytes.Replace(sale(t, 0, 1, noon()), []byte("<nserieSAT>900000001"), []byte("<nserieSAT>not a device"), 1)
+	long := strings.Repeat("x", 5000)
+	beat := s.beat(wire.BeatDevice{Serial: "1", Name: long})
+	beat.Host = long
+	s.ingest(append(s.pack(wire.StreamBeat, beat), s.records(wire.StreamDocuments, 1, document(odd))...)...)
+	if d := s.stored(odd)[0]; d.Verdict != "rejected" || d.Serial != "" {
+		t.Errorf("%+v", d)
+	}
+	s.view(func(r *store.Reader) error {
+		tills, err := r.Tills()
+		if len(tills) != 1 || len(tills[0].Agent.Host) != 200 || len(tills[0].Devices[0].Name) != 200 {
+			t.Errorf("%d tills", len(tills))
+		}
+		return err
+	})
+}
+
 // TestForgedByOtherCertificate: a right signature of an unknown authority is
 // never preferred to the genuine document.
 func TestForgedByOtherCertificate(t *testing.T) {
@@ -427,6 +447,12 @@ func TestEvents(t *testing.T) {
 	for _, code := range []alarm.Code{alarm.DocumentMissing, alarm.CaseUnresolved, alarm.BufferDamaged, alarm.RecordsEvicted} {
 		if _, ok := open[code]; !ok {
 			t.Errorf("%s is not raised", code)
+		}
+	}
+	for code, says := range map[alarm.Code]string{alarm.DocumentMissing: "O último: " + key + ".", alarm.CaseUnresolved: "caso 001/5.",
+		alarm.BufferDamaged: "O que se perdeu: 3 registros.", alarm.RecordsEvicted: "O último: 9 registros de status."} {
+		if !strings.HasSuffix(open[code].Detail, says) {
+			t.Errorf("%s: %q", code, open[code].Detail)
 		}
 	}
 	if got := s.ingest(s.records(wire.StreamDocuments, 1, document(raw))...); got.Stored != 1 {

@@ -121,7 +121,7 @@ func (g *Ingest) prepare(r *record) {
 		g.refuse(r, reasonRecord)
 		return
 	}
-	r.Till, r.AgentAt = item.Till, item.Time()
+	r.Till, r.AgentAt = short(item.Till), item.Time()
 	switch item.Kind {
 	case wire.KindDocument:
 		g.prepareDocument(r, item.Body)
@@ -137,21 +137,28 @@ func (g *Ingest) prepare(r *record) {
 // refuse sends a record into quarantine.
 func (g *Ingest) refuse(r *record, reason string) {
 	r.document, r.status, r.event, r.refused = nil, nil, nil, reason
-	if r.verdict.Word == "" {
-		r.verdict = Verdict{string(cfe.Rejected), reason}
-	}
+	r.verdict = Verdict{string(cfe.Rejected), reason}
 	r.body = g.o.Store.Pack(r.data)
 	g.o.Log.Warn("record quarantined", "agent", r.Agent, "stream", r.Stream, "seq", r.Seq, "file", r.File, "reason", reason)
 }
 
 func (g *Ingest) prepareDocument(r *record, raw []byte) {
 	doc, verdict, err := Examine(g.verifier, raw, r.At)
-	r.verdict = verdict
 	if err != nil {
 		g.refuse(r, verdict.Reason)
-		return
+	} else {
+		r.document, r.body = &doc, g.o.Store.Pack(raw)
 	}
-	r.document, r.body = &doc, g.o.Store.Pack(raw)
+	r.verdict = verdict
+}
+
+// short keeps what names something short: it stands in lists and indexes.
+func short(s string) string {
+	const most = 200
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.ToValidUTF8(s, "")
 }
 
 func (g *Ingest) prepareEvent(r *record, item wire.Item) {
@@ -165,8 +172,12 @@ func (g *Ingest) prepareEvent(r *record, item wire.Item) {
 		ref = strings.TrimPrefix(item.Detail["key"], "CFe")
 	case wire.EventUnresolved, wire.EventResolved:
 		ref = item.Detail["case"]
+	case wire.EventBufferDamaged:
+		ref = item.Detail["lost"]
+	case wire.EventEvicted:
+		ref = item.Detail["count"] + " registros de " + item.Detail["stream"]
 	}
-	r.event = &store.Event{Agent: r.Agent, Serial: item.Serial, Till: item.Till, Code: item.Code, Ref: ref,
+	r.event = &store.Event{Agent: r.Agent, Serial: short(item.Serial), Till: short(item.Till), Code: short(item.Code), Ref: short(ref),
 		Detail: item.Detail, At: item.Time(), ReceivedAt: r.At}
 }
 
@@ -181,7 +192,7 @@ func (g *Ingest) prepareStatus(r *record, item wire.Item) {
 		return
 	}
 	if !reply.Code.Success() {
-		r.event = &store.Event{Agent: r.Agent, Serial: item.Serial, Till: item.Till, Code: eventStatusRefused, At: item.Time(),
+		r.event = &store.Event{Agent: r.Agent, Serial: short(item.Serial), Till: r.Till, Code: eventStatusRefused, At: item.Time(),
 			ReceivedAt: r.At, Detail: map[string]string{"code": reply.Code.String(), "text": reply.Code.Text()}}
 		return
 	}
@@ -190,8 +201,8 @@ func (g *Ingest) prepareStatus(r *record, item wire.Item) {
 		g.refuse(r, "a resposta de status do equipamento tem campos que não puderam ser lidos")
 		return
 	}
-	if r.serial = st.Serial; r.serial == "" {
-		r.serial = item.Serial
+	if r.serial = short(st.Serial); r.serial == "" {
+		r.serial = short(item.Serial)
 	}
 	if r.serial == "" {
 		g.refuse(r, "a resposta de status não diz de que equipamento é")

@@ -108,10 +108,10 @@ func (r *Reader) alarmChanges(s alarm.Subject, raised []alarm.Raised, now time.T
 		before[a.Code] = a
 	}
 	var out []alarmChange
-	for _, now0 := range raised {
-		old, isOpen := before[now0.Code]
-		delete(before, now0.Code)
-		if c, changed := next(old, isOpen, now0, now); changed {
+	for _, r := range raised {
+		old, isOpen := before[r.Code]
+		delete(before, r.Code)
+		if c, changed := next(old, isOpen, r, now); changed {
 			c.Subject = s
 			out = append(out, c)
 		}

@@ -275,6 +275,15 @@ func TestFactsOfDocuments(t *testing.T) {
 	}
 }
 
+// TestEnrolledAndNeverHeard counts from the enrolment.
+func TestEnrolledAndNeverHeard(t *testing.T) {
+	s := open(t)
+	update(t, s, func(w *Writer) error { return w.AddAgent("agent001", "caixa-1", t0) })
+	if f := facts(t, s, alarm.OfAgent, "agent001"); !f.Agent.Heard.Equal(t0) {
+		t.Errorf("%+v", f.Agent)
+	}
+}
+
 // TestPendingOldest: the date of the first pending key is known from the archive.
 func TestPendingOldest(t *testing.T) {
 	s := open(t)

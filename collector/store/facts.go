@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"zelo/collector/alarm"
 )
@@ -56,12 +57,20 @@ func (r *Reader) deviceFacts(f *alarm.Facts) error {
 		return nil
 	}
 	a, err := r.Agent(d.Agent)
-	if err == nil {
-		f.Agent = &alarm.Agent{Heard: a.HeardAt}
-	} else if errors.Is(err, ErrNotFound) {
-		err = nil
+	if errors.Is(err, ErrNotFound) {
+		return nil
 	}
+	f.Agent = &alarm.Agent{Heard: a.heard()}
 	return err
+}
+
+// heard is when the agent was last heard; one that never spoke counts from its
+// enrolment.
+func (a Agent) heard() time.Time {
+	if a.HeardAt.IsZero() {
+		return a.FirstSeen
+	}
+	return a.HeardAt
 }
 
 func (r *Reader) agentFacts(f *alarm.Facts) error {
@@ -69,7 +78,7 @@ func (r *Reader) agentFacts(f *alarm.Facts) error {
 	if err != nil {
 		return err
 	}
-	f.Agent = &alarm.Agent{Heard: a.HeardAt}
+	f.Agent = &alarm.Agent{Heard: a.heard()}
 	if f.Agent.Evicted, err = r.events(eventEvicted, a.ID); err != nil {
 		return err
 	}
