@@ -89,7 +89,7 @@ type Buffer struct {
 	lead   chan struct{} // held by the one who writes
 
 	queueMu sync.Mutex
-	queue   []*write
+	queue   []*pending
 	failed  error // sticky
 
 	mu      sync.RWMutex // held for writing by the holder of lead

@@ -122,7 +122,7 @@ func (b *Buffer) commit(batch *Batch) (seqs []uint64, err error) {
 			return nil, err
 		}
 	}
-	w := &write{pages: batch.pages(b.o.MaxBytes), apply: func(t *txn) (err error) {
+	w := &pending{pages: batch.pages(b.o.MaxBytes), apply: func(t *txn) (err error) {
 		seqs, err = t.batch(batch)
 		return err
 	}}
@@ -137,15 +137,15 @@ func (b *Buffer) commit(batch *Batch) (seqs []uint64, err error) {
 // while the reserve is still whole. It evicts like Commit does and fails with
 // ErrFull. It is asked before something that must be recorded is set going.
 func (b *Buffer) Room(n int64) error {
-	w := &write{pages: pagesFor(fileBytes(2*maxKey+32, int(n))) + pathPages(8, b.o.MaxBytes), floor: int(b.o.Reserve / pageSize)}
+	w := &pending{pages: pagesFor(fileBytes(2*maxKey+32, int(n))) + pathPages(8, b.o.MaxBytes), floor: int(b.o.Reserve / pageSize)}
 	if err := b.write(w); err != nil {
 		return fmt.Errorf("no room for %d bytes in buffer %q: %w", n, b.path, err)
 	}
 	return nil
 }
 
-// write is one caller's part of a transaction.
-type write struct {
+// pending is one caller's part of a transaction.
+type pending struct {
 	pages int              // at most taken
 	floor int              // to be left free, besides the spare pages
 	frees bool             // may take spare pages: it deletes or acknowledges
@@ -156,7 +156,7 @@ type write struct {
 
 // write queues w and waits until someone has written it. Whoever gets the lead
 // writes for all that wait, so that they share the two flushes.
-func (b *Buffer) write(w *write) error {
+func (b *Buffer) write(w *pending) error {
 	w.done = make(chan struct{})
 	b.queueMu.Lock()
 	b.queue = append(b.queue, w)
@@ -195,7 +195,7 @@ func (b *Buffer) writeQueue() {
 
 // together makes room for the first of some writes and says how many of them fit
 // beside each other; an error is the first one's.
-func (b *Buffer) together(group []*write) (n int, err error) {
+func (b *Buffer) together(group []*pending) (n int, err error) {
 	if err := b.failure(); err != nil {
 		return 1, err
 	}
@@ -213,8 +213,8 @@ func (b *Buffer) together(group []*write) (n int, err error) {
 }
 
 // apply commits some writes in one transaction.
-func (b *Buffer) apply(group []*write) error {
-	if !slices.ContainsFunc(group, func(w *write) bool { return w.apply != nil }) {
+func (b *Buffer) apply(group []*pending) error {
+	if !slices.ContainsFunc(group, func(w *pending) bool { return w.apply != nil }) {
 		return nil
 	}
 	return b.update(func(t *txn) error {
@@ -231,7 +231,7 @@ func (b *Buffer) apply(group []*write) error {
 }
 
 // admit makes room for w, or says that there can be none.
-func (b *Buffer) admit(w *write) error {
+func (b *Buffer) admit(w *pending) error {
 	if w.frees {
 		return nil
 	}

@@ -102,7 +102,7 @@ func TestCompactGivesWay(t *testing.T) {
 	o.MaxBytes = 64 << 20
 	b := mustOpen(t, filepath.Join(t.TempDir(), "b"), o)
 	crowd(t, b)
-	waiting := &write{done: make(chan struct{})}
+	waiting := &pending{done: make(chan struct{})}
 	b.queue = append(b.queue, waiting) // as write does before it gets the lead
 	if done, err := b.Compact(); done || !errors.Is(err, ErrBusy) {
 		t.Errorf("compacted while a commit waits: %t, %v", done, err)

@@ -192,9 +192,9 @@ func TestRoomMakesRoom(t *testing.T) {
 // each other.
 func TestManyWritersOfMuch(t *testing.T) {
 	b := mustOpen(t, filepath.Join(t.TempDir(), "b"), small())
-	var queued []*write
+	var queued []*pending
 	for i := range 8 { // as write does before it gets the lead
-		w := &write{pages: 300, done: make(chan struct{})}
+		w := &pending{pages: 300, done: make(chan struct{})}
 		w.apply = func(tx *txn) error { _, err := tx.append("documents", noise(uint64(i), 300000)); return err }
 		queued = append(queued, w)
 	}

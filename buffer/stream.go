@@ -64,7 +64,7 @@ func (b *Buffer) Acknowledge(stream string, epoch [16]byte, acks []Ack) (freed i
 		some := acks[:min(evictAtOnce, len(acks))]
 		acks = acks[len(some):]
 		n := 0
-		err := b.write(&write{frees: true, apply: func(t *txn) (err error) {
+		err := b.write(&pending{frees: true, apply: func(t *txn) (err error) {
 			n, err = b.acknowledge(t, stream, some)
 			return err
 		}})
@@ -109,7 +109,7 @@ func (b *Buffer) acknowledge(t *txn, stream string, acks []Ack) (freed int, err 
 func (b *Buffer) Requeue(stream string) (n int, err error) {
 	for {
 		var copies []record
-		err := b.write(&write{frees: true, apply: func(t *txn) (err error) {
+		err := b.write(&pending{frees: true, apply: func(t *txn) (err error) {
 			copies, err = t.copies(stream, evictAtOnce)
 			for _, r := range copies {
 				if err := t.move(r); err != nil {
