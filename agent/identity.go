@@ -99,10 +99,10 @@ type enrolReply struct {
 	Error       string `json:"error"`
 }
 
-// enrol makes a key that never leaves this machine, asks the collector for a
+// enrolTo makes a key that never leaves this machine, asks the collector for a
 // certificate with the token, and stores the identity. The token's second half is
 // the hash of the collector's CA certificate: nobody between can pose as it.
-func enrol(ctx context.Context, folder, address, token string) (*identity, error) {
+func enrolTo(ctx context.Context, folder, address, token string) (*identity, error) {
 	secret, pin, err := splitToken(token)
 	if err != nil {
 		return nil, err

@@ -32,14 +32,14 @@ type stage struct {
 	control                     net.Conn // of the simulator
 	controlLines                *bufio.Reader
 	deviceLine, tillLine        *proxy
-	tillIn                      io.Writer
-	tillOut                     *bufio.Reader
 	keys                        []string // of the till's documents, in order
 }
 
 // process is a running program.
 type process struct {
 	cmd  *exec.Cmd
+	in   io.WriteCloser // its standard input and output, when it was started with them
+	out  *bufio.Reader
 	done chan struct{}
 }
 
@@ -51,25 +51,33 @@ func (s *stage) path(parts ...string) string {
 	return filepath.Join(append([]string{s.dir}, parts...)...)
 }
 
-// start runs a program with its messages in a log file of that name.
-func (s *stage) start(name string, stdout io.Writer, stdin io.Reader, env []string, program string, args ...string) (*process, error) {
+// start runs a program with its messages in a log file of that name. With talk its
+// standard input and output are ours.
+func (s *stage) start(name string, talk bool, env []string, program string, args ...string) (*process, error) {
 	logFile, err := os.OpenFile(s.path(name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer logFile.Close()
-	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, logFile
-	if stdout == nil {
-		cmd.Stdout = logFile
+	p := &process{cmd: exec.Command(program, args...), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = dieWithParent()
+	p.cmd.Stdout, p.cmd.Stderr = logFile, logFile
+	if talk {
+		p.cmd.Stdout = nil
+		out, err := p.cmd.StdoutPipe()
+		if err != nil {
+			return nil, err
+		}
+		if p.in, err = p.cmd.StdinPipe(); err != nil {
+			return nil, err
+		}
+		p.out = bufio.NewReader(out)
 	}
-	cmd.SysProcAttr = dieWithParent()
-	if err := cmd.Start(); err != nil {
+	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
-	p := &process{cmd, make(chan struct{})}
-	go func() { cmd.Wait(); close(p.done) }()
+	go func() { p.cmd.Wait(); close(p.done) }()
 	return p, nil
 }
 
@@ -174,7 +182,7 @@ func (s *stage) startCollector() error {
 }
 
 func (s *stage) serveCollector() (err error) {
-	s.collector, err = s.start("coletor", nil, nil, nil, filepath.Join(s.bin, "zelo-collector"), "serve", "-pasta", s.path("coletor"))
+	s.collector, err = s.start("coletor", false, nil, filepath.Join(s.bin, "zelo-collector"), "serve", "-pasta", s.path("coletor"))
 	return err
 }
 
@@ -186,21 +194,21 @@ func lastLine(out string) string {
 // startSAT runs the simulated device as a process of its own and connects to its
 // control port.
 func (s *stage) startSAT() error {
-	read, write := io.Pipe()
-	p, err := s.start("sat", write, nil, nil, filepath.Join(s.bin, "zelo-agent"), "sim",
+	p, err := s.start("sat", true, nil, filepath.Join(s.bin, "zelo-agent"), "sim",
 		"-tcp", "127.0.0.1:0", "-controle", "127.0.0.1:0", "-pasta", s.path("sat"))
 	if err != nil {
 		return err
 	}
 	s.sim = p
 	ports := map[string]string{}
-	lines := bufio.NewScanner(read)
-	for len(ports) < 2 && lines.Scan() {
-		if name, where, ok := strings.Cut(lines.Text(), " "); ok {
-			ports[name] = where
+	for len(ports) < 2 {
+		line, err := p.out.ReadString('\n')
+		if err != nil {
+			return fmt.Errorf("the simulated SAT did not start: %w\n%s", err, s.tails())
 		}
+		name, where, _ := strings.Cut(strings.TrimSpace(line), " ")
+		ports[name] = where
 	}
-	go io.Copy(io.Discard, read)
 	if s.control, err = net.Dial("tcp", ports["control"]); err != nil {
 		return fmt.Errorf("cannot reach the simulated SAT: %w", err)
 	}
@@ -263,7 +271,7 @@ func (s *stage) enrolAgent() error {
 }
 
 func (s *stage) startAgent() (err error) {
-	s.agent, err = s.start("agente", nil, nil, nil, filepath.Join(s.bin, "zelo-agent"), "run", "-config", s.path("agent.toml"))
+	s.agent, err = s.start("agente", false, nil, filepath.Join(s.bin, "zelo-agent"), "run", "-config", s.path("agent.toml"))
 	if err != nil {
 		return err
 	}
@@ -311,27 +319,24 @@ func (s *stage) startTill() error {
 	if out, err := exec.Command(cc, "-o", s.path("till"), s.path("till.c"), "-ldl").CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build the till: %w: %s", err, out)
 	}
-	read, write := io.Pipe()
-	in, out := io.Pipe()
-	p, err := s.start("pdv", write, in, []string{"ZELO_SOCKET=" + s.path("pdv.sock"), "ZELO_CAIXA=001"},
+	p, err := s.start("pdv", true, []string{"ZELO_SOCKET=" + s.path("pdv.sock"), "ZELO_CAIXA=001"},
 		s.path("till"), filepath.Join(s.bin, "libsat.so"), code)
 	if err != nil {
 		return err
 	}
-	s.till, s.tillIn = p, out
-	s.tillOut = bufio.NewReader(read)
+	s.till = p
 	s.say("PDV em C carregou libsat.so, como carregaria a biblioteca do fabricante")
 	return nil
 }
 
 // ask gives the till a command and returns the words of its answer.
 func (s *stage) ask(command string) ([]string, error) {
-	if _, err := fmt.Fprintln(s.tillIn, command); err != nil {
+	if _, err := fmt.Fprintln(s.till.in, command); err != nil {
 		return nil, err
 	}
 	answer := make(chan string, 1)
 	go func() {
-		line, _ := s.tillOut.ReadString('\n')
+		line, _ := s.till.out.ReadString('\n')
 		answer <- line
 	}()
 	select {

@@ -57,6 +57,8 @@ type Router struct {
 	toldAny  bool
 	awaiting map[call][]uint64 // replies on their way to a till
 	unsaved  []unsaved
+
+	lastCall, lastCompact time.Time
 }
 
 // call names a reply on its way.
@@ -136,7 +138,33 @@ func (r *Router) house() error {
 		r.log.Error("deliveries not noted", "err", err)
 	}
 	r.tellDevice()
+	r.compact()
 	return r.journal.broken()
+}
+
+// Compaction waits for a till that does nothing, and is not tried all the time.
+const (
+	idleBefore   = time.Minute
+	compactEvery = 10 * time.Minute
+)
+
+// compact gives the buffer's free pages back after a long outage was drained.
+func (r *Router) compact() {
+	r.mu.Lock()
+	now := r.now()
+	due := now.Sub(r.lastCall) > idleBefore && now.Sub(r.lastCompact) > compactEvery
+	if due {
+		r.lastCompact = now
+	}
+	r.mu.Unlock()
+	if !due {
+		return
+	}
+	if done, err := r.journal.buf.Compact(); err != nil && !errors.Is(err, buffer.ErrBusy) {
+		r.log.Error("buffer not compacted", "err", err)
+	} else if done {
+		r.log.Info("buffer compacted")
+	}
 }
 
 // keep holds an answer whose commit failed.
@@ -154,6 +182,9 @@ func (r *Router) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
 	if err := req.Check(); err != nil {
 		return sat.Reply{}, fmt.Errorf("%w: %w", sat.ErrNotSent, err)
 	}
+	r.mu.Lock()
+	r.lastCall = r.now()
+	r.mu.Unlock()
 	ctx, cancel := answerInTime(ctx, req.Function)
 	defer cancel()
 	switch {

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+func TestInvalidConfigurationsSayWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct{ text, says string }{
+		"unknown key":       {`pastas = "/x"`, "chave desconhecida"},
+		"relative folder":   {`pasta = "zelo"`, "pasta: escreva o caminho completo"},
+		"no socket":         {`soquete = ""`, "soquete: falta"},
+		"unknown driver":    {`equipamento = "usb:1"`, "equipamento: comece com serial: ou tcp:"},
+		"hammering":         {`intervalo_status = "1ms"`, "intervalo_status: use um segundo ou mais"},
+		"bare number":       {`intervalo_sinal = "5"`, "configuração"},
+		"tiny buffer":       {`buffer_mb = 1`, "buffer_mb: use 32 ou mais"},
+		"unknown log level": {`log = "tudo"`, "log: use debug, info, warn ou error"},
+		"not TOML":          {`pasta: /x`, "configuração"},
+	} {
+		path := filepath.Join(t.TempDir(), "agent.toml")
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadConfig(path); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want %q with the file's name", name, err, c.says)
+		}
+	}
+	if _, err := loadConfig(filepath.Join(t.TempDir(), "absent.toml")); err == nil {
+		t.Error("a named file that is absent was accepted")
+	}
+}
+
+// The manual that `zelo-agent config` prints is itself a valid configuration and
+// says what the defaults are.
+func TestManualIsTheDefault(t *testing.T) {
+	var manual bytes.Buffer
+	if err := describeConfig(&manual); err != nil {
+		t.Fatal(err)
+	}
+	var c Config
+	if err := toml.NewDecoder(&manual).DisallowUnknownFields().Decode(&c); err != nil {
+		t.Fatal(err)
+	}
+	if c != defaultConfig() {
+		t.Errorf("the manual says %+v, the defaults are %+v", c, defaultConfig())
+	}
+	if time.Duration(c.Status) != 15*time.Minute {
+		t.Errorf("status every %s", time.Duration(c.Status))
+	}
+}
