@@ -21,7 +21,7 @@ import (
 // printed by `zelo-collector config`.
 type Config struct {
 	Name        string `toml:"nome" doc:"Nome ou IP pelo qual os caixas chegam a este computador. Vai no certificado e na identidade de cada caixa."`
-	Pages       string `toml:"paginas" doc:"Onde as páginas atendem, em HTTP. Só neste computador: para abri-las a outros, ponha na frente um servidor HTTPS."`
+	Pages       string `toml:"paginas" doc:"Onde as páginas atendem, em HTTP: só neste computador, a não ser que haja um servidor HTTPS na frente (veja endereco)."`
 	Address     string `toml:"endereco" doc:"Como as pessoas chegam às páginas, quando há um servidor HTTPS na frente: https://zelo.exemplo.com.br."`
 	Enrolment   string `toml:"cadastro" doc:"Onde os caixas pedem a sua identidade, em HTTPS com o certificado deste coletor."`
 	MQTT        string `toml:"mqtt" doc:"Onde os agentes dos caixas se conectam, em MQTT com TLS."`
@@ -81,8 +81,11 @@ func (c Config) check() error {
 			return fmt.Errorf("%s: escreva endereço:porta, como em 0.0.0.0:8443", a.key)
 		}
 	}
-	if u, err := url.Parse(c.Address); c.Address != "" && (err != nil || u.Host == "" || u.Path != "" || u.Scheme != "https" && u.Scheme != "http") {
+	if u, err := url.Parse(c.Address); c.Address != "" && (err != nil || u.Host == "" || u.Path != "" || u.Scheme != "https") {
 		return errors.New("endereco: escreva como em https://zelo.exemplo.com.br, sem caminho")
+	}
+	if host, _, _ := net.SplitHostPort(c.Pages); c.Address == "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return errors.New("paginas: sem um servidor HTTPS na frente as páginas só atendem neste computador; use 127.0.0.1, ou escreva em endereco o endereço HTTPS")
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log) {
 		return errors.New("log: use debug, info, warn ou error")
@@ -95,11 +98,7 @@ func (c Config) pagesURL() string {
 	if c.Address != "" {
 		return c.Address
 	}
-	host, port, _ := net.SplitHostPort(c.Pages)
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = c.Name
-	}
-	return "http://" + net.JoinHostPort(host, port)
+	return "http://" + c.Pages
 }
 
 // reached is host:port by which tills reach a listener at addr.

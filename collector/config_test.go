@@ -32,9 +32,10 @@ func TestConfigFaults(t *testing.T) {
 		"no TOML":               {`paginas = `, "coletor.toml"},
 		"no port":               {`mqtt = "0.0.0.0"`, "mqtt: escreva endereço:porta"},
 		"an address with path":  {`endereco = "https://x/y"`, "endereco: escreva"},
-		"an address of its own": {`endereco = "ftp://x"`, "endereco: escreva"},
+		"an address of its own": {`endereco = "http://x"`, "endereco: escreva"},
 		"no name":               {`nome = ""`, "nome: escreva"},
 		"a name with port":      {`nome = "x:8883"`, "nome: escreva"},
+		"pages in the clear":    {`paginas = "0.0.0.0:8080"`, "só atendem neste computador"},
 		"a level":               {`log = "loud"`, "log: use debug"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -55,9 +56,7 @@ func TestPagesURL(t *testing.T) {
 		want   string
 	}{
 		{Config{Pages: "127.0.0.1:8080", Name: "zelo"}, "http://127.0.0.1:8080"},
-		{Config{Pages: "0.0.0.0:8080", Name: "zelo"}, "http://zelo:8080"},
-		{Config{Pages: ":8080", Name: "zelo"}, "http://zelo:8080"},
-		{Config{Pages: "[::]:8080", Name: "2001:db8::1"}, "http://[2001:db8::1]:8080"},
+		{Config{Pages: "[::1]:8080", Name: "zelo"}, "http://[::1]:8080"},
 		{Config{Pages: "127.0.0.1:8080", Address: "https://zelo.example"}, "https://zelo.example"},
 	} {
 		if got := c.config.pagesURL(); got != c.want {

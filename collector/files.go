@@ -27,7 +27,7 @@ func cmdImport(ctx context.Context, con console, args []string) error {
 		return err
 	}
 	if len(paths) == 0 {
-		return errors.New("escreva as pastas ou os arquivos: zelo-collector import PASTA | ARQUIVO ...")
+		return errors.New("escreva as pastas ou os arquivos: zelo-collector import PASTA")
 	}
 	im := newImporter(con)
 	if err := im.find(paths); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"zelo/collector/api"
 	"zelo/collector/enrol"
+	"zelo/sat"
 )
 
 // cmdInit makes a collector: certificate authority, database, first person, and
@@ -97,7 +98,7 @@ func cmdEnrol(ctx context.Context, con console, args []string) error {
 			return fmt.Errorf("não foi possível gerar o código de ligação: %w", err)
 		}
 		_, err = fmt.Fprintf(con.out, "No computador do PDV, com o agente instalado, execute:\n  zelo-agent enrol -coletor %s %s\n"+
-			"Vale até %s. O código:\n%s\n", e.URL, e.Token, e.ExpiresAt.Format("02/01/2006 15:04"), e.Token)
+			"Vale até %s. O código:\n%s\n", e.URL, e.Token, e.ExpiresAt.In(sat.Brasilia()).Format("02/01/2006 15:04"), e.Token)
 		return err
 	})
 }

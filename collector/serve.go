@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"sync"
 	"time"
@@ -92,11 +91,7 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 }
 
 func (c *collector) pages() (http.Handler, error) {
-	u, err := url.Parse(c.config.pagesURL())
-	if err != nil {
-		return nil, err
-	}
-	return web.New(web.Options{API: c.api, Secure: u.Scheme == "https", Log: c.log, Now: time.Now})
+	return web.New(web.Options{API: c.api, Secure: c.config.Address != "", Log: c.log, Now: time.Now})
 }
 
 func (c *collector) listen(addr string) (net.Listener, error) {

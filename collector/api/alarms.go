@@ -94,23 +94,32 @@ func causes(alarms []Alarm) (out []Cause) {
 		}
 		out[i].Alarms = append(out[i].Alarms, a)
 	}
+	order := ruleOrder()
 	slices.SortStableFunc(out, func(a, b Cause) int {
-		return cmp.Or(cmp.Compare(b.Alarms[0].Severity, a.Alarms[0].Severity), cmp.Compare(ruleOrder(a.Rule.Code), ruleOrder(b.Rule.Code)))
+		return cmp.Or(cmp.Compare(b.Alarms[0].Severity, a.Alarms[0].Severity), cmp.Compare(order[a.Rule.Code], order[b.Rule.Code]))
 	})
 	return out
 }
 
 // ruleOrder puts the rules that explain others before them.
-func ruleOrder(c alarm.Code) int {
-	return slices.IndexFunc(alarm.Rules(), func(r alarm.Rule) bool { return r.Code == c })
+func ruleOrder() map[alarm.Code]int {
+	order := map[alarm.Code]int{}
+	for i, r := range alarm.Rules() {
+		order[r.Code] = i
+	}
+	return order
 }
 
 // causesFirst orders alarms: those explained by another last, the gravest first,
 // and among equals what explains others before its consequences.
 func causesFirst(alarms []store.Alarm) {
+	if len(alarms) < 2 {
+		return
+	}
+	order := ruleOrder()
 	slices.SortStableFunc(alarms, func(a, b store.Alarm) int {
 		return cmp.Or(cmp.Compare(min(len(a.Behind), 1), min(len(b.Behind), 1)), cmp.Compare(b.Severity, a.Severity),
-			cmp.Compare(ruleOrder(a.Code), ruleOrder(b.Code)))
+			cmp.Compare(order[a.Code], order[b.Code]))
 	})
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -27,7 +28,9 @@ func brasilia() *time.Location { return time.FixedZone("-03", -3*60*60) }
 
 // parse makes a search of a query. Its error is a Problem.
 func (q Query) parse() (s store.Search, err error) {
-	s.After = q.After
+	if s.After = q.After; !markLike(s.After) {
+		return s, problem("A continuação da lista não existe. Faça a busca de novo.")
+	}
 	switch text := compact(q.Text); len(text) {
 	case 0:
 	case 44:
@@ -60,6 +63,15 @@ func (q Query) parse() (s store.Search, err error) {
 		}
 	}
 	return s, nil
+}
+
+// markLike tells whether s can be the mark of a page: two numbers with a dot
+// between them, or nothing.
+func markLike(s string) bool {
+	a, b, _ := strings.Cut(s, ".")
+	_, err := strconv.ParseInt(a, 10, 64)
+	_, err2 := strconv.ParseInt(b, 10, 64)
+	return s == "" || err == nil && err2 == nil
 }
 
 // compact keeps what identifies: letters in capitals and digits, without the
