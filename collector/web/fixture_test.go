@@ -174,7 +174,7 @@ func emptyCity(t testing.TB) *city {
 func newCity(t testing.TB) *city {
 	t.Helper()
 	c := emptyCity(t)
-	c.update(func(w *store.Writer) error { return w.AddAgent(fresh, "loja-nova-pdv1", now().Add(-20*time.Minute)) })
+	c.update(func(w *store.Writer) error { return w.AddAgent(fresh, "loja-nova-pdv1", now().Add(-5*time.Minute)) })
 	made := func(i int, cnpj, name string, n int) []sim.Record { return sell(t, device(t, i, cnpj, name), cnpj, n) }
 	c.sales(bakery, "900000001", made(0, "11222333000181", "PADARIA SANTA CECÍLIA LTDA", 24))
 	records := made(1, "11444777000161", "MERCADO BOM PREÇO LTDA", 6)
