@@ -85,12 +85,17 @@ func (r *Router) unresolved(e *entry, cause error) {
 	}
 }
 
-func caseID(e *entry) string { return fmt.Sprintf("%s/%d", e.Till, e.N) }
+// caseID names a case for the collector. Calls count from one again in a new
+// buffer, hence its epoch.
+func (r *Router) caseID(e *entry) string {
+	epoch := r.journal.buf.Epoch()
+	return fmt.Sprintf("%x/%s/%d", epoch[:4], e.Till, e.N)
+}
 
 func (r *Router) addEvent(b *buffer.Batch, code string, e *entry) error {
 	return r.append(b, wire.StreamEvents, wire.Item{Kind: wire.KindEvent, Serial: e.Serial, Till: e.Till,
 		Code: code, At: r.now().UnixMilli(), Detail: map[string]string{
-			"case": caseID(e), "session": fmt.Sprintf("%06d", e.Session), "function": e.Function.String(),
+			"case": r.caseID(e), "session": fmt.Sprintf("%06d", e.Session), "function": e.Function.String(),
 			"key": e.Key, "last-key": e.LastKey, "called": e.time().UTC().Format("2006-01-02T15:04:05Z"),
 		}})
 }
