@@ -171,6 +171,6 @@ func BenchmarkDrained(b *testing.B) {
 	b.Logf("drained: %d free pages, %d bytes used", drained.db.Stats().FreePageN, drained.Stats().Used)
 	mustClose(b, drained)
 	start := time.Now()
-	drained = mustOpen(b, path, o)
+	mustOpen(b, path, o)
 	b.ReportMetric(time.Since(start).Seconds(), "s-open")
 }

@@ -108,8 +108,8 @@ func TestEventsShareAKey(t *testing.T) {
 	add(t, s, e, []byte("<procEventoNFe/>"))
 	view(t, s, func(r *Reader) error {
 		all, err := r.Versions(d.Key)
-		if len(all) != 2 || !all[0].Best || !all[1].Best || all[0].Part != "" {
-			t.Errorf("versions %+v", all)
+		if err != nil || len(all) != 2 || !all[0].Best || !all[1].Best || all[0].Part != "" {
+			t.Errorf("versions %+v, %v", all, err)
 		}
 		by, err := r.CancelledBy(d.Key)
 		if len(by) != 1 || by[0].Kind != "evento" {

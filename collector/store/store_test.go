@@ -102,7 +102,7 @@ func TestOpen(t *testing.T) {
 		})
 	})
 	t.Run("other store, other epoch", func(t *testing.T) {
-		if open(t).Epoch() == open(t).Epoch() {
+		if one, other := open(t), open(t); one.Epoch() == other.Epoch() {
 			t.Error("two stores have one epoch")
 		}
 	})

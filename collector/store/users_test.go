@@ -67,8 +67,8 @@ func TestCertificates(t *testing.T) {
 			t.Error(err)
 		}
 		list, err := r.Certificates("agent001")
-		if len(list) != 2 {
-			t.Errorf("%+v", list)
+		if err != nil || len(list) != 2 {
+			t.Errorf("%+v, %v", list, err)
 		}
 		a, err := r.Agent("agent001")
 		if a.Host != "caixa-1" || !a.HeardAt.IsZero() {
