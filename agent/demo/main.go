@@ -56,14 +56,14 @@ func show(ctx context.Context, bin string, once bool) error {
 	if err != nil {
 		return err
 	}
-	if !once {
-		s.say("As páginas ficam abertas em %s", s.link)
-		s.say("Ctrl+C encerra.")
-		<-ctx.Done()
-	}
 	fmt.Println(result)
 	if !ok {
 		return fmt.Errorf("the result is not what it must be; what remains is in the lines above")
+	}
+	if !once {
+		s.say("As páginas ficam abertas. Este link entra uma única vez:\n\n    %s\n", s.link)
+		s.say("Ctrl+C encerra e apaga tudo.")
+		<-ctx.Done()
 	}
 	return nil
 }
