@@ -35,8 +35,7 @@ const kept = "kept"
 // Examine reads and verifies one document that came at a time. The verdict holds
 // even when the error says that the bytes are no document that can be stored.
 func Examine(v *cfe.Verifier, raw []byte, at time.Time) (store.Document, Verdict, error) {
-	doc, err := cfe.Parse(raw)
-	checked := v.Verify(raw)
+	doc, checked, err := v.Read(raw)
 	verdict := Verdict{string(checked.Signature), checked.Reason}
 	if err == nil && doc.Key == "" && doc.Kind != cfe.Void {
 		err = errors.New("the document has no access key")

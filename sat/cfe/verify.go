@@ -48,11 +48,22 @@ func Verify(raw []byte, roots *x509.CertPool) Verification {
 // compared: in Ceará it is the tax authority's (dossier 2.5). Revocation is not
 // checked. Notes of models 65 and 55 are NotChecked.
 func (v *Verifier) Verify(raw []byte) Verification {
+	_, out, _ := v.Read(raw)
+	return out
+}
+
+// Read is Parse and Verify in one pass. The verification holds also when the
+// error says that the bytes are no document.
+func (v *Verifier) Read(raw []byte) (Document, Verification, error) {
 	r, err := read(raw)
 	var doc Document
 	if err == nil {
 		doc, err = r.document()
 	}
+	return doc, v.judge(r, doc, err), err
+}
+
+func (v *Verifier) judge(r *reading, doc Document, err error) Verification {
 	if err != nil || doc.Model != 59 {
 		out := Verification{QR: NotChecked, Chain: NotChecked}
 		out.Signature, out.Reason = r.unchecked(err)
