@@ -10,6 +10,7 @@ import (
 	"zelo/agent/wire"
 	"zelo/buffer"
 	"zelo/sat"
+	"zelo/sat/cfe"
 )
 
 // Tables of the buffer that the router owns.
@@ -129,6 +130,22 @@ func (j *journal) openCases(serial string) []*entry {
 		}
 	}
 	return out
+}
+
+// issued are the documents of a device that are certain and that the journal has.
+// One whose case closed as missing is not among them: whose it is was concluded,
+// not seen.
+func (j *journal) issued(serial string) (keys []cfe.Key) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, t := range j.tills {
+		for _, e := range t.list {
+			if e.Serial == serial && e.State == answered && e.Key != "" {
+				keys = append(keys, cfe.Key(e.Key))
+			}
+		}
+	}
+	return keys
 }
 
 // load returns the entry with its reply.

@@ -299,11 +299,12 @@ func (o *owner) settle(ctx context.Context, e *entry, code string) result {
 	if code == "" {
 		return stay(errors.New("no activation code known: give it with `zelo-agent code`"))
 	}
-	if next(&c).close == 0 {
+	others := o.router.journal.issued(c.Serial)
+	if next(&c, others).close == 0 {
 		c.Evidence = nil // a new round: what the device said before proved nothing
 	}
 	for {
-		s := next(&c)
+		s := next(&c, others)
 		switch {
 		case s.close != 0:
 			return o.close(&c, s)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"time"
 
 	"zelo/sat"
@@ -96,10 +97,10 @@ type step struct {
 // case. Questions come in the order session, last fiscal session, status. Only
 // an answer for this very session, or an unchanged last key, settles a case as
 // not issued; "session does not exist", busy and another session's reply do not.
+// Others are the documents of the device that are known to belong to other calls.
 // A zero step means that the device said all it can and nothing is proved.
-func next(e *entry) step {
+func next(e *entry, others []cfe.Key) step {
 	var session, fiscal, status *sat.Reply
-	var other cfe.Key // of a document that another session issued since
 	for _, ev := range e.Evidence {
 		r, err := sat.ParseReply(ev.Function, ev.Raw)
 		if err != nil {
@@ -120,8 +121,8 @@ func next(e *entry) step {
 		if s, ok := settle(e, r, ev); ok {
 			return s
 		}
-		if k := keyOf(r); k != "" && string(k) != e.LastKey {
-			other = k
+		if k := keyOf(r); k != "" {
+			others = append(others[:len(others):len(others)], k)
 		}
 	}
 	switch {
@@ -132,7 +133,7 @@ func next(e *entry) step {
 	case status == nil:
 		return step{ask: sat.ConsultarStatusOperacional}
 	}
-	return compare(e, *fiscal, *status, other)
+	return compare(e, *fiscal, *status, others)
 }
 
 // settle closes the case when the reply is the one to this very call.
@@ -163,12 +164,11 @@ func settle(e *entry, r sat.Reply, ev evidence) (step, bool) {
 }
 
 // compare judges by the device's last key.
-func compare(e *entry, fiscal, status sat.Reply, other cfe.Key) step {
+func compare(e *entry, fiscal, status sat.Reply, others []cfe.Key) step {
 	s, err := status.Status()
-	if err != nil {
-		return step{}
-	}
 	switch {
+	case err != nil:
+		return step{}
 	case s.LastKey == "" && e.LastKey == "":
 		// An empty field alone proves nothing: some devices never fill it.
 		if fiscal.Code == 19003 {
@@ -179,12 +179,48 @@ func compare(e *entry, fiscal, status sat.Reply, other cfe.Key) step {
 		return step{}
 	case s.LastKey == e.LastKey:
 		return step{close: answered, last: s.LastKey}
-	case string(other) != s.LastKey:
+	}
+	unknown, ok := between(e.LastKey, s.LastKey, others)
+	switch {
+	case ok && len(unknown) == 0:
+		return step{close: answered, last: s.LastKey} // all documents since belong to other calls
+	case ok && len(unknown) == 1 && unknown[0] == cfe.Key(s.LastKey).Number():
 		return step{close: missing, key: s.LastKey, last: s.LastKey}
-	case follows(e.LastKey, other):
-		return step{close: answered, last: s.LastKey} // the only document since is another session's
 	}
 	return step{close: missing, last: s.LastKey}
+}
+
+// lastNumber is the largest nCFe; 1 comes after it.
+const lastNumber = 999999
+
+// between are the numbers after the one of key a, up to the one of key b, that
+// none of the known documents has. It is false when that cannot be told: a key
+// that is none, or more numbers than an agent can have missed.
+func between(a, b string, known []cfe.Key) (numbers []int, ok bool) {
+	last, err := cfe.ParseKey(b)
+	if err != nil {
+		return nil, false
+	}
+	n := 0 // a device that has issued nothing
+	if a != "" {
+		first, err := cfe.ParseKey(a)
+		if err != nil || first.Serial() != last.Serial() {
+			return nil, false
+		}
+		n = first.Number()
+	}
+	for range 1000 {
+		if n++; n > lastNumber {
+			n = 1
+		}
+		if !slices.ContainsFunc(known, func(k cfe.Key) bool { return k.Serial() == last.Serial() && k.Number() == n }) {
+			numbers = append(numbers, n)
+		}
+		if n == last.Number() {
+			return numbers, true
+		}
+	}
+	return nil, false
 }
 
 // follows reports whether b is the very next document after a on one device.
@@ -192,12 +228,8 @@ func follows(a string, b cfe.Key) bool {
 	if a == "" || b == "" {
 		return false
 	}
-	ka, err1 := cfe.ParseKey(a)
-	kb, err2 := cfe.ParseKey(string(b))
-	if err1 != nil || err2 != nil || ka.Serial() != kb.Serial() {
-		return false
-	}
-	return kb.Number() == ka.Number()+1 || ka.Number() == 999999 && kb.Number() == 1
+	numbers, ok := between(a, string(b), nil)
+	return ok && len(numbers) == 1
 }
 
 // keyOf is the access key of the document in a reply; "" when there is none.

@@ -120,33 +120,42 @@ func TestNext(t *testing.T) {
 		lastKey  string
 		evidence []evidence
 		want     string
+		others   []int // numbers of documents known to belong to other calls
 	}{
-		{"nothing asked yet", keyAt(7), nil, "ask ConsultarNumeroSessao"},
-		{"the reply itself", keyAt(7), []evidence{bySession(stored(500, 8))}, "issued"},
-		{"the reply under the question's number", keyAt(7), []evidence{bySession(stored(900, 8))}, "issued"},
-		{"the refusal itself", keyAt(7), []evidence{bySession("000500|06010|1460|GTIN||")}, "refused"},
-		{"a document older than the case", keyAt(7), []evidence{bySession(stored(500, 7))}, "ask ConsultarUltimaSessaoFiscal"},
-		{"session unknown", keyAt(7), []evidence{none}, "ask ConsultarUltimaSessaoFiscal"},
-		{"device busy", keyAt(7), []evidence{bySession("000900|11098|tente||")}, "again ConsultarNumeroSessao"},
-		{"unreadable answer", keyAt(7), []evidence{bySession("Error [2] openning serial")}, "ask ConsultarUltimaSessaoFiscal"},
-		{"another session's reply", keyAt(7), []evidence{bySession(stored(499, 7))}, "ask ConsultarUltimaSessaoFiscal"},
-		{"last fiscal session is ours", keyAt(7), []evidence{none, byLast(stored(500, 8))}, "issued"},
-		{"last fiscal session under the question's number, next document", keyAt(7), []evidence{none, byLast(stored(900, 8))}, "issued"},
-		{"last fiscal session under the question's number, old document", keyAt(7), []evidence{none, byLast(stored(900, 7))}, "ask ConsultarStatusOperacional"},
-		{"last fiscal session is the one before", keyAt(7), []evidence{none, byLast(stored(499, 7))}, "ask ConsultarStatusOperacional"},
-		{"last key unchanged", keyAt(7), []evidence{none, byLast(stored(499, 7)), byStatus(keyAt(7))}, "not issued"},
-		{"last key unchanged, function missing in the library", keyAt(7), []evidence{none, byLast(""), byStatus(keyAt(7))}, "not issued"},
-		{"last key moved on", keyAt(7), []evidence{none, noFiscal, byStatus(keyAt(8))}, "missing " + keyAt(8)},
-		{"last key moved on by another session's one document", keyAt(7), []evidence{none, byLast(stored(777, 8)), byStatus(keyAt(8))}, "not issued"},
-		{"last key moved on by two, one explained", keyAt(7), []evidence{none, byLast(stored(777, 9)), byStatus(keyAt(9))}, "missing "},
-		{"number wrapped", keyAt(999999), []evidence{none, byLast(stored(900, 1))}, "issued"},
-		{"no key reported any more", keyAt(7), []evidence{none, noFiscal, byStatus("")}, "open"},
-		{"never a key, no fiscal session", "", []evidence{none, noFiscal, byStatus("")}, "not issued"},
-		{"never a key, fiscal session unknown", "", []evidence{none, byLast("000900|19099|erro||"), byStatus("")}, "open"},
-		{"first document ever", "", []evidence{none, noFiscal, byStatus(keyAt(1))}, "missing " + keyAt(1)},
-		{"status unreadable", keyAt(7), []evidence{none, noFiscal, said(sat.ConsultarStatusOperacional, "000900|10099|erro||")}, "open"},
+		{"nothing asked yet", keyAt(7), nil, "ask ConsultarNumeroSessao", nil},
+		{"the reply itself", keyAt(7), []evidence{bySession(stored(500, 8))}, "issued", nil},
+		{"the reply under the question's number", keyAt(7), []evidence{bySession(stored(900, 8))}, "issued", nil},
+		{"the refusal itself", keyAt(7), []evidence{bySession("000500|06010|1460|GTIN||")}, "refused", nil},
+		{"a document older than the case", keyAt(7), []evidence{bySession(stored(500, 7))}, "ask ConsultarUltimaSessaoFiscal", nil},
+		{"session unknown", keyAt(7), []evidence{none}, "ask ConsultarUltimaSessaoFiscal", nil},
+		{"device busy", keyAt(7), []evidence{bySession("000900|11098|tente||")}, "again ConsultarNumeroSessao", nil},
+		{"unreadable answer", keyAt(7), []evidence{bySession("Error [2] openning serial")}, "ask ConsultarUltimaSessaoFiscal", nil},
+		{"another session's reply", keyAt(7), []evidence{bySession(stored(499, 7))}, "ask ConsultarUltimaSessaoFiscal", nil},
+		{"last fiscal session is ours", keyAt(7), []evidence{none, byLast(stored(500, 8))}, "issued", nil},
+		{"last fiscal session under the question's number, next document", keyAt(7), []evidence{none, byLast(stored(900, 8))}, "issued", nil},
+		{"last fiscal session under the question's number, old document", keyAt(7), []evidence{none, byLast(stored(900, 7))}, "ask ConsultarStatusOperacional", nil},
+		{"last fiscal session is the one before", keyAt(7), []evidence{none, byLast(stored(499, 7))}, "ask ConsultarStatusOperacional", nil},
+		{"last key unchanged", keyAt(7), []evidence{none, byLast(stored(499, 7)), byStatus(keyAt(7))}, "not issued", nil},
+		{"last key unchanged, function missing in the library", keyAt(7), []evidence{none, byLast(""), byStatus(keyAt(7))}, "not issued", nil},
+		{"last key moved on", keyAt(7), []evidence{none, noFiscal, byStatus(keyAt(8))}, "missing " + keyAt(8), nil},
+		{"last key moved on by another session's one document", keyAt(7), []evidence{none, byLast(stored(777, 8)), byStatus(keyAt(8))}, "not issued", nil},
+		{"last key moved on by two, one explained", keyAt(7), []evidence{none, byLast(stored(777, 9)), byStatus(keyAt(9))}, "missing ", nil},
+		{"moved on by two, both known", keyAt(7), []evidence{none, noFiscal, byStatus(keyAt(9))}, "not issued", []int{8, 9}},
+		{"moved on by two, the first known", keyAt(7), []evidence{none, noFiscal, byStatus(keyAt(9))}, "missing " + keyAt(9), []int{8}},
+		{"moved on by two, the second known", keyAt(7), []evidence{none, noFiscal, byStatus(keyAt(9))}, "missing ", []int{9}},
+		{"moved on by more than can be", keyAt(7), []evidence{none, noFiscal, byStatus(keyAt(5000))}, "missing ", nil},
+		{"number wrapped", keyAt(999999), []evidence{none, byLast(stored(900, 1))}, "issued", nil},
+		{"no key reported any more", keyAt(7), []evidence{none, noFiscal, byStatus("")}, "open", nil},
+		{"never a key, no fiscal session", "", []evidence{none, noFiscal, byStatus("")}, "not issued", nil},
+		{"never a key, fiscal session unknown", "", []evidence{none, byLast("000900|19099|erro||"), byStatus("")}, "open", nil},
+		{"first document ever", "", []evidence{none, noFiscal, byStatus(keyAt(1))}, "missing " + keyAt(1), nil},
+		{"status unreadable", keyAt(7), []evidence{none, noFiscal, said(sat.ConsultarStatusOperacional, "000900|10099|erro||")}, "open", nil},
 	} {
-		s := next(&entry{Function: sat.EnviarDadosVenda, DeviceSession: 500, LastKey: c.lastKey, State: open, Evidence: c.evidence})
+		var others []cfe.Key
+		for _, n := range c.others {
+			others = append(others, cfe.Key(keyAt(n)))
+		}
+		s := next(&entry{Function: sat.EnviarDadosVenda, DeviceSession: 500, LastKey: c.lastKey, State: open, Evidence: c.evidence}, others)
 		if got := describe(s); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
