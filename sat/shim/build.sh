@@ -8,4 +8,5 @@ case $1 in /*) out=$1 ;; *) out=$PWD/$1 ;; esac
 cd "$(dirname "$0")"
 exec ${CC:-cc} -std=c11 -Os -Wall -Wextra -Werror -fPIC -fvisibility=hidden $CFLAGS \
   -shared -Wl,-soname,libsat.so -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete \
-  -o "$out" zelo.c frame.c reply.c config.c os_posix.c -pthread
+  -o "$out" exports.c zelo.c function.c text.c channel.c seal.c sha256.c frame.c \
+  bridge.c spool.c doubt.c reply.c config.c os_posix.c -pthread

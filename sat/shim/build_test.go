@@ -1,8 +1,9 @@
 //go:build linux
 
-// Package shim_test compiles the library and hosts for it with the system's C
-// compiler and drives them against a real ipc.Serve, and against servers that
-// break the protocol in every way that has a name.
+// Package shim_test compiles the library and hosts for it, for Linux and for
+// Windows, and drives them against a real ipc.Serve, against servers that break
+// the protocol in every way that has a name, and over a maker's library. What is
+// made for Windows runs in Wine (testdata/wine.sh).
 package shim_test
 
 import (
@@ -15,13 +16,18 @@ import (
 	"testing"
 )
 
-// flavour is how everything C is compiled: plainly, or watched by a sanitizer.
+// flavour is how everything C is compiled: for Linux, plainly or watched by a
+// sanitizer, or for one of the Windows builds.
 type flavour string
 
 const (
 	plain   flavour = ""
 	memory  flavour = "address,undefined"
 	threads flavour = "thread"
+	stdcall flavour = "stdcall-x86"
+	cdecl   flavour = "cdecl-x86"
+	x64     flavour = "x64"
+	mfe     flavour = "mfe"
 )
 
 func (f flavour) String() string {
@@ -31,15 +37,32 @@ func (f flavour) String() string {
 	return string(f)
 }
 
-// built is the library, the C host and the codec check of one flavour.
-type built struct{ library, host, codec string }
+func windows() []flavour    { return []flavour{stdcall, cdecl, x64, mfe} }
+func everywhere() []flavour { return append([]flavour{plain, memory}, windows()...) }
 
-// folder holds what was built; TestMain makes and removes it.
+func (f flavour) onWindows() bool { return f == stdcall || f == cdecl || f == x64 || f == mfe }
+
+// each runs a test with each of the flavours that this machine can run.
+func each(t *testing.T, flavours []flavour, test func(t *testing.T, f flavour)) {
+	t.Helper()
+	for _, f := range flavours {
+		t.Run(f.String(), func(t *testing.T) {
+			compiled(t, f)
+			test(t, f)
+		})
+	}
+}
+
+// built is what was compiled for one flavour. codec is there for Linux only.
+type built struct{ library, host, codec, maker string }
+
+// folder holds what was built and all that the hosts read and write; TestMain
+// makes and removes it.
 var folder string
 
 func TestMain(m *testing.M) {
-	if socket := os.Getenv(serverVariable); socket != "" {
-		os.Exit(serverProcess(socket))
+	if at := os.Getenv(serverVariable); at != "" {
+		os.Exit(serverProcess(at))
 	}
 	dir, err := os.MkdirTemp("", "shim")
 	if err != nil {
@@ -48,6 +71,9 @@ func TestMain(m *testing.M) {
 	}
 	folder = dir
 	code := m.Run()
+	if _, err := os.Stat(filepath.Join(folder, "prefix")); err == nil {
+		exec.Command(wine, "stop", folder).Run()
+	}
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -56,16 +82,20 @@ var builds = map[flavour]func() (built, error){
 	plain:   sync.OnceValues(func() (built, error) { return build(plain) }),
 	memory:  sync.OnceValues(func() (built, error) { return build(memory) }),
 	threads: sync.OnceValues(func() (built, error) { return build(threads) }),
+	stdcall: sync.OnceValues(func() (built, error) { return buildForWindows(stdcall) }),
+	cdecl:   sync.OnceValues(func() (built, error) { return buildForWindows(cdecl) }),
+	x64:     sync.OnceValues(func() (built, error) { return buildForWindows(x64) }),
+	mfe:     sync.OnceValues(func() (built, error) { return buildForWindows(mfe) }),
 }
 
-// compiled returns what was built, or skips when there is no compiler or the
-// compiler has not this sanitizer.
+// compiled returns what was built, or skips when this machine cannot build or run it.
 func compiled(t testing.TB, f flavour) built {
 	t.Helper()
-	if _, err := exec.LookPath("gcc"); err != nil {
+	if f.onWindows() {
+		needsWine(t)
+	} else if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("SKIP: no gcc on this machine")
-	}
-	if f != plain && !sanitizes(f) {
+	} else if f != plain && !sanitizes(f) {
 		t.Skipf("SKIP: gcc has no -fsanitize=%s on this machine", f)
 	}
 	b, err := builds[f]()
@@ -81,19 +111,35 @@ func sanitizes(f flavour) bool {
 	return cmd.Run() == nil
 }
 
-func build(f flavour) (built, error) {
-	// Go's test cache watches the files a test looks at, not what gcc reads.
-	for _, pattern := range []string{"*.[ch]", "*.sh", "testdata/*.c", "testdata/hosts/*"} {
+// noteSources tells Go's test cache of the files that only compilers read.
+func noteSources() error {
+	for _, pattern := range []string{"*.[ch]", "*.sh", "*.rc", "testdata/*.c", "testdata/*.sh", "testdata/hosts/*"} {
 		sources, err := filepath.Glob(pattern)
 		if err != nil || len(sources) == 0 {
-			return built{}, fmt.Errorf("no sources %s", pattern)
+			return fmt.Errorf("no sources %s", pattern)
 		}
 		for _, source := range sources {
 			os.Stat(source)
 		}
 	}
+	return nil
+}
+
+// compile runs a compiler on sources and says what it said if it fails.
+func compile(compiler, out string, args ...string) error {
+	args = append([]string{"-o", out, "-std=gnu11", "-Wall", "-Wextra", "-Werror"}, args...)
+	if said, err := exec.Command(compiler, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot compile %s: %w\n%s", filepath.Base(out), err, said)
+	}
+	return nil
+}
+
+func build(f flavour) (built, error) {
 	dir := filepath.Join(folder, f.String())
-	b := built{filepath.Join(dir, "libsat.so"), filepath.Join(dir, "host"), filepath.Join(dir, "codec")}
+	b := built{dir + "/libsat.so", dir + "/host", dir + "/codec", dir + "/libfabricante.so"}
+	if err := noteSources(); err != nil {
+		return b, err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return b, err
 	}
@@ -106,15 +152,82 @@ func build(f flavour) (built, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return b, fmt.Errorf("cannot build the library: %w\n%s", err, out)
 	}
-	flags = append(flags, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread")
 	for out, sources := range map[string][]string{
-		b.host:  {"testdata/hosts/host.c", "-ldl"},
-		b.codec: {"testdata/codec.c", "frame.c"},
+		b.host:  {"testdata/hosts/host.c", "testdata/hosts/host_posix.c", "-pthread", "-ldl"},
+		b.codec: {"testdata/codec.c", "frame.c", "seal.c", "sha256.c", "text.c"},
+		b.maker: {"testdata/maker.c", "-shared", "-fPIC"},
 	} {
-		args := append(append([]string{"-o", out}, flags...), sources...)
-		if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
-			return b, fmt.Errorf("cannot compile %s: %w\n%s", sources[0], err, out)
+		if err := compile("gcc", out, append(flags, sources...)...); err != nil {
+			return b, err
 		}
 	}
 	return b, nil
+}
+
+// libraries builds all for Windows at once.
+var libraries = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(folder, "windows")
+	if err := noteSources(); err != nil {
+		return dir, err
+	}
+	if out, err := exec.Command("./build-windows.sh", dir).CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("cannot build the libraries for Windows: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+func buildForWindows(f flavour) (built, error) {
+	dir, err := libraries()
+	if err != nil {
+		return built{}, err
+	}
+	b := built{host: filepath.Join(dir, f.String()+".exe"), maker: filepath.Join(dir, f.String()+"-fabricante.dll")}
+	compiler := "i686-w64-mingw32-gcc"
+	convention, maker := []string{"-DHOST_STDCALL"}, []string{"-DMAKER_STDCALL", "-Wl,--kill-at"}
+	switch f {
+	case stdcall:
+		b.library = dir + "/stdcall/SAT.dll"
+	case mfe:
+		b.library = dir + "/mfe/mfe.dll"
+	case cdecl:
+		b.library, convention, maker = dir+"/cdecl/SAT.dll", nil, nil
+	case x64:
+		b.library, convention, maker, compiler = dir+"/x64/SAT.dll", nil, nil, "x86_64-w64-mingw32-gcc"
+	}
+	if err := compile(compiler, b.host, append(convention, "testdata/hosts/host.c", "testdata/hosts/host_windows.c", "-lpsapi")...); err != nil {
+		return b, err
+	}
+	return b, compile(compiler, b.maker, append(maker, "testdata/maker.c", "-shared")...)
+}
+
+const wine = "testdata/wine.sh"
+
+// windowsVariable, set to 1, has everything tested in Wine too; what is missing for
+// that is then a failure.
+const windowsVariable = "ZELO_E2E_WINDOWS"
+
+// prefix makes a fresh Windows in folder; it returns why there is none.
+var prefix = sync.OnceValue(func() error {
+	for _, tool := range []string{"i686-w64-mingw32-gcc", "x86_64-w64-mingw32-gcc"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("no %s on this machine", tool)
+		}
+	}
+	if out, err := exec.Command(wine, "have").CombinedOutput(); err != nil {
+		return fmt.Errorf("%s", strings.TrimSpace(string(out)))
+	}
+	if out, err := exec.Command(wine, "prefix", folder).CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot make a Windows: %w\n%s", err, out)
+	}
+	return nil
+})
+
+func needsWine(t testing.TB) {
+	t.Helper()
+	if os.Getenv(windowsVariable) != "1" {
+		t.Skip("SKIP: Windows hosts run with make e2e-windows")
+	}
+	if err := prefix(); err != nil {
+		t.Fatal(err)
+	}
 }

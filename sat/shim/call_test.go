@@ -36,196 +36,210 @@ func command(f sat.Function, session int) (string, sat.Request) {
 const slack = 5 * time.Second
 
 func TestEveryFunction(t *testing.T) {
-	for _, f := range []flavour{plain, memory} {
-		t.Run(f.String(), func(t *testing.T) {
-			var got sat.Request
-			var left time.Duration
-			delivered := make(chan sat.Request, 1)
-			path := socketPath(t)
-			serve(t, path, device(func(ctx context.Context, req sat.Request) (sat.Reply, error) {
-				got = req
-				deadline, _ := ctx.Deadline()
-				left = time.Until(deadline)
-				return sat.NewReply(req.Function, req.Session, req.Function.Success()+1), nil
-			}), ipc.Options{Delivered: func(r sat.Request) { delivered <- r }})
-			h := newHost(t, f, "", "ZELO_SOCKET="+path)
-			for i, f := range sat.Functions() {
-				line, req := command(f, 1000*i)
-				h.wants(string(sat.NewReply(f, 1000*i, f.Success()+1).Raw), "%s", line)
-				if !reflect.DeepEqual(got, req) {
-					t.Errorf("%s arrived as %+v, want %+v", f, got, req)
-				}
-				if lost := f.Deadline() - left; lost < 0 || lost > slack {
-					t.Errorf("%s: the device had %s of %s", f, left, f.Deadline())
-				}
-				select {
-				case r := <-delivered:
-					if !reflect.DeepEqual(r, req) {
-						t.Errorf("delivered %+v", r)
-					}
-				case <-time.After(10 * time.Second):
-					t.Errorf("%s: the library did not confirm the reply", f)
-				}
+	each(t, everywhere(), func(t *testing.T, f flavour) {
+		var got sat.Request
+		var left time.Duration
+		delivered := make(chan sat.Request, 1)
+		a := f.address(t)
+		serve(t, a, device(func(ctx context.Context, req sat.Request) (sat.Reply, error) {
+			got = req
+			deadline, _ := ctx.Deadline()
+			left = time.Until(deadline)
+			return sat.NewReply(req.Function, req.Session, req.Function.Success()+1), nil
+		}), ipc.Options{Delivered: func(r sat.Request) { delivered <- r }})
+		h := newHost(t, f, "", a.env())
+		for i, f := range sat.Functions() {
+			line, req := command(f, 1000*i)
+			h.wants(string(sat.NewReply(f, 1000*i, f.Success()+1).Raw), "%s", line)
+			if !reflect.DeepEqual(got, req) {
+				t.Errorf("%s arrived as %+v, want %+v", f, got, req)
 			}
-			h.wants("8 kept", "kept 8")
-		})
-	}
+			if lost := f.Deadline() - left; lost < 0 || lost > slack {
+				t.Errorf("%s: the device had %s of %s", f, left, f.Deadline())
+			}
+			select {
+			case r := <-delivered:
+				if !reflect.DeepEqual(r, req) {
+					t.Errorf("delivered %+v", r)
+				}
+			case <-time.After(10 * time.Second):
+				t.Errorf("%s: the library did not confirm the reply", f)
+			}
+		}
+		h.wants("8 kept", "kept 8")
+	})
 }
 
 func TestWhatTheDeviceSeesOfOddArguments(t *testing.T) {
-	var got sat.Request
-	path := socketPath(t)
-	serve(t, path, device(func(_ context.Context, req sat.Request) (sat.Reply, error) {
-		got = req
-		return sat.Reply{Raw: []byte("000001|06010|1999|Erro||")}, nil
-	}), ipc.Options{})
-	h := newHost(t, memory, "", "ZELO_SOCKET="+path)
-	for name, test := range map[string]struct {
-		line    string
-		session int
-		args    []string
-	}{
-		"NULL":                     {"call EnviarDadosVenda 1 NULL NULL", 1, []string{"", ""}},
-		"a sale of 1.5 MB":         {"call EnviarDadosVenda 1 12345678 fill:1500000", 1, []string{"12345678", strings.Repeat("x", 1_500_000)}},
-		"other alphabets":          {"call EnviarDadosVenda 1 12345678 p\xe3o|%,\x01", 1, []string{"12345678", "p\xe3o|%,\x01"}},
-		"a session of seven":       {"call EnviarDadosVenda 1234567 1 2", 1234567, []string{"1", "2"}},
-		"a session below zero":     {"call EnviarDadosVenda -5 1 2", -5, []string{"1", "2"}},
-		"the lowest session":       {"call EnviarDadosVenda -2147483648 1 2", -2147483648, []string{"1", "2"}},
-		"integers of either sign":  {"call AtivarSAT 1 -2147483648 a b 2147483647", 1, []string{"-2147483648", "a", "b", "2147483647"}},
-		"a session asked for, odd": {"call ConsultarNumeroSessao 1 a -7", 1, []string{"a", "-7"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h.wants("000001|06010|1999|Erro||", "%s", test.line)
+	each(t, everywhere(), func(t *testing.T, f flavour) {
+		var got sat.Request
+		a := f.address(t)
+		serve(t, a, device(func(_ context.Context, req sat.Request) (sat.Reply, error) {
+			got = req
+			return sat.NewReply(req.Function, six(req.Session), req.Function.Busy()), nil // as the agent does
+		}), ipc.Options{})
+		h := newHost(t, f, "", a.env())
+		for _, test := range []struct {
+			name, line string
+			session    int
+			args       []string
+		}{
+			{"NULL", "EnviarDadosVenda 1 NULL NULL", 1, []string{"", ""}},
+			{"a sale of 1.5 MB", "EnviarDadosVenda 1 12345678 fill:1500000", 1, []string{"12345678", strings.Repeat("x", 1_500_000)}},
+			{"signs of all kinds", "EnviarDadosVenda 1 12345678 |%,\x01", 1, []string{"12345678", "|%,\x01"}},
+			{"a session of seven", "EnviarDadosVenda 1234567 1 2", 1234567, []string{"1", "2"}},
+			{"a session below zero", "EnviarDadosVenda -5 1 2", -5, []string{"1", "2"}},
+			{"the lowest session", "EnviarDadosVenda -2147483648 1 2", -2147483648, []string{"1", "2"}},
+			{"integers of either sign", "AtivarSAT 1 -2147483648 a b 2147483647", 1, []string{"-2147483648", "a", "b", "2147483647"}},
+			{"a session asked for, odd", "ConsultarNumeroSessao 1 a -7", 1, []string{"a", "-7"}},
+		} {
+			h.does("call %s", test.line)
 			if got.Session != test.session || !reflect.DeepEqual(got.Args, test.args) {
-				t.Errorf("session %d, arguments %.80q", got.Session, got.Args)
+				t.Errorf("%s: session %d, arguments %.80q", test.name, got.Session, got.Args)
 			}
-		})
-	}
+		}
+	})
+}
+
+// What is UTF-8 goes as it is, other XML is converted and the agent told so. Other
+// arguments are the till's own.
+func TestTextsThatAreNotUTF8(t *testing.T) {
+	each(t, everywhere(), func(t *testing.T, f flavour) {
+		var got sat.Request
+		log := &lines{}
+		a := f.address(t)
+		serve(t, a, device(func(_ context.Context, req sat.Request) (sat.Reply, error) {
+			got = req
+			return sat.NewReply(req.Function, req.Session, req.Function.Busy()), nil
+		}), ipc.Options{Log: log.logger()})
+		for i, test := range []struct {
+			name, line, want string
+			converted        bool
+		}{
+			{"UTF-8", "EnviarDadosVenda 1 a hex:%x", "<xProd>pão</xProd>", false},
+			{"UTF-8 with its mark", "EnviarDadosVenda 1 a hex:%x", "\xef\xbb\xbf<xProd>pão</xProd>", false},
+			{"Windows-1252", "EnviarDadosVenda 1 a hex:3c783e70e36f203880993c2f783e", "<x>pão 8€™</x>", true},
+			{"both", "EnviarDadosVenda 1 a hex:3c783e70c3a36f2070e36f3c2f783e", "<x>pão pão</x>", true},
+			{"Windows-1252 behind the mark", "EnviarDadosVenda 1 a hex:efbbbf3c783e70e36f3c2f783e", "\xef\xbb\xbf<x>pão</x>", true},
+			{"a test", "TesteFimAFim 1 a hex:e3", "ã", true},
+			{"a cancellation", "CancelarUltimaVenda 1 a CFe35 hex:e3", "ã", true},
+			{"the network", "ConfigurarInterfaceDeRede 1 a hex:e3", "ã", true},
+			{"no XML", "ComunicarCertificadoICPBRASIL 1 a hex:e3", "\xe3", false},
+			{"the code", "EnviarDadosVenda 1 hex:e3 <CFe/>", "<CFe/>", false},
+		} {
+			till := fmt.Sprint(100 + i)
+			h := newHost(t, f, "caixa = "+till, a.env())
+			line := test.line
+			if strings.Contains(line, "%x") {
+				line = fmt.Sprintf(line, test.want)
+			}
+			h.does("call %s", line)
+			h.does("call %s", line)
+			if last := got.Args[len(got.Args)-1]; last != test.want {
+				t.Errorf("%s arrived as %q", test.name, last)
+			}
+			if noted := strings.Count(log.String(), "till="+till); noted != map[bool]int{true: 1}[test.converted] {
+				t.Errorf("%s: noted %d times in\n%s", test.name, noted, log)
+			}
+			h.finish()
+		}
+	})
 }
 
 func TestWhatTheTillSeesOfOddReplies(t *testing.T) {
-	var reply []byte
-	path := socketPath(t)
-	serve(t, path, device(func(context.Context, sat.Request) (sat.Reply, error) { return sat.Reply{Raw: reply}, nil }), ipc.Options{})
-	h := newHost(t, memory, "", "ZELO_SOCKET="+path)
 	huge := "000007|15000|Transferencia completa|||" + strings.Repeat("QUJD", 5<<18) // 5 MiB
 	sevenBits := "000007|08000|" + strings.Repeat("x", 300) + "\xe3\x00\n\x7f||"
-	for _, test := range []struct{ name, reply, want string }{
-		{"huge", huge, huge},
-		{"the longest small one", strings.Repeat("0", 249) + "|0|...", strings.Repeat("0", 249) + "|0|..."},
-		{"the shortest large one", strings.Repeat("0", 250) + "|0|...", strings.Repeat("0", 250) + "|0|..."},
-		{"not ASCII, NUL, line end", "000007|08000|S\xc3\xa3\x00\n||", "000007|08000|S??  ||"},
-		{"the same in a large one", sevenBits, strings.NewReplacer("\xe3", "?", "\x00", " ", "\n", " ", "\x7f", "?").Replace(sevenBits)},
-		{"the least that parses", "7|8000|", "7|8000|"},
-		{"empty", "", unknown(sat.ExtrairLogs, 7)},
-		{"without fields", "Error [2] openning serial COM3", unknown(sat.ExtrairLogs, 7)},
-		{"without session", "|15000|x||", unknown(sat.ExtrairLogs, 7)},
-		{"without code", "000007||x||", unknown(sat.ExtrairLogs, 7)},
-		{"cut in the code", "000007|150", unknown(sat.ExtrairLogs, 7)},
-		{"only a session", "000007", unknown(sat.ExtrairLogs, 7)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
+	each(t, everywhere(), func(t *testing.T, f flavour) {
+		var reply []byte
+		a := f.address(t)
+		serve(t, a, device(func(context.Context, sat.Request) (sat.Reply, error) { return sat.Reply{Raw: reply}, nil }), ipc.Options{})
+		h := newHost(t, f, "", a.env())
+		for _, test := range []struct{ name, reply, want string }{
+			{"huge", huge, huge},
+			{"the longest small one", strings.Repeat("0", 246) + "|0|||...", strings.Repeat("0", 246) + "|0|||..."},
+			{"the shortest large one", strings.Repeat("0", 247) + "|0|||...", strings.Repeat("0", 247) + "|0|||..."},
+			{"not ASCII, NUL, line end", "000007|08000|S\xc3\xa3\x00\n||", "000007|08000|S??  ||"},
+			{"the same in a large one", sevenBits, strings.NewReplacer("\xe3", "?", "\x00", " ", "\n", " ", "\x7f", "?").Replace(sevenBits)},
+			{"fields missing", "000000|00000|Erro ao abrir USB.", "000000|00000|Erro ao abrir USB.||"},
+			{"fields missing, small becomes large", "000000|00000|" + strings.Repeat("x", 241), "000000|00000|" + strings.Repeat("x", 241) + "||"},
+			{"the least that parses", "7|8000|", "7|8000|||"},
+			{"pipes in a text", "000007|15001|a|b|c|d|e|f", "000007|15001|a|b|c|d|e|f"},
+			{"empty", "", unknown(sat.ExtrairLogs, 7)},
+			{"without fields", "Error [2] openning serial COM3", unknown(sat.ExtrairLogs, 7)},
+			{"without session", "|15000|x||", unknown(sat.ExtrairLogs, 7)},
+			{"without code", "000007||x||", unknown(sat.ExtrairLogs, 7)},
+			{"cut in the code", "000007|150", unknown(sat.ExtrairLogs, 7)},
+			{"only a session", "000007", unknown(sat.ExtrairLogs, 7)},
+		} {
 			reply = []byte(test.reply)
-			h.wants(test.want, "call ExtrairLogs 7 12345678")
-		})
-	}
-	h.wants("8 kept", "kept 8")
+			if got := h.raw("call ExtrairLogs 7 12345678"); got != test.want {
+				t.Errorf("%s: %.300q, want %.300q", test.name, got, test.want)
+			}
+		}
+		h.wants("8 kept", "kept 8")
+	})
 }
 
 func TestErrorsOfTheDevice(t *testing.T) {
-	var fault error
-	path := socketPath(t)
-	serve(t, path, device(func(context.Context, sat.Request) (sat.Reply, error) { return sat.Reply{}, fault }), ipc.Options{})
-	h := newHost(t, plain, "", "ZELO_SOCKET="+path)
-	for _, f := range sat.Functions() {
-		line, _ := command(f, 7)
-		fault = errors.New("cable on fire")
-		h.wants(unknown(f, 7), "%s", line)
-		fault = sat.ErrGone
-		h.wants(unknown(f, 7), "%s", line)
-		fault = fmt.Errorf("no room left: %w", sat.ErrNotSent)
-		h.wants(unsent(f, 7), "%s", line)
-	}
+	each(t, []flavour{plain, stdcall}, func(t *testing.T, f flavour) {
+		var fault error
+		a := f.address(t)
+		serve(t, a, device(func(context.Context, sat.Request) (sat.Reply, error) { return sat.Reply{}, fault }), ipc.Options{})
+		h := newHost(t, f, "", a.env())
+		for _, f := range sat.Functions() {
+			line, _ := command(f, 7)
+			fault = errors.New("cable on fire")
+			h.wants(unknown(f, 7), "%s", line)
+			fault = sat.ErrGone
+			h.wants(unknown(f, 7), "%s", line)
+			fault = fmt.Errorf("no room left: %w", sat.ErrNotSent)
+			h.wants(unsent(f, 7), "%s", line)
+		}
+	})
 }
 
 // A session that no device has is printed modulo 1,000,000.
 func TestSessionsInOwnReplies(t *testing.T) {
-	h := newHost(t, plain, "", "ZELO_SOCKET=/nonexistent/socket")
-	for session, printed := range map[int]int{
-		0: 0, 999999: 999999, 1000000: 0, 1234567: 234567, 2147483647: 483647, -1: 999999, -1000000: 0, -2147483648: 516352,
-	} {
-		h.wants(unsent(sat.EnviarDadosVenda, printed), "call EnviarDadosVenda %d 1 2", session)
-	}
+	each(t, everywhere(), func(t *testing.T, f flavour) {
+		h := newHost(t, f, "", f.address(t).env())
+		for session, printed := range map[int]int{
+			0: 0, 999999: 999999, 1000000: 0, 1234567: 234567, 2147483647: 483647, -1: 999999, -1000000: 0, -2147483648: 516352,
+		} {
+			h.wants(unsent(sat.EnviarDadosVenda, printed), "call EnviarDadosVenda %d 1 2", session)
+		}
+	})
 }
 
 func TestRepliesStayValid(t *testing.T) {
-	var size int
-	path := socketPath(t)
-	serve(t, path, device(func(_ context.Context, req sat.Request) (sat.Reply, error) {
-		return sat.Reply{Raw: fmt.Appendf(nil, "%06d|08000|ok|||%s", req.Session, bytes.Repeat([]byte("x"), size))}, nil
-	}), ipc.Options{})
-	h := newHost(t, memory, "", "ZELO_SOCKET="+path)
-	ask := func(n int) {
-		t.Helper()
-		for i := range n {
-			if got := h.does("call ExtrairLogs %d a", i); len(got) != size+len("000000|08000|ok|||") {
-				t.Fatalf("reply of %d bytes", len(got))
+	each(t, []flavour{memory, stdcall, x64}, func(t *testing.T, f flavour) {
+		var size int
+		a := f.address(t)
+		serve(t, a, device(func(ctx context.Context, req sat.Request) (sat.Reply, error) {
+			if req.Function == sat.ConsultarSAT {
+				return working(ctx, req)
+			}
+			return sat.Reply{Raw: fmt.Appendf(nil, "%06d|15000|ok|||%s", req.Session, bytes.Repeat([]byte("x"), size))}, nil
+		}), ipc.Options{})
+		h := newHost(t, f, "", a.env())
+		ask := func(n int) {
+			t.Helper()
+			for i := range n {
+				if got := h.does("call ExtrairLogs %d a", i); len(got) != size+len("000000|15000|ok|||") {
+					t.Fatalf("reply of %d bytes", len(got))
+				}
 			}
 		}
-	}
-	for _, size = range []int{0, 1000, 5 << 20} { // small, large, together just under the bound
-		ask(20)
-		h.wants("8 kept", "kept 8")
-	}
-	size = 16<<20 - 100 // together over it: four have room
-	ask(10)
-	h.wants("3 kept", "kept 3")
-	for _, size = range []int{0, 1000} {
-		ask(8)
-		h.wants("0 wrong", "threads 8 200") // whose calls touch nothing of this thread's
-		h.wants("8 kept", "kept 8")
-	}
-}
-
-func TestSettings(t *testing.T) {
-	type seen struct {
-		till string
-		left time.Duration
-	}
-	got := make(chan seen, 1)
-	path := socketPath(t)
-	serve(t, path, device(func(ctx context.Context, req sat.Request) (sat.Reply, error) {
-		deadline, _ := ctx.Deadline()
-		got <- seen{req.Till, time.Until(deadline)}
-		return working(ctx, req)
-	}), ipc.Options{})
-	long := strings.Repeat("9", 65)
-	for _, test := range []struct {
-		name, ini string
-		env       []string
-		till      string
-		left      time.Duration
-	}{
-		{"file", "socket = " + path + "\ncaixa = 7\nprazo.ConsultarSAT = 33\n", nil, "7", 33 * time.Second},
-		{"file from Windows", "\xef\xbb\xbfsocket=" + path + "\r\n\tCAIXA\t=  loja 1 \r\n", nil, "loja 1", 10 * time.Second},
-		{"comments and titles", "[sat]\n;socket=/x\n#caixa=9\nother\n=\nsocket=" + path + "\n", nil, "001", 10 * time.Second},
-		{"environment wins", "socket=/x\ncaixa=7\n", []string{"ZELO_SOCKET=" + path, "ZELO_CAIXA=008"}, "008", 10 * time.Second},
-		{"empty environment", "socket=" + path + "\ncaixa=7\n", []string{"ZELO_SOCKET=", "ZELO_CAIXA="}, "7", 10 * time.Second},
-		{"values too long", "caixa=" + long + "\n", []string{"ZELO_SOCKET=" + path, "ZELO_CAIXA=" + long}, "001", 10 * time.Second},
-		{"deadline of no sense", "prazo.ConsultarSAT=soon\nprazo.ConsultarSAT=0\nprazo.ConsultarSAT=7201\nprazo.ConsultarSAT=5s\nprazo.X=3\n",
-			[]string{"ZELO_SOCKET=" + path}, "001", 10 * time.Second},
-		{"line without end", "caixa=" + strings.Repeat("z", 5000), []string{"ZELO_SOCKET=" + path}, "001", 10 * time.Second},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			h := newHost(t, memory, test.ini, test.env...)
-			h.wants("000005|08000|SAT em operacao||", "call ConsultarSAT 5")
-			if s := <-got; s.till != test.till || s.left > test.left || s.left < test.left-slack {
-				t.Errorf("till %q, %s left", s.till, s.left)
-			}
-		})
-	}
-	t.Run("a socket path too long", func(t *testing.T) {
-		h := newHost(t, memory, "", "ZELO_SOCKET=/"+strings.Repeat("s", 107), "ZELO_INI=/nonexistent")
-		h.wants(unsent(sat.ConsultarSAT, 5), "call ConsultarSAT 5") // the default path, where nobody is
+		for _, size = range []int{4, 1000, 5 << 20} { // small, large, together just under the bound
+			ask(20)
+			h.wants("8 kept", "kept 8")
+		}
+		size = 16<<20 - 100 // together over it: four have room
+		ask(10)
+		h.wants("3 kept", "kept 3")
+		for _, size = range []int{4, 1000} {
+			ask(8)
+			h.wants("0 wrong", "threads 8 200") // whose calls touch nothing of this thread's
+			h.wants("8 kept", "kept 8")
+		}
 	})
 }

@@ -11,19 +11,19 @@
 #define MAX_TEXT 1024
 #define NULL_TEXT 0xFFFFFFFFu
 
-static uint32_t get32(const unsigned char *p) {
-  return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+uint32_t frame_get32(const unsigned char bytes[4]) {
+  return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-static void set32(unsigned char *p, uint32_t n) {
-  p[0] = (unsigned char)(n >> 24);
-  p[1] = (unsigned char)(n >> 16);
-  p[2] = (unsigned char)(n >> 8);
-  p[3] = (unsigned char)n;
+void frame_set32(unsigned char bytes[4], uint32_t n) {
+  bytes[0] = (unsigned char)(n >> 24);
+  bytes[1] = (unsigned char)(n >> 16);
+  bytes[2] = (unsigned char)(n >> 8);
+  bytes[3] = (unsigned char)n;
 }
 
-static void put(struct buffer *b, const void *bytes, size_t size) {
-  if (b->failed || size > MAX_FRAME || b->used + size > 2 * (size_t)MAX_FRAME) {
+void frame_bytes(struct buffer *b, const void *bytes, size_t size) {
+  if (b->failed || size > 2 * (size_t)MAX_FRAME || b->used + size > 2 * (size_t)MAX_FRAME) {
     b->failed = 1;
     return;
   }
@@ -41,12 +41,12 @@ static void put(struct buffer *b, const void *bytes, size_t size) {
   b->used += size;
 }
 
-static void put8(struct buffer *b, uint8_t n) { put(b, &n, 1); }
+static void put8(struct buffer *b, uint8_t n) { frame_bytes(b, &n, 1); }
 
 static void put32(struct buffer *b, uint32_t n) {
   unsigned char p[4];
-  set32(p, n);
-  put(b, p, 4);
+  frame_set32(p, n);
+  frame_bytes(b, p, 4);
 }
 
 static void put_text(struct buffer *b, const char *s, size_t most) {
@@ -57,7 +57,7 @@ static void put_text(struct buffer *b, const char *s, size_t most) {
   size_t size = strlen(s);
   if (size > most) size = most;
   put32(b, (uint32_t)size);
-  put(b, s, size);
+  frame_bytes(b, s, size);
 }
 
 // begin returns where the frame starts, for end to write its length there.
@@ -75,7 +75,7 @@ static void end(struct buffer *b, size_t start) {
     b->failed = 1;
     return;
   }
-  set32(b->bytes + start, (uint32_t)length);
+  frame_set32(b->bytes + start, (uint32_t)length);
 }
 
 void frame_hello(struct buffer *b, const char *library, const char *process, uint32_t pid) {
@@ -83,6 +83,12 @@ void frame_hello(struct buffer *b, const char *library, const char *process, uin
   put_text(b, library, MAX_NAME);
   put_text(b, process, MAX_NAME);
   put32(b, pid);
+  end(b, start);
+}
+
+void frame_nonce(struct buffer *b, const unsigned char nonce[NONCE]) {
+  size_t start = begin(b, 'N');
+  frame_bytes(b, nonce, NONCE);
   end(b, start);
 }
 
@@ -98,6 +104,13 @@ void frame_call(struct buffer *b, const struct call *c) {
   end(b, start);
 }
 
+void frame_reply(struct buffer *b, uint32_t id, const char *text) {
+  size_t start = begin(b, 'R');
+  put32(b, id);
+  frame_bytes(b, text, strlen(text));
+  end(b, start);
+}
+
 void frame_taken(struct buffer *b, uint32_t id) {
   size_t start = begin(b, 'T');
   put32(b, id);
@@ -110,7 +123,7 @@ void frame_free(struct buffer *b) {
 }
 
 int frame_length(const unsigned char head[4], uint32_t *length) {
-  *length = get32(head);
+  *length = frame_get32(head);
   return *length >= 1 && *length <= MAX_FRAME;
 }
 
@@ -119,9 +132,14 @@ int frame_greeting(const unsigned char frame[GREETING_FRAME]) {
   return memcmp(frame, expected, GREETING_FRAME) == 0;
 }
 
+int frame_keyed_greeting(const unsigned char frame[GREETING_FRAME]) {
+  static const unsigned char expected[GREETING_FRAME] = {0, 0, 0, 11 + NONCE, 'K', 'z', 'e', 'l', 'o', '-', 's', 'a', 't', 0, VERSION};
+  return memcmp(frame, expected, GREETING_FRAME) == 0;
+}
+
 int frame_answer(const unsigned char *frame, size_t length, uint32_t id, struct answer *a) {
   memset(a, 0, sizeof *a);
-  if (length < 5 || get32(frame + 1) != id) return 0;
+  if (length < 5 || frame_get32(frame + 1) != id) return 0;
   if (frame[0] == 'R') {
     a->is_reply = 1;
     a->text = frame + 5;

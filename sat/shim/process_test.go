@@ -4,12 +4,9 @@ package shim_test
 
 import (
 	"context"
-	"debug/elf"
 	"fmt"
 	"io"
 	"net"
-	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,50 +15,16 @@ import (
 	"zelo/sat/ipc"
 )
 
-func TestExports(t *testing.T) {
-	file, err := elf.Open(compiled(t, plain).library)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	want := []string{"GeraNumeroSessao", "VersaoLib"}
-	for _, f := range sat.Functions() {
-		want = append(want, f.String())
-	}
-	symbols, err := file.DynamicSymbols()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, s := range symbols {
-		if s.Section != elf.SHN_UNDEF {
-			got = append(got, s.Name)
-		}
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("exported: %v\nwanted: %v", got, want)
-	}
-	if libs, err := file.ImportedLibraries(); err != nil || !slices.Equal(libs, []string{"libc.so.6"}) {
-		t.Errorf("needs %v, %v", libs, err)
-	}
-	flags, err := file.DynValue(elf.DT_FLAGS_1)
-	if need := uint64(elf.DF_1_NOW | elf.DF_1_NODELETE); err != nil || len(flags) != 1 || flags[0]&need != need {
-		t.Errorf("flags %x, %v", flags, err)
-	}
-}
-
 func TestThreads(t *testing.T) {
-	for _, f := range []flavour{plain, memory, threads} {
-		for _, conns := range []int{64, 2} { // room for all, and a line before the agent
-			t.Run(fmt.Sprintf("%s/%d", f, conns), func(t *testing.T) {
-				path := socketPath(t)
-				serve(t, path, working, ipc.Options{MaxConns: conns})
-				h := newHost(t, f, "", "ZELO_SOCKET="+path)
+	for _, conns := range []int{64, 2} { // room for all, and a line before the agent
+		t.Run(fmt.Sprint(conns), func(t *testing.T) {
+			each(t, []flavour{plain, memory, threads, stdcall, cdecl, x64}, func(t *testing.T, f flavour) {
+				a := f.address(t)
+				serve(t, a, working, ipc.Options{MaxConns: conns})
+				h := newHost(t, f, "", a.env())
 				h.wants("0 wrong", "threads 8 200")
 			})
-		}
+		})
 	}
 }
 
@@ -70,23 +33,37 @@ func TestThreadsWithoutAgent(t *testing.T) {
 	h.wants("1600 wrong", "threads 8 200")
 }
 
+// Two programs of the shop on one computer.
+func TestTwoPrograms(t *testing.T) {
+	each(t, []flavour{memory, stdcall, x64}, func(t *testing.T, f flavour) {
+		a := f.address(t)
+		serve(t, a, working, ipc.Options{})
+		one, two := newHost(t, f, "caixa=1", a.env()), newHost(t, f, "caixa=2", a.env())
+		answer := make(chan string)
+		go func() { answer <- one.does("threads 4 200") }()
+		two.wants("0 wrong", "threads 4 200")
+		if got := <-answer; got != "0 wrong" {
+			t.Error(got)
+		}
+	})
+}
+
 func TestFork(t *testing.T) {
-	for _, f := range []flavour{plain, memory} {
-		t.Run(f.String(), func(t *testing.T) {
-			path := socketPath(t)
-			serve(t, path, working, ipc.Options{})
-			h := newHost(t, f, "", "ZELO_SOCKET="+path)
-			h.wants("000001|08000|SAT em operacao||", "call ConsultarSAT 1")
-			h.wants("0 wrong", "fork 50")
-		})
-	}
+	each(t, []flavour{plain, memory}, func(t *testing.T, f flavour) {
+		a := socket(t)
+		serve(t, a, working, ipc.Options{})
+		h := newHost(t, f, "", a.env())
+		h.wants("000001|08000|SAT em operacao||", "call ConsultarSAT 1")
+		h.wants("0 wrong", "fork 50")
+	})
 }
 
 // A child forked during a call holds a copy of the connection; the agent must
 // see its end all the same.
 func TestForkDuringACall(t *testing.T) {
 	heard, forked, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	path := scripted(t, func(c *net.UnixConn) {
+	a := socket(t)
+	scripted(t, a, func(c net.Conn) {
 		hears(c)
 		close(heard)
 		<-forked
@@ -94,7 +71,7 @@ func TestForkDuringACall(t *testing.T) {
 		io.Copy(io.Discard, c)
 		close(ended)
 	})
-	h := newHost(t, plain, "", "ZELO_SOCKET="+path)
+	h := newHost(t, plain, "", a.env())
 	h.wants("begun", "begin 1")
 	<-heard
 	h.wants("forked", "child")
@@ -107,51 +84,96 @@ func TestForkDuringACall(t *testing.T) {
 	}
 }
 
+// The till's program ends while a call is under way, in another of its threads.
+func TestProgramEndsDuringACall(t *testing.T) {
+	each(t, everywhere(), func(t *testing.T, f flavour) {
+		heard, ended := make(chan struct{}), make(chan struct{})
+		a := f.address(t)
+		scripted(t, a, func(c net.Conn) {
+			hears(c)
+			close(heard)
+			io.Copy(io.Discard, c)
+			close(ended)
+		})
+		h := newHost(t, f, "", a.env())
+		h.wants("begun", "begin 1")
+		<-heard
+		fmt.Fprintln(h.in, "leave")
+		h.finish() // with status 0
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			t.Error("the connection is still open")
+		}
+	})
+}
+
 func TestLoadedAndFreedAThousandTimes(t *testing.T) {
-	path := socketPath(t)
-	serve(t, path, working, ipc.Options{})
-	h := newHost(t, memory, "", "ZELO_SOCKET="+path)
-	h.wants("000001|08000|SAT em operacao||", "call ConsultarSAT 1")
-	h.wants("0 wrong", "reload 1000")
-	h.wants("1 kept", "kept 1") // what the till was given outlives the library
-	h.wants("000002|08000|SAT em operacao||", "call ConsultarSAT 2")
+	each(t, everywhere(), func(t *testing.T, f flavour) {
+		a := f.address(t)
+		serve(t, a, working, ipc.Options{})
+		h := newHost(t, f, "", a.env())
+		h.wants("000001|08000|SAT em operacao||", "call ConsultarSAT 1")
+		h.wants("0 wrong", "reload 1000")
+		h.wants("1 kept", "kept 1") // what the till was given outlives the library
+		h.wants("000002|08000|SAT em operacao||", "call ConsultarSAT 2")
+	})
 }
 
 func TestExtras(t *testing.T) {
-	h := newHost(t, memory, "")
-	h.wants("0 wrong", "sessions 5000")
-	h.wants("Zelo libsat 1", "version")
+	each(t, everywhere(), func(t *testing.T, f flavour) {
+		h := newHost(t, f, "")
+		h.wants("0 wrong", "sessions 5000")
+		for _, name := range []string{"VersaoLib", "VersaoDLL"} {
+			h.wants("Zelo libsat 1", "text %s", name)
+		}
+		for _, name := range []string{"Base64ToAscii", "GetMapaPortasSAT"} {
+			h.wants("", "text %s", name)
+		}
+		h.wants("0", "number CloseSerial")
+	})
 }
 
-func TestPythonHost(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("SKIP: no python3 on this machine")
-	}
-	path := socketPath(t)
-	requests := make(chan sat.Request, 3)
-	serve(t, path, device(func(ctx context.Context, req sat.Request) (sat.Reply, error) {
-		requests <- req
-		if req.Function == sat.ConsultarSAT {
-			return working(ctx, req)
-		}
+// The additions of mfe.dll: two are SAT functions by another name, the others say
+// that they are not offered.
+func TestAdditionsOfMFE(t *testing.T) {
+	var got sat.Request
+	compiled(t, mfe)
+	a := mfe.address(t)
+	serve(t, a, device(func(_ context.Context, req sat.Request) (sat.Reply, error) {
+		got = req
 		return sat.NewReply(req.Function, req.Session, req.Function.Busy()), nil
 	}), ipc.Options{})
-	cmd := exec.Command(python, "testdata/hosts/ctypes_host.py", compiled(t, plain).library)
-	cmd.Env = append(cmd.Environ(), "ZELO_SOCKET="+path, "ZELO_INI=/nonexistent")
-	out, err := cmd.CombinedOutput()
-	want := "101341|08000|SAT em operacao||\n" +
-		"123456|06098|0000|SAT em processamento. Tente novamente.||\n" +
-		"000007|18098|SAT em processamento. Tente novamente.||\n" +
-		"Zelo libsat 1\n"
-	if err != nil || string(out) != want {
-		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
+	h := newHost(t, mfe, "", a.env())
+	h.wants(string(sat.NewReply(sat.ConsultarStatusOperacional, 5, 10098).Raw), "call ConsultarStatusOperacionalMFE 5 12345678")
+	if got.Function != sat.ConsultarStatusOperacional || strings.Join(got.Args, ",") != "12345678" {
+		t.Errorf("arrived as %+v", got)
 	}
-	<-requests
-	if sale := <-requests; sale.Arg("dadosVenda") != "<CFe>pão</CFe>" {
-		t.Errorf("sale %q", sale.Arg("dadosVenda"))
+	h.wants(string(sat.NewReply(sat.ConfigurarInterfaceDeRede, 6, 12098).Raw), "call ConfigurarInterfaceDeRedeMFE 6 12345678 <config/>")
+	if got.Function != sat.ConfigurarInterfaceDeRede || strings.Join(got.Args, ",") != "12345678,<config/>" {
+		t.Errorf("arrived as %+v", got)
 	}
-	if r := <-requests; strings.Join(r.Args, ",") != "12345678,1,87654321," {
-		t.Errorf("arguments %q", r.Args)
+	const notOffered = "|Funcao nao oferecida por esta biblioteca.||"
+	h.wants("000007|19099"+notOffered, "call ReiniciarMFE 7 12345678")
+	h.wants("000007|60099"+notOffered, "call AtualizarDriverMFE 7")
+	h.wants("000007|00099"+notOffered, "call EnviarStatusAC 7 12345678 Zelo 1")
+	h.wants("000007|00099"+notOffered, "call InformarProducaoMFE 7 a b c")
+	for _, name := range []string{"openPort", "openPortVel", "closePort"} {
+		h.wants("0", "number %s", name)
 	}
+}
+
+// What a function takes off the stack is the calling convention: all of its
+// parameters or none.
+func TestStackIsLeftAsTheHostExpects(t *testing.T) {
+	each(t, []flavour{stdcall, cdecl, mfe}, func(t *testing.T, f flavour) {
+		h := newHost(t, f, "", f.address(t).env())
+		for name, parameters := range exported(f) {
+			want := parameters
+			if f == cdecl {
+				want = 0
+			}
+			h.wants(fmt.Sprint(want), "popped %s", name)
+		}
+	})
 }

@@ -9,8 +9,8 @@
 // Small replies take no memory of their own, so there is always one to give.
 #include "zelo.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SMALL 256
 #define OWN 8
@@ -97,7 +97,7 @@ static char plain(unsigned char c) {
 }
 
 // is_reply asks for what every parser needs: a session and a code.
-static int is_reply(const unsigned char *text, size_t size) {
+static int is_reply(const char *text, size_t size) {
   size_t at = 0;
   for (int field = 0; field < 2; field++) {
     size_t first = at;
@@ -108,35 +108,67 @@ static int is_reply(const unsigned char *text, size_t size) {
   return 1;
 }
 
-char *reply_keep(const unsigned char *text, size_t size) {
+// FIELDS is the least number that all parsers take, whatever the function
+// (dossier 2.1). Makers' libraries send fewer when they have no device (2.3).
+#define FIELDS 5
+
+char *reply_keep(const char *text, size_t size) {
+  size_t missing = FIELDS - 1;
   char *large = NULL;
   if (!is_reply(text, size)) return NULL;
-  if (size >= SMALL) {
-    large = malloc(size + 1);
+  for (size_t i = 0; i < size && missing > 0; i++) missing -= text[i] == '|';
+  if (size + missing >= SMALL) {
+    large = malloc(size + missing + 1);
     if (!large) return NULL;
   }
-  char *kept = place(large, size);
-  for (size_t i = 0; i < size; i++) kept[i] = plain(text[i]);
-  kept[size] = 0;
+  char *kept = place(large, size + missing);
+  for (size_t i = 0; i < size; i++) kept[i] = plain((unsigned char)text[i]);
+  memset(kept + size, '|', missing);
+  kept[size + missing] = 0;
   return kept;
 }
 
-// own writes a reply of this library. Sales and cancellations have CCCC, also
-// when they fail (dossier 2.1). A session outside 0 to 999999 went to the agent
-// as it is; here it is printed modulo 1,000,000, as a maker does (5.1).
-static char *own(enum function f, int32_t session, int code, const char *message) {
-  long six = session % 1000000L;
-  if (six < 0) six += 1000000L;
-  int fiscal = f == ENVIAR_DADOS_VENDA || f == CANCELAR_ULTIMA_VENDA;
+// own writes a reply of this library. A session outside 0 to 999999 went to the
+// agent as it is; here it is printed modulo 1,000,000, as a maker does (5.1).
+static char *own(int32_t session, int code, const char *alert, const char *message, const char *path) {
+  int six = session % 1000000;
   char *kept = place(NULL, 0);
-  snprintf(kept, SMALL, "%06ld|%02d%03d|%s%s||", six, (int)f + 3, code, fiscal ? "0000|" : "", message);
+  struct text t = {kept, kept + SMALL - 3};
+  text_number(&t, six < 0 ? six + 1000000 : six, 6);
+  text_put(&t, "|");
+  text_number(&t, code, 5);
+  text_put(&t, "|");
+  text_put(&t, alert);
+  text_put(&t, message);
+  char *named = t.at;
+  text_put(&t, path);
+  for (; named < t.at; named++) *named = *named == '|' ? '/' : plain((unsigned char)*named);
+  strcpy(t.at, "||");
   return kept;
 }
+
+static int code(enum function f, int kind) { return ((int)f + 3) * 1000 + kind; }
+
+// Sales and cancellations have CCCC, also when they fail (dossier 2.1).
+static const char *alert(enum function f) { return is_fiscal(f) ? "0000|" : ""; }
 
 char *reply_unknown(enum function f, int32_t session) {
-  return own(f, session, 98, "SAT em processamento. Tente novamente.");
+  return own(session, code(f, 98), alert(f), "SAT em processamento. Tente novamente.", "");
 }
 
-char *reply_unsent(enum function f, int32_t session) {
-  return own(f, session, 99, "O comando nao chegou ao SAT. Verifique o equipamento e o servico Zelo e tente novamente.");
+char *reply_unsent(enum function f, int32_t session, enum unsent why, const char *path) {
+  static const char *const messages[] = {
+      [UNREACHED] = "O comando nao chegou ao SAT. Verifique o equipamento e o servico Zelo e tente novamente.",
+      [WRONG_KEY] = "O comando nao chegou ao SAT. A chave deste caixa nao confere com a do servico Zelo: corrija o arquivo sat.ini.",
+      [IN_USE] = "O comando nao foi enviado: o SAT esta em uso por outro programa. Tente novamente.",
+      [NO_LOCK] = "O comando nao foi enviado. O servico Zelo nao responde e nao foi possivel reservar o SAT em ",
+      [NO_LIBRARY] = "O comando nao foi enviado. O servico Zelo nao responde e nao foi possivel carregar a biblioteca ",
+      [NO_FUNCTION] = "O comando nao foi enviado. O servico Zelo nao responde e falta a funcao na biblioteca ",
+      [NO_SPOOL] = "O comando nao foi enviado. O servico Zelo nao responde e nao foi possivel gravar na pasta ",
+  };
+  return own(session, code(f, 99), alert(f), messages[why], path ? path : "");
+}
+
+char *reply_not_offered(int prefix, int32_t session) {
+  return own(session, prefix * 1000 + 99, "", "Funcao nao oferecida por esta biblioteca.", "");
 }

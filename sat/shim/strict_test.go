@@ -1,0 +1,194 @@
+//go:build linux
+
+package shim_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"zelo/sat"
+)
+
+// reply is one that left the library.
+type reply struct {
+	function sat.Function // whose layout it must have
+	session  int          // the till's
+	raw      string
+	fields   []string
+	code     string
+	success  bool
+}
+
+func (r reply) field(i int) string {
+	if i < len(r.fields) {
+		return r.fields[i]
+	}
+	return ""
+}
+
+// document is the field with base64, "" when the reply has none.
+func (r reply) document() string {
+	switch {
+	case !r.success:
+		return ""
+	case r.function.Fiscal():
+		return r.field(6)
+	case r.function == sat.TesteFimAFim || r.function == sat.ExtrairLogs:
+		return r.field(5)
+	}
+	return ""
+}
+
+var (
+	fourDigits = regexp.MustCompile(`^[0-9]{4}$`)
+	fiveDigits = regexp.MustCompile(`^[0-9]{5}$`)
+)
+
+// counts are the numbers of fields that satcfe takes; success first.
+var counts = map[sat.Function][2][]int{
+	sat.AtivarSAT:                  {{5, 6}, {5}},
+	sat.EnviarDadosVenda:           {{12}, {6, 5}},
+	sat.CancelarUltimaVenda:        {{12}, {6, 5}},
+	sat.TesteFimAFim:               {{9}, {5}},
+	sat.ConsultarStatusOperacional: {{28}, {5}},
+	sat.ExtrairLogs:                {{6}, {5}},
+}
+
+// dates are the fields with a date and time that must be there.
+var dates = map[sat.Function]int{
+	sat.EnviarDadosVenda: 7, sat.CancelarUltimaVenda: 7, sat.TesteFimAFim: 6, sat.ConsultarStatusOperacional: 17,
+}
+
+// rules are what makes a till's parser stumble, and whose (dossier on the SAT
+// software interface, 2.1, "who breaks on what").
+var rules = []struct {
+	client, wants string
+	holds         func(reply) bool
+}{
+	{"satcfe", "text in UTF-8; ASCII is that, and Windows-1252 and 850 as well", func(r reply) bool {
+		return utf8.ValidString(r.raw) && len([]rune(r.raw)) == len(r.raw)
+	}},
+	{"ACBr", "no line end nor other control character, also not in base64", func(r reply) bool {
+		return !strings.ContainsFunc(r.raw, func(c rune) bool { return c < ' ' || c == 0x7f })
+	}},
+	{"satcfe", "an integer session", func(r reply) bool { _, err := strconv.Atoi(r.fields[0]); return err == nil }},
+	{"ACBr", "the session it sent", func(r reply) bool {
+		n, _ := strconv.Atoi(r.fields[0])
+		return r.function.AsksSession() || n == six(r.session)
+	}},
+	{"ACBr", "a code of five digits", func(r reply) bool { return fiveDigits.MatchString(r.code) }},
+	{"ACBr", "more than index+2 fields, or all is taken for the message", func(r reply) bool { return len(r.fields) >= 5 }},
+	{"ACBr", "field 6 of a sale issued, field 5 of a test or log", func(r reply) bool {
+		return !r.success || !r.function.CarriesDocument() && r.function != sat.ExtrairLogs || r.document() != ""
+	}},
+	{"ACBr", "CCCC of exactly four digits in a reply that has it", func(r reply) bool {
+		return !r.function.Fiscal() || len(r.fields) < 6 || fourDigits.MatchString(r.field(2))
+	}},
+	{"ACBr", "no message of four digits, it is taken for CCCC", func(r reply) bool {
+		return r.function.Fiscal() || !fourDigits.MatchString(strings.TrimSpace(r.field(2)))
+	}},
+	{"satcfe", "the right number of fields", func(r reply) bool {
+		allowed := [2][]int{{5}, {5}}
+		if special, ok := counts[r.function]; ok {
+			allowed = special
+		}
+		if r.success {
+			return slices.Contains(allowed[0], len(r.fields))
+		}
+		return slices.Contains(allowed[1], len(r.fields))
+	}},
+	{"satcfe", "valid dates", func(r reply) bool {
+		at, dated := dates[r.function]
+		return !r.success || !dated || isTime(r.field(at))
+	}},
+	{"ACBrNet", "cod empty or a number", func(r reply) bool {
+		cod := r.field(3)
+		if r.function.Fiscal() && len(r.fields) >= 6 {
+			cod = r.field(4)
+		}
+		_, err := strconv.Atoi(cod)
+		return cod == "" || err == nil
+	}},
+	{"ACBrNet", "base64 without illegal characters", func(r reply) bool {
+		_, err := base64.StdEncoding.DecodeString(r.document())
+		return err == nil
+	}},
+}
+
+func isTime(s string) bool { _, err := time.Parse("20060102150405", s); return err == nil }
+
+// broken lists the rules that a reply to function f, called with session, breaks.
+func broken(f sat.Function, session int, raw string) (complaints []string) {
+	r := reply{function: f, session: session, raw: raw, fields: strings.Split(raw, "|")}
+	r.code = r.field(1)
+	if code, err := strconv.Atoi(r.code); err == nil {
+		r.success = sat.Code(code).Success()
+		if g, ok := sat.Code(code).Function(); ok && f.AsksSession() {
+			r.function = g // a stored reply
+			if g != f {
+				r.session, _ = strconv.Atoi(r.fields[0])
+			}
+		}
+	}
+	for _, rule := range rules {
+		if !rule.holds(r) {
+			complaints = append(complaints, fmt.Sprintf("%s wants %s", rule.client, rule.wants))
+		}
+	}
+	return complaints
+}
+
+// readable fails the test when some till could not read the reply.
+func readable(t testing.TB, f sat.Function, session int, raw string) {
+	t.Helper()
+	for _, complaint := range broken(f, session, raw) {
+		t.Errorf("%s: %s\n%.300s", f, complaint, raw)
+	}
+}
+
+// What the dossier shows of good replies and of bad ones (2.2, 2.3).
+func TestTheRulesThemselves(t *testing.T) {
+	sale := "123456|06000|0000|Emitido|||PENGZT4=|20150718154423|CFe35150708723218000186599000040190000215133408|2.00||QUJD"
+	status := "285022|10000|Resposta com sucesso|||900012555|DHCP|010.042.000.133|40:44:84:33:55:25|255.255.255.000|010.042.000.001|" +
+		"010.042.000.001|010.042.000.001|CONECTADO|ALTO|1 GB|5 MB|20171113170816|01.00.00|00.07|||0|||20170622|20220622|0"
+	for _, test := range []struct {
+		name, raw string
+		f         sat.Function
+		session   int
+		breaks    string // the client that stumbles, "" for none
+	}{
+		{"sale", sale, sat.EnviarDadosVenda, 123456, ""},
+		{"sale, other session", sale, sat.EnviarDadosVenda, 123457, "ACBr"},
+		{"sale, no CCCC", strings.Replace(sale, "|0000|", "||", 1), sat.EnviarDadosVenda, 123456, "ACBr"},
+		{"sale, a field too many", sale + "|", sat.EnviarDadosVenda, 123456, "satcfe"},
+		{"sale, bad date", strings.Replace(sale, "|20150718", "|20151318", 1), sat.EnviarDadosVenda, 123456, "satcfe"},
+		{"sale, bad base64", strings.Replace(sale, "PENGZT4=", "PENGZT4", 1), sat.EnviarDadosVenda, 123456, "ACBrNet"},
+		{"sale, line end in base64", strings.Replace(sale, "PENG", "PE\r\nNG", 1), sat.EnviarDadosVenda, 123456, "ACBr"},
+		{"sale asked for again", sale, sat.ConsultarNumeroSessao, 5, ""},
+		{"sale, text of cod", strings.Replace(sale, "|Emitido||", "|Emitido|x|", 1), sat.EnviarDadosVenda, 123456, "ACBrNet"},
+		{"status", status, sat.ConsultarStatusOperacional, 285022, ""},
+		{"status, short", status[:len(status)-2], sat.ConsultarStatusOperacional, 285022, "satcfe"},
+		{"status, no time", strings.Replace(status, "20171113170816", "", 1), sat.ConsultarStatusOperacional, 285022, "satcfe"},
+		{"in operation", "849051|08000|SAT em operacao||", sat.ConsultarSAT, 849051, ""},
+		{"in operation, accents", "849051|08000|SAT em opera\xe7\xe3o||", sat.ConsultarSAT, 849051, "satcfe"},
+		{"Tanca's busy", "005877|08098|0000|SAT em processamento. Tente novamente.||", sat.ConsultarSAT, 5877, "ACBr"},
+		{"Sweda's busy", "005877|06098||SAT em processamento. Tente Novamente.||", sat.EnviarDadosVenda, 5877, "ACBr"},
+		{"Kryptus's", "000000|00000|Erro ao abrir USB.", sat.ConsultarSAT, 0, "ACBr"},
+		{"Elgin's", "000007|9999|SAT Desconectado||", sat.ConsultarSAT, 7, "ACBr"},
+		{"Gertec's", "Error [2] openning serial COM3", sat.ConsultarSAT, 7, "satcfe"},
+		{"no such session", "099999|11003|Sessao nao existe||", sat.ConsultarNumeroSessao, 99999, ""},
+	} {
+		complaints := broken(test.f, test.session, test.raw)
+		found := strings.Contains(strings.Join(complaints, "\n"), test.breaks+" wants")
+		if test.breaks == "" && len(complaints) > 0 || test.breaks != "" && !found {
+			t.Errorf("%s: %q, want a complaint of %q", test.name, complaints, test.breaks)
+		}
+	}
+}
