@@ -37,6 +37,7 @@ type entry struct {
 	Twin          uint64       `cbor:"14,keyasint,omitempty"` // the call whose document this one repeats
 	Void          bool         `cbor:"17,keyasint,omitempty"` // certain: nothing was issued, and the device gave no answer
 	Disputed      bool         `cbor:"18,keyasint,omitempty"` // the collector was told that the outcome is not known
+	Direct        bool         `cbor:"19,keyasint,omitempty"` // made by the till's library without the agent
 	Evidence      []evidence   `cbor:"15,keyasint,omitempty"` // what the device answered when asked about the case
 }
 

@@ -1,9 +1,11 @@
 package router
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,20 +118,40 @@ func newestFirst(list []*entry) []*entry {
 	return out
 }
 
-// openCases are the fiscal calls on a device whose outcome is not known, oldest
-// first.
-func (j *journal) openCases(serial string) []*entry {
+// open are the fiscal calls whose outcome is not known, newest first: a device
+// that remembers one session knows the last.
+func (j *journal) open() []*entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var out []*entry
 	for _, t := range j.tills {
 		for _, e := range t.list {
-			if e.State == open && e.Serial == serial {
+			if e.State == open {
 				out = append(out, e)
 			}
 		}
 	}
+	slices.SortFunc(out, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(a.Till, b.Till), cmp.Compare(b.N, a.N))
+	})
 	return out
+}
+
+// openCases are those of one device.
+func (j *journal) openCases(serial string) []*entry {
+	return slices.DeleteFunc(j.open(), func(e *entry) bool { return e.Serial != serial })
+}
+
+// onlyDevice is the device the journal knows when it knows just one; else "".
+func (j *journal) onlyDevice() (serial string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.devices) == 1 {
+		for s := range j.devices {
+			serial = s
+		}
+	}
+	return serial
 }
 
 // issued are the documents of a device that are certain and that the journal has.
@@ -210,7 +232,10 @@ func (j *journal) update(e *entry, more *buffer.Batch) error {
 // add puts a new entry at the end of its till's list; j.mu is held.
 func (j *journal) add(e entry) *entry {
 	t := j.till(e.Till)
-	e.N, e.At = t.next, j.now().UnixMilli()
+	e.N = t.next
+	if !e.Direct || e.At == 0 {
+		e.At = j.now().UnixMilli()
+	}
 	light := e
 	light.Reply = nil
 	t.next++

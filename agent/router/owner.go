@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"zelo/agent/wire"
@@ -14,11 +15,12 @@ import (
 
 // Timing of an owner.
 const (
-	reopenEvery   = time.Second     // while the device is away
-	resolveEvery  = 5 * time.Second // while a case stays open
-	busyPause     = time.Second     // between two questions to a busy device
-	slack         = 5 * time.Second // a driver may take so much longer than the function's deadline
-	longestAnswer = 4 << 20         // bytes to have free before a document is made
+	reopenEvery   = time.Second      // while the device is away
+	resolveEvery  = 5 * time.Second  // while a case stays open
+	collectEvery  = 30 * time.Second // looks for calls made without the agent
+	busyPause     = time.Second      // between two questions to a busy device
+	slack         = 5 * time.Second  // a driver may take so much longer than the function's deadline
+	longestAnswer = 4 << 20          // bytes to have free before a document is made
 )
 
 // errUnresolved keeps everything away from a device whose last fiscal call is
@@ -30,8 +32,11 @@ var errUnresolved = fmt.Errorf("an earlier sale on this device is not settled ye
 type owner struct {
 	router *Router
 	open   func(context.Context) (Conn, sat.Info, error)
-	queue  chan *job
-	log    *slog.Logger
+	// reserve keeps other programs off the device; see Options.
+	reserve func(context.Context) (func(), error)
+	bridge  string // folder of calls made without the agent; "" for none
+	queue   chan *job
+	log     *slog.Logger
 
 	conn Conn
 	info sat.Info
@@ -61,6 +66,7 @@ func (o *owner) run(ctx context.Context) {
 	retry := time.NewTimer(0)
 	defer retry.Stop()
 	defer o.drop("agent stops")
+	o.unmark()
 	for {
 		var gone <-chan struct{} // never ready while the device is not open
 		if o.conn != nil {
@@ -88,17 +94,22 @@ func (o *owner) lost(err error) {
 // tend opens the device when it is away and resolves open cases. It returns
 // when to look again.
 func (o *owner) tend(ctx context.Context) time.Duration {
-	if err := o.ensure(ctx); err != nil {
+	soon, cancel := context.WithTimeout(ctx, reopenEvery)
+	defer cancel()
+	release, err := o.reserve(soon)
+	if err != nil {
 		return reopenEvery
 	}
-	cases := o.router.journal.openCases(o.info.Serial)
-	if len(cases) == 0 {
-		return time.Hour
+	defer release()
+	err = o.ensure(ctx)
+	o.collect()
+	if err != nil {
+		return reopenEvery
 	}
-	if err := o.settleAll(ctx, cases, o.router.codes.get(o.info.Serial)); err != nil {
+	if err := o.settleAll(ctx, o.router.codes.get(o.info.Serial)); err != nil {
 		return resolveEvery
 	}
-	return time.Hour
+	return collectEvery
 }
 
 // ensure opens the device when it is not open.
@@ -132,14 +143,22 @@ func (o *owner) do(ctx context.Context, j *job) result {
 	if err := j.ctx.Err(); err != nil {
 		return result{err: fmt.Errorf("waited too long for the device: %w", sat.ErrNotSent)}
 	}
-	if err := o.ensure(ctx); err != nil {
+	notSent := func(err error) result {
 		return result{err: &sat.Error{Op: "reach the device for", Request: j.req.Function, Session: j.req.Session,
 			Err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}}
 	}
-	if cases := o.router.journal.openCases(o.info.Serial); len(cases) > 0 {
-		if err := o.settleAll(within(ctx, j.ctx), cases, j.code); err != nil {
-			return result{err: errors.Join(errUnresolved, err)}
-		}
+	release, err := o.reserve(within(ctx, j.ctx))
+	if err != nil {
+		return notSent(err)
+	}
+	defer release()
+	err = o.ensure(ctx)
+	o.collect()
+	if err != nil {
+		return notSent(err)
+	}
+	if err := o.settleAll(within(ctx, j.ctx), j.code); err != nil {
+		return result{err: errors.Join(errUnresolved, err)}
 	}
 	switch {
 	case j.entry != nil:
@@ -215,7 +234,7 @@ func (o *owner) sell(ctx context.Context, j *job) result {
 	if e.DeviceSession, err = o.router.journal.deviceSession(); err != nil {
 		return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
 	}
-	v, admitted, err := o.router.journal.admit(e)
+	v, admitted, err := o.admit(e)
 	if err != nil {
 		return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
 	}
@@ -238,6 +257,21 @@ func (o *owner) sell(ctx context.Context, j *job) result {
 		return result{verdict: isOpen, entry: admitted}
 	}
 	return o.settle(within(ctx, j.ctx), admitted, j.code)
+}
+
+// admit journals the call as an open case and marks it for the libraries, which
+// costs no time of its own: both wait for the same disk.
+func (o *owner) admit(e entry) (verdict, *entry, error) {
+	marked := make(chan error, 1)
+	go func() { marked <- o.mark(e.Payload) }()
+	v, admitted, err := o.router.journal.admit(e)
+	if err := <-marked; err != nil {
+		o.log.Warn("open sale not marked for the libraries", "err", err)
+	}
+	if err != nil || v != isNew {
+		o.unmark()
+	}
+	return v, admitted, err
 }
 
 // lastKey is the device's latest access key; a device that the journal does not
@@ -265,10 +299,10 @@ func (o *owner) lastKey(ctx context.Context, code string) (string, error) {
 	return s.LastKey, o.router.journal.commit(b)
 }
 
-// settleAll resolves the device's open cases, oldest first, and fails on the
-// first that stays open.
-func (o *owner) settleAll(ctx context.Context, cases []*entry, code string) error {
-	for _, e := range cases {
+// settleAll resolves the device's open cases and fails on the first that stays
+// open.
+func (o *owner) settleAll(ctx context.Context, code string) error {
+	for _, e := range o.router.journal.openCases(o.info.Serial) {
 		r := o.settle(ctx, e, code)
 		if r.verdict == isOpen {
 			if r.err == nil {
@@ -299,12 +333,11 @@ func (o *owner) settle(ctx context.Context, e *entry, code string) result {
 	if code == "" {
 		return stay(errors.New("no activation code known: give it with `zelo-agent code`"))
 	}
-	others := o.router.journal.issued(c.Serial)
-	if next(&c, others).close == 0 {
+	if next(&c, o.router.journal.issued(c.Serial)).close == 0 {
 		c.Evidence = nil // a new round: what the device said before proved nothing
 	}
 	for {
-		s := next(&c, others)
+		s := next(&c, o.router.journal.issued(c.Serial))
 		switch {
 		case s.close != 0:
 			return o.close(&c, s)
@@ -327,6 +360,22 @@ func (o *owner) settle(ctx context.Context, e *entry, code string) result {
 		c.Evidence = append(c.Evidence, ev)
 		if err := o.router.journal.update(&c, nil); err != nil {
 			return stay(err)
+		}
+		o.tell(&c, ev, reply)
+	}
+}
+
+// tell closes the open cases that a reply settles, beside the call that asked:
+// devices say it once.
+func (o *owner) tell(asker *entry, ev evidence, reply sat.Reply) {
+	for _, e := range o.router.journal.openCases(asker.Serial) {
+		if e.Till == asker.Till && e.N == asker.N {
+			continue
+		}
+		c := *e
+		if s, ok := settle(&c, reply, ev); ok {
+			c.Evidence = append(c.Evidence, ev)
+			o.close(&c, s)
 		}
 	}
 }
@@ -388,6 +437,7 @@ func (o *owner) close(c *entry, s step) result {
 		o.log.Error("answer not written, will try again", "till", e.Till, "session", e.Session, "err", err)
 		o.router.keep(&e, b)
 	}
+	o.unmark()
 	o.log.Info("sale closed", "till", e.Till, "session", e.Session, "function", e.Function, "state", e.State, "issued", e.Issued)
 	return result{verdict: known(&e), entry: &e}
 }
@@ -395,13 +445,14 @@ func (o *owner) close(c *entry, s step) result {
 // addForeign queues a document that came up while asking about a case and that
 // was made outside the agent: it is not this call's, but it must not be lost.
 func (o *owner) addForeign(b *buffer.Batch, e *entry) error {
+	known := o.router.journal.issued(e.Serial)
 	for _, ev := range e.Evidence {
 		r, err := sat.ParseReply(ev.Function, ev.Raw)
 		if err != nil {
 			continue
 		}
-		k := string(keyOf(r))
-		if k == "" || k == e.Key || k == e.LastKey {
+		k := keyOf(r)
+		if k == "" || string(k) == e.Key || string(k) == e.LastKey || slices.Contains(known, k) {
 			continue
 		}
 		doc, err := r.Document()

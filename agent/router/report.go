@@ -101,9 +101,12 @@ func (r *Router) addEvent(b *buffer.Batch, code string, e *entry) error {
 }
 
 func (r *Router) addDocument(b *buffer.Batch, e *entry, xml []byte) error {
+	detail := map[string]string{"session": fmt.Sprintf("%06d", e.Session), "function": e.Function.String()}
+	if e.Direct {
+		detail["direct"] = "1"
+	}
 	return r.append(b, wire.StreamDocuments, wire.Item{Kind: wire.KindDocument, Serial: e.Serial, Till: e.Till,
-		At: r.now().UnixMilli(), Body: xml, Detail: map[string]string{
-			"session": fmt.Sprintf("%06d", e.Session), "function": e.Function.String()}})
+		At: r.now().UnixMilli(), Body: xml, Detail: detail})
 }
 
 func (r *Router) append(b *buffer.Batch, stream string, item wire.Item) error {

@@ -37,8 +37,14 @@ type Options struct {
 	// Open opens the device; it is called again whenever the device has gone.
 	Open  func(context.Context) (Conn, sat.Info, error)
 	Codes string // file of the sealed activation codes
-	Log   *slog.Logger
-	Now   func() time.Time
+	// Bridge is the folder where libraries leave the calls they made without the
+	// agent; "" when they make none.
+	Bridge string
+	// Reserve keeps other programs of this machine off the device until released;
+	// nil when there are none. An error says that one of them has it.
+	Reserve func(context.Context) (release func(), err error)
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Router serves many tills with one device. It is a sat.Device whose replies
@@ -97,7 +103,10 @@ func New(o Options) (*Router, error) {
 	r := &Router{journal: j, codes: c, codec: o.Codec, log: o.Log, now: o.Now,
 		awaiting: map[call][]uint64{}}
 	r.device.Since = o.Now()
-	r.owner = &owner{router: r, open: o.Open, queue: make(chan *job), log: o.Log}
+	r.owner = &owner{router: r, open: o.Open, reserve: o.Reserve, bridge: o.Bridge, queue: make(chan *job), log: o.Log}
+	if o.Reserve == nil {
+		r.owner.reserve = func(context.Context) (func(), error) { return func() {}, nil }
+	}
 	return r, nil
 }
 
@@ -310,7 +319,7 @@ func (r *Router) repeat(req sat.Request, e *entry) sat.Reply {
 	numbers := []uint64{e.N}
 	if e.Session != req.Session {
 		twin := *full
-		twin.Session, twin.Twin, twin.Delivered, twin.Evidence = req.Session, e.N, false, nil
+		twin.Session, twin.Twin, twin.Delivered, twin.Direct, twin.Evidence = req.Session, e.N, false, false, nil
 		added, err := r.journal.record(twin, nil)
 		if err != nil {
 			r.log.Error("repeated sale not journaled", "till", e.Till, "session", req.Session, "err", err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,8 @@ type world struct {
 	*Router
 	stop func()
 	next int // session of the next sale
+
+	inUse, away atomic.Bool // another program has the device; it cannot be opened
 }
 
 // identity is made once: an RSA key is slow to make.
@@ -89,8 +92,12 @@ func (w *world) start() {
 	}
 	w.buffer = b
 	w.Router, err = New(Options{Buffer: b, Codec: w.codec, Codes: filepath.Join(w.dir, "codigos"), Now: time.Now,
+		Bridge: w.dir, Reserve: w.reserve,
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Open: func(ctx context.Context) (Conn, sat.Info, error) {
+			if w.away.Load() {
+				return nil, sat.Info{}, sat.ErrGone
+			}
 			return plugged{w.sim}, sat.Info{Serial: "900000001", Name: "simulador"}, nil
 		}})
 	if err != nil {
@@ -107,6 +114,15 @@ func (w *world) start() {
 		}
 	}
 	time.Sleep(100 * time.Millisecond) // the bubble's clock: the device is opened
+}
+
+func (w *world) reserve(ctx context.Context) (func(), error) {
+	for w.inUse.Load() {
+		if !pause(ctx, 5*time.Millisecond) {
+			return nil, errors.New("another program has it")
+		}
+	}
+	return func() {}, nil
 }
 
 // restart stops the agent in the middle of whatever it does and starts it anew.

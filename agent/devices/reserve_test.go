@@ -1,0 +1,65 @@
+package devices
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestReserve(t *testing.T) {
+	lock := LockIn(t.TempDir())
+	release, err := Reserve(t.Context(), lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if _, err := Reserve(short, lock); !errors.Is(err, ErrInUse) {
+		t.Errorf("reserved twice: %v", err)
+	}
+	got := make(chan error)
+	go func() {
+		release, err := Reserve(t.Context(), lock)
+		if err == nil {
+			release()
+		}
+		got <- err
+	}()
+	release()
+	if err := <-got; err != nil {
+		t.Errorf("not free after its release: %v", err)
+	}
+}
+
+func TestReserveLockRemovedMeanwhile(t *testing.T) {
+	lock := LockIn(t.TempDir())
+	if filepath.IsLocal(lock) {
+		t.Skip("SKIP: the lock is no file on this system")
+	}
+	release, err := Reserve(t.Context(), lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Reserve(t.Context(), lock) // whoever comes now agrees on the new file
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+}
+
+func TestReserveWithoutAFolder(t *testing.T) {
+	lock := LockIn(filepath.Join(t.TempDir(), "missing"))
+	if filepath.IsLocal(lock) {
+		t.Skip("SKIP: the lock is no file on this system")
+	}
+	if _, err := Reserve(t.Context(), lock); err == nil || errors.Is(err, ErrInUse) {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,246 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"zelo/buffer"
+	"zelo/sat"
+	"zelo/sat/ipc"
+)
+
+// The "ponte direta": calls that a till's library made without the agent lie as
+// files in a folder (sat/ipc, "calls made without the agent"). They are journaled
+// in the order they were made, under the device's lock and before anything else
+// happens to the device.
+//
+// The other way round, the agent leaves there what it does not know itself: the
+// marks of its open cases. A library that finds its sale among them does not make
+// it again, and one that is about to make another sale first asks the device for
+// its last session, so that the open one's document is not overwritten.
+
+const (
+	marksFile   = "em-aberto"
+	marksSize   = 1024 // bytes: 32 marks, each the hash of a call (payloadOf), zero when free
+	maxSpooled  = 32 << 20
+	tableBridge = "ponte" // file name -> nothing: journaled, to be removed
+)
+
+// errNoDevice says that a call cannot be journaled before its device is known.
+var errNoDevice = errors.New("no device is known yet")
+
+// collect journals the calls that libraries made without the agent. What cannot be
+// read stays or is set aside, and is told; it never keeps a sale waiting.
+func (o *owner) collect() {
+	if o.bridge == "" {
+		return
+	}
+	files, err := os.ReadDir(o.bridge) // sorted by name, hence by time
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			o.log.Error("calls made without the agent not collected", "err", err)
+		}
+		return
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ipc.SpoolSuffix) {
+			continue
+		}
+		switch err := o.collectFile(f.Name()); {
+		case errors.Is(err, errNoDevice):
+			return // this one first
+		case err != nil:
+			o.log.Error("call made without the agent not collected", "file", f.Name(), "err", err)
+		}
+	}
+}
+
+func (o *owner) collectFile(name string) error {
+	path := filepath.Join(o.bridge, name)
+	if v, err := o.router.journal.buf.Get(tableBridge, []byte(name)); err != nil || v != nil {
+		if err == nil {
+			err = o.collected(name) // journaled by an agent that died before it removed the file
+		}
+		return err
+	}
+	s, err := readSpooled(path)
+	switch {
+	case errors.Is(err, sat.ErrNotSent):
+		return o.collected(name)
+	case err != nil:
+		// Nobody writes to it any more: the lock is ours.
+		return errors.Join(err, os.Rename(path, path+".ilegivel"))
+	}
+	b := &buffer.Batch{}
+	b.Put(tableBridge, []byte(name), []byte{1})
+	if err := o.journalSpooled(name, s, b); err != nil {
+		return err
+	}
+	return o.collected(name)
+}
+
+// collected removes a file whose call is in the journal.
+func (o *owner) collected(name string) error {
+	if err := os.Remove(filepath.Join(o.bridge, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	b := &buffer.Batch{}
+	b.Delete(tableBridge, []byte(name))
+	return o.router.journal.commit(b)
+}
+
+// readSpooled reads a file that any user of the machine may have made.
+func readSpooled(path string) (ipc.Spooled, error) {
+	before, err := os.Lstat(path)
+	if err != nil {
+		return ipc.Spooled{}, err
+	}
+	if !before.Mode().IsRegular() || before.Size() > maxSpooled {
+		return ipc.Spooled{}, fmt.Errorf("%s is no call: %s of %d bytes", path, before.Mode(), before.Size())
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return ipc.Spooled{}, err
+	}
+	defer f.Close()
+	if now, err := f.Stat(); err != nil || !os.SameFile(before, now) {
+		return ipc.Spooled{}, fmt.Errorf("%s changed while it was opened: %w", path, err)
+	}
+	return ipc.ReadSpool(f)
+}
+
+// journalSpooled enters one call, in the commit of batch b.
+func (o *owner) journalSpooled(name string, s ipc.Spooled, b *buffer.Batch) error {
+	req := s.Request
+	e := entry{Till: req.Till, Session: tillSession(req.Session), Function: req.Function, Payload: payloadOf(req),
+		At: spooledAt(name), Direct: true, Delivered: true, State: answered,
+		DeviceSession: tillSession(req.Session), Serial: o.info.Serial}
+	req.Session = e.DeviceSession
+	var reply sat.Reply
+	err := errors.New("no reply")
+	if s.Answered {
+		reply, err = sat.ParseReply(req.Function, s.Reply)
+	}
+	if err == nil {
+		e.Reply = reply.Raw
+		if k := keyOf(reply); k != "" {
+			e.Serial = k.Serial()
+		}
+	}
+	if e.Serial == "" {
+		e.Serial = o.router.journal.onlyDevice()
+	}
+	if e.Serial == "" {
+		return errNoDevice
+	}
+	switch {
+	case req.Function.Fiscal():
+		return o.journalSale(e, req, reply, err, b)
+	case req.Function.AsksSession():
+		return o.hear(e, reply, err, b)
+	}
+	if err == nil {
+		return o.recordSpooled(e, reply, b)
+	}
+	o.log.Warn("a call made without the agent has no reply", "till", e.Till, "function", e.Function, "session", e.Session)
+	return o.router.journal.commit(b)
+}
+
+// journalSale enters a fiscal call: answered, or as an open case that is settled
+// before the device does anything else.
+func (o *owner) journalSale(e entry, req sat.Request, reply sat.Reply, err error, b *buffer.Batch) error {
+	o.log.Warn("a sale was made without the agent", "till", e.Till, "function", e.Function, "session", e.Session, "code", reply.Code)
+	if sat.OutcomeOf(req, reply, err) != sat.Unknown {
+		return o.recordSpooled(e, reply, b)
+	}
+	e.State, e.Reply, e.Delivered = open, nil, false
+	e.LastKey, _ = o.router.journal.lastKey(e.Serial)
+	_, err = o.router.journal.record(e, b)
+	return err
+}
+
+// recordSpooled enters an answered call with its document.
+func (o *owner) recordSpooled(e entry, reply sat.Reply, b *buffer.Batch) error {
+	if doc, err := reply.Document(); err == nil {
+		if e.Function.Fiscal() {
+			e.Issued, e.Key = true, string(keyOf(reply))
+			if err := o.router.journal.putLastKey(b, e.Serial, e.Key); err != nil {
+				return err
+			}
+		}
+		if err := o.router.addDocument(b, &e, doc.XML); err != nil {
+			return err
+		}
+	}
+	_, err := o.router.journal.record(e, b)
+	return err
+}
+
+// hear takes what the device said to a till's question for a session. Devices say
+// it once: it may be the answer to an open case, or hold a document that nobody
+// else has.
+func (o *owner) hear(e entry, reply sat.Reply, err error, b *buffer.Batch) error {
+	if err != nil {
+		return o.router.journal.commit(b)
+	}
+	o.tell(&e, evidence{e.Function, e.DeviceSession, reply.Raw}, reply)
+	doc, err := reply.Document()
+	if err == nil && !slices.Contains(o.router.journal.issued(e.Serial), keyOf(reply)) {
+		if err := o.router.addDocument(b, &entry{Serial: e.Serial, Session: reply.Session, Function: reply.Function}, doc.XML); err != nil {
+			return err
+		}
+	}
+	return o.router.journal.commit(b)
+}
+
+// spooledAt is when the call was made, from the name of its file; 0 when the name
+// does not say.
+func spooledAt(name string) int64 {
+	ms, _, _ := strings.Cut(name, "-")
+	at, err := strconv.ParseInt(ms, 10, 64)
+	if err != nil || at < 0 {
+		return 0
+	}
+	return at
+}
+
+// mark leaves the hashes of open cases, and of a call about to become one, for the
+// libraries. It waits for the disk only for the latter: a mark that is too many
+// keeps one repeated sale from the bridge, one too few may double it.
+func (o *owner) mark(next ...[32]byte) error {
+	if o.bridge == "" {
+		return nil
+	}
+	marks := next
+	for _, e := range o.router.journal.open() {
+		marks = append(marks, e.Payload)
+	}
+	room := make([]byte, marksSize)
+	for i, m := range marks {
+		if i*len(m) < marksSize {
+			copy(room[i*len(m):], m[:])
+		}
+	}
+	f, err := os.OpenFile(filepath.Join(o.bridge, marksFile), os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("cannot mark a sale as open: %w", err)
+	}
+	_, err = f.WriteAt(room, 0)
+	if err == nil && len(next) > 0 {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// unmark takes the marks of closed cases away.
+func (o *owner) unmark() {
+	if err := o.mark(); err != nil {
+		o.log.Warn("marks of open sales not renewed", "err", err)
+	}
+}
