@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"errors"
 	"io/fs"
 	"net"
 	"os"
@@ -49,6 +50,45 @@ func TestListenReplacesADeadSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
+}
+
+func TestListenOnAPort(t *testing.T) {
+	ln, err := Listen("tcp:127.0.0.1:0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := ln.Addr().String()
+	stop := serve(t, ln, instant, Options{})
+	c, err := Dial(t.Context(), "tcp", at, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if ln, err := Listen("tcp:"+at, 0); !errors.Is(err, errTaken) {
+		t.Errorf("a second server on the port: %v, %v", ln, err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if ln, err = Listen("tcp:"+at, 0); err != nil {
+		t.Fatalf("the port is not free again: %v", err)
+	}
+	ln.Close()
+}
+
+func TestListenRefusesAddresses(t *testing.T) {
+	for name, address := range map[string]string{
+		"no port":         "tcp:127.0.0.1",
+		"no host":         "tcp::9019",
+		"a host's name":   "tcp:localhost:9019",
+		"every address":   "tcp:0.0.0.0:9019",
+		"another network": "tcp:192.0.2.1:9019",
+		"a strange port":  "tcp:127.0.0.1:sat",
+	} {
+		if ln, err := Listen(address, 0); err == nil || !strings.Contains(err.Error(), address) {
+			t.Errorf("%s: %v, %v", name, ln, err)
+		}
+	}
 }
 
 func TestListenRefuses(t *testing.T) {
