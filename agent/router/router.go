@@ -43,8 +43,11 @@ type Options struct {
 	// Reserve keeps other programs of this machine off the device until released;
 	// nil when there are none. An error says that one of them has it.
 	Reserve func(context.Context) (release func(), err error)
-	Log     *slog.Logger
-	Now     func() time.Time
+	// DeviceTable and TillTable are the refusal codes of CancelarUltimaVenda that
+	// the device uses and that the POS programs understand.
+	DeviceTable, TillTable sat.CancelTable
+	Log                    *slog.Logger
+	Now                    func() time.Time
 }
 
 // Router serves many tills with one device. It is a sat.Device whose replies
@@ -54,6 +57,7 @@ type Router struct {
 	codes   *codes
 	codec   *wire.Codec
 	owner   *owner
+	convert func(sat.Code) sat.Code // to the tills' table
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -101,7 +105,8 @@ func New(o Options) (*Router, error) {
 		o.Log.Error("activation codes not available", "err", err)
 	}
 	r := &Router{journal: j, codes: c, codec: o.Codec, log: o.Log, now: o.Now,
-		awaiting: map[call][]uint64{}}
+		awaiting: map[call][]uint64{},
+		convert:  func(c sat.Code) sat.Code { return o.DeviceTable.Convert(c, o.TillTable) }}
 	r.device.Since = o.Now()
 	r.owner = &owner{router: r, open: o.Open, reserve: o.Reserve, bridge: o.Bridge, queue: make(chan *job), log: o.Log}
 	if o.Reserve == nil {
@@ -196,15 +201,24 @@ func (r *Router) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
 	r.mu.Unlock()
 	ctx, cancel := answerInTime(ctx, req.Function)
 	defer cancel()
+	reply := r.answer(ctx, req)
+	if c := r.convert(reply.Code); c != reply.Code {
+		reply.Code = c
+		reply.Raw = reply.Encode(reply.Session)
+	}
+	return reply, nil
+}
+
+func (r *Router) answer(ctx context.Context, req sat.Request) sat.Reply {
 	switch {
 	case req.Function.Fiscal():
-		return r.fiscal(ctx, req), nil
+		return r.fiscal(ctx, req)
 	case req.Function == sat.ConsultarNumeroSessao:
-		return r.bySession(ctx, req), nil
+		return r.bySession(ctx, req)
 	case req.Function == sat.ConsultarUltimaSessaoFiscal:
-		return r.lastFiscal(ctx, req), nil
+		return r.lastFiscal(ctx, req)
 	}
-	return r.plain(ctx, req), nil
+	return r.plain(ctx, req)
 }
 
 // tillSession brings any C int into the range that devices use: as Gertec's

@@ -33,6 +33,8 @@ type world struct {
 	stop func()
 	next int // session of the next sale
 
+	table sat.CancelTable // of the tills
+
 	inUse, away atomic.Bool // another program has the device; it cannot be opened
 }
 
@@ -92,7 +94,7 @@ func (w *world) start() {
 	}
 	w.buffer = b
 	w.Router, err = New(Options{Buffer: b, Codec: w.codec, Codes: filepath.Join(w.dir, "codigos"), Now: time.Now,
-		Bridge: w.dir, Reserve: w.reserve,
+		Bridge: w.dir, Reserve: w.reserve, TillTable: w.table,
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Open: func(ctx context.Context) (Conn, sat.Info, error) {
 			if w.away.Load() {
@@ -500,8 +502,14 @@ func TestCancellation(t *testing.T) {
 		code(t, "cancellation", w.call("001", 2, sat.CancelarUltimaVenda, sim.DefaultCode, "CFe"+key, xml), 7000)
 		code(t, "cancelled twice", w.call("001", 3, sat.CancelarUltimaVenda, sim.DefaultCode, "CFe"+key, xml), 7000)
 		w.delivered(3, sat.CancelarUltimaVenda)
-		if r := w.call("001", 4, sat.CancelarUltimaVenda, sim.DefaultCode, "CFe"+key, xml); r.Code.Success() {
-			t.Errorf("a delivered cancellation was made again: %s", r.Code)
+		code(t, "made again after it was delivered", w.call("001", 4, sat.CancelarUltimaVenda, sim.DefaultCode, "CFe"+key, xml), 7007)
+		w.table = sat.NewTable
+		w.restart()
+		r := w.call("001", 5, sat.CancelarUltimaVenda, sim.DefaultCode, "CFe"+key, xml)
+		code(t, "for programs of the new table", r, 7010)
+		code(t, "asked by programs of the new table", w.ask(5), 7010)
+		if r.Alert != "1218" {
+			t.Errorf("the reason is now %s", r.Alert)
 		}
 		w.check(2)
 	})
