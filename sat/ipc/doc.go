@@ -20,7 +20,8 @@
 //	'G' greeting  server  8 bytes "zelo-sat", u16 version
 //	'H' hello     client  text library (255 at most), text process name (255), u32 process id
 //	'C' call      client  u32 id, u32 time left in ms, u8 function (1 to 16),
-//	                      i32 numeroSessao as the POS passed it, text till (64),
+//	                      i32 numeroSessao (the library sends 0 to 999999, any
+//	                      other modulo 1,000,000), text till (64),
 //	                      u8 count, count texts: the arguments after numeroSessao,
 //	                      integers in decimal
 //	'R' reply     server  u32 id, then to the end the bytes for the till

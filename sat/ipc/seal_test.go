@@ -62,19 +62,18 @@ func (v sealedVector) seal() *seal {
 	return s
 }
 
-// conn is a connection that gives the bytes of from and keeps what is written.
-type conn struct {
+// written is a connection that keeps what is written.
+type written struct {
 	net.Conn
-	from io.Reader
-	to   bytes.Buffer
+	to bytes.Buffer
 }
 
-func (c *conn) Write(b []byte) (int, error) { return c.to.Write(b) }
+func (w *written) Write(b []byte) (int, error) { return w.to.Write(b) }
 
 func TestSealedVectors(t *testing.T) {
 	for _, v := range sealedVectors(t) {
 		t.Run(v.name, func(t *testing.T) {
-			out := &conn{}
+			out := &written{}
 			if _, err := (&sealed{Conn: out, out: v.seal()}).Write(v.plain); err != nil || !bytes.Equal(out.to.Bytes(), v.sealed) {
 				t.Errorf("sealed as %x, %v", out.to.Bytes(), err)
 			}

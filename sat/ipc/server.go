@@ -151,7 +151,7 @@ func (s *server) serve(ctx context.Context, conn net.Conn) {
 	conn.SetDeadline(time.Time{})
 	// Between calls the end of ctx wakes the read; a call under way is answered.
 	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })()
-	if err := s.converse(ctx, talk, r, who, log); err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
+	if err := s.converse(ctx, talk, r, who, log); !errors.Is(err, io.EOF) && ctx.Err() == nil {
 		log.Warn("a till's connection was closed", "err", err)
 	}
 }
