@@ -24,7 +24,7 @@ func command(f sat.Function, session int) (string, sat.Request) {
 	for i, p := range f.Params() {
 		arg := fmt.Sprintf("%s-%d", p.Name, i)
 		if p.Int {
-			arg = fmt.Sprint(-35 + i)
+			arg = fmt.Sprint(35 + i)
 		}
 		req.Args = append(req.Args, arg)
 		line += " " + arg
@@ -76,7 +76,7 @@ func TestWhatTheDeviceSeesOfOddArguments(t *testing.T) {
 		a := f.address(t)
 		serve(t, a, device(func(_ context.Context, req sat.Request) (sat.Reply, error) {
 			got = req
-			return sat.NewReply(req.Function, six(req.Session), req.Function.Busy()), nil // as the agent does
+			return sat.NewReply(req.Function, req.Session, req.Function.Busy()), nil
 		}), ipc.Options{})
 		h := newHost(t, f, "", a.env())
 		for _, test := range []struct {
@@ -87,11 +87,11 @@ func TestWhatTheDeviceSeesOfOddArguments(t *testing.T) {
 			{"NULL", "EnviarDadosVenda 1 NULL NULL", 1, []string{"", ""}},
 			{"a sale of 1.5 MB", "EnviarDadosVenda 1 12345678 fill:1500000", 1, []string{"12345678", strings.Repeat("x", 1_500_000)}},
 			{"signs of all kinds", "EnviarDadosVenda 1 12345678 |%,\x01", 1, []string{"12345678", "|%,\x01"}},
-			{"a session of seven", "EnviarDadosVenda 1234567 1 2", 1234567, []string{"1", "2"}},
-			{"a session below zero", "EnviarDadosVenda -5 1 2", -5, []string{"1", "2"}},
-			{"the lowest session", "EnviarDadosVenda -2147483648 1 2", -2147483648, []string{"1", "2"}},
+			{"a session of seven", "EnviarDadosVenda 1234567 1 2", 234567, []string{"1", "2"}},
+			{"a session below zero", "EnviarDadosVenda -5 1 2", 999995, []string{"1", "2"}},
+			{"the lowest session", "EnviarDadosVenda -2147483648 1 2", 516352, []string{"1", "2"}},
 			{"integers of either sign", "AtivarSAT 1 -2147483648 a b 2147483647", 1, []string{"-2147483648", "a", "b", "2147483647"}},
-			{"a session asked for, odd", "ConsultarNumeroSessao 1 a -7", 1, []string{"a", "-7"}},
+			{"a session asked for, odd", "ConsultarNumeroSessao 1 a -7", 1, []string{"a", "999993"}},
 		} {
 			h.does("call %s", test.line)
 			if got.Session != test.session || !reflect.DeepEqual(got.Args, test.args) {

@@ -32,13 +32,16 @@ static enum reach exchange(struct channel *ch, const unsigned char key[SHA256_SI
   return ours && frame_greeting(greeting) ? REACHED : KEY_REFUSED;
 }
 
+// may_call tells whether the conversation stays on this computer or is private.
+static int may_call(const struct config *cfg) { return cfg->keyed || cfg->socket[0] || cfg->host >> 24 == 127; }
+
 enum reach channel_open(struct channel *ch, const struct config *cfg, int64_t deadline) {
   int64_t until = os_now() + GREETING_MS;
   unsigned char greeting[GREETING_FRAME];
   enum reach reached = NOBODY;
   if (until > deadline) until = deadline;
   ch->keyed = 0;
-  if (!os_connect(cfg, until, &ch->conn)) return NOBODY;
+  if (!may_call(cfg) || !os_connect(cfg, until, &ch->conn)) return NOBODY;
   if (cfg->keyed) reached = exchange(ch, cfg->key, until);
   else if (receive(ch, greeting, sizeof greeting, until) && frame_greeting(greeting)) reached = REACHED;
   if (reached != REACHED) os_disconnect(ch->conn);

@@ -14,10 +14,17 @@ static const char *decimal(struct decimal *d, int n) {
   return d->digits;
 }
 
+// six is the session of six digits that stands for one outside 0 to 999999: modulo
+// 1,000,000, as a maker does (dossier 5.1) and the agent too.
+static int six(int session) {
+  session %= 1000000;
+  return session < 0 ? session + 1000000 : session;
+}
+
 #define PERFORM(f, session, ...)                                                 \
   do {                                                                           \
     const char *const args[] = {__VA_ARGS__};                                    \
-    return perform(f, session, args, (int)(sizeof args / sizeof args[0]));       \
+    return perform(f, six(session), args, (int)(sizeof args / sizeof args[0]));  \
   } while (0)
 
 EXPORT char *CALL AtivarSAT(int numeroSessao, int subComando, char *codigoDeAtivacao, char *CNPJ, int cUF) {
@@ -37,7 +44,7 @@ EXPORT char *CALL CancelarUltimaVenda(int numeroSessao, char *codigoDeAtivacao, 
   PERFORM(CANCELAR_ULTIMA_VENDA, numeroSessao, codigoDeAtivacao, chave, dadosCancelamento);
 }
 
-EXPORT char *CALL ConsultarSAT(int numeroSessao) { return perform(CONSULTAR_SAT, numeroSessao, NULL, 0); }
+EXPORT char *CALL ConsultarSAT(int numeroSessao) { return perform(CONSULTAR_SAT, six(numeroSessao), NULL, 0); }
 
 EXPORT char *CALL TesteFimAFim(int numeroSessao, char *codigoDeAtivacao, char *dadosVenda) {
   PERFORM(TESTE_FIM_A_FIM, numeroSessao, codigoDeAtivacao, dadosVenda);
@@ -49,7 +56,7 @@ EXPORT char *CALL ConsultarStatusOperacional(int numeroSessao, char *codigoDeAti
 
 EXPORT char *CALL ConsultarNumeroSessao(int numeroSessao, char *codigoDeAtivacao, int cNumeroDeSessao) {
   struct decimal asked;
-  PERFORM(CONSULTAR_NUMERO_SESSAO, numeroSessao, codigoDeAtivacao, decimal(&asked, cNumeroDeSessao));
+  PERFORM(CONSULTAR_NUMERO_SESSAO, numeroSessao, codigoDeAtivacao, decimal(&asked, six(cNumeroDeSessao)));
 }
 
 EXPORT char *CALL ConfigurarInterfaceDeRede(int numeroSessao, char *codigoDeAtivacao, char *dadosConfiguracao) {
@@ -155,20 +162,20 @@ EXPORT char *CALL ConfigurarInterfaceDeRedeMFE(int numeroSessao, char *codigoDeA
 // The driver answers its own failures with 19099 and 60099 here.
 EXPORT char *CALL ReiniciarMFE(int numeroSessao, char *codigoDeAtivacao) {
   (void)codigoDeAtivacao;
-  return reply_not_offered(19, numeroSessao);
+  return reply_not_offered(19, six(numeroSessao));
 }
 
-EXPORT char *CALL AtualizarDriverMFE(int numeroSessao) { return reply_not_offered(60, numeroSessao); }
+EXPORT char *CALL AtualizarDriverMFE(int numeroSessao) { return reply_not_offered(60, six(numeroSessao)); }
 
 // No source gives these two a code.
 EXPORT char *CALL EnviarStatusAC(int numeroSessao, char *codigoDeAtivacao, char *fabricante, char *versaoAC) {
   (void)codigoDeAtivacao, (void)fabricante, (void)versaoAC;
-  return reply_not_offered(0, numeroSessao);
+  return reply_not_offered(0, six(numeroSessao));
 }
 
 EXPORT char *CALL InformarProducaoMFE(int numeroSessao, char *codigoDeAtivacao, char *a, char *b) {
   (void)codigoDeAtivacao, (void)a, (void)b;
-  return reply_not_offered(0, numeroSessao);
+  return reply_not_offered(0, six(numeroSessao));
 }
 
 EXPORT int CALL openPort(void) { return 0; }

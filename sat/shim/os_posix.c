@@ -236,9 +236,8 @@ static int removed(int fd) {
 static int open_lock(const char *path) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd >= 0 || errno != ENOENT) return fd;
-  mode_t mask = umask(0);
-  fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0666); // for every user's program
-  umask(mask);
+  fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (fd >= 0) fchmod(fd, 0666); // for every user's program; not ours when another was faster
   return fd;
 }
 

@@ -71,7 +71,6 @@ static int wait_for(SOCKET conn, int writing, int64_t until) {
   fd_set ready, broken;
   int64_t ms = until - os_now();
   if (ms <= 0) return 0;
-  if (ms > 3600000) ms = 3600000;
   struct timeval time = {(long)(ms / 1000), (long)(ms % 1000) * 1000};
   FD_ZERO(&ready);
   FD_ZERO(&broken);

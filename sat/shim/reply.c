@@ -128,13 +128,11 @@ char *reply_keep(const char *text, size_t size) {
   return kept;
 }
 
-// own writes a reply of this library. A session outside 0 to 999999 went to the
-// agent as it is; here it is printed modulo 1,000,000, as a maker does (5.1).
+// own writes a reply of this library.
 static char *own(int32_t session, int code, const char *alert, const char *message, const char *path) {
-  int six = session % 1000000;
   char *kept = place(NULL, 0);
   struct text t = {kept, kept + SMALL - 3};
-  text_number(&t, six < 0 ? six + 1000000 : six, 6);
+  text_number(&t, session, 6);
   text_put(&t, "|");
   text_number(&t, code, 5);
   text_put(&t, "|");
