@@ -42,10 +42,13 @@ func everywhere() []flavour { return append([]flavour{plain, memory}, windows().
 
 func (f flavour) onWindows() bool { return f == stdcall || f == cdecl || f == x64 || f == mfe }
 
-// each runs a test with each of the flavours that this machine can run.
+// each runs a test with each of the flavours; those for Windows when that is wanted.
 func each(t *testing.T, flavours []flavour, test func(t *testing.T, f flavour)) {
 	t.Helper()
 	for _, f := range flavours {
+		if f.onWindows() && !windowsWanted() {
+			continue
+		}
 		t.Run(f.String(), func(t *testing.T) {
 			compiled(t, f)
 			test(t, f)
@@ -92,7 +95,9 @@ var builds = map[flavour]func() (built, error){
 func compiled(t testing.TB, f flavour) built {
 	t.Helper()
 	if f.onWindows() {
-		needsWine(t)
+		if err := prefix(); err != nil {
+			t.Fatal(err)
+		}
 	} else if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("SKIP: no gcc on this machine")
 	} else if f != plain && !sanitizes(f) {
@@ -206,6 +211,18 @@ const wine = "testdata/wine.sh"
 // that is then a failure.
 const windowsVariable = "ZELO_E2E_WINDOWS"
 
+func windowsWanted() bool { return os.Getenv(windowsVariable) == "1" }
+
+// Says once what most tests then pass over in silence.
+func TestOnWindows(t *testing.T) {
+	if !windowsWanted() {
+		t.Skip("SKIP: Windows hosts run with make e2e-windows")
+	}
+	if err := prefix(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // prefix makes a fresh Windows in folder; it returns why there is none.
 var prefix = sync.OnceValue(func() error {
 	for _, tool := range []string{"i686-w64-mingw32-gcc", "x86_64-w64-mingw32-gcc"} {
@@ -221,13 +238,3 @@ var prefix = sync.OnceValue(func() error {
 	}
 	return nil
 })
-
-func needsWine(t testing.TB) {
-	t.Helper()
-	if os.Getenv(windowsVariable) != "1" {
-		t.Skip("SKIP: Windows hosts run with make e2e-windows")
-	}
-	if err := prefix(); err != nil {
-		t.Fatal(err)
-	}
-}

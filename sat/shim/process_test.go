@@ -137,30 +137,31 @@ func TestExtras(t *testing.T) {
 // The additions of mfe.dll: two are SAT functions by another name, the others say
 // that they are not offered.
 func TestAdditionsOfMFE(t *testing.T) {
-	var got sat.Request
-	compiled(t, mfe)
-	a := mfe.address(t)
-	serve(t, a, device(func(_ context.Context, req sat.Request) (sat.Reply, error) {
-		got = req
-		return sat.NewReply(req.Function, req.Session, req.Function.Busy()), nil
-	}), ipc.Options{})
-	h := newHost(t, mfe, "", a.env())
-	h.wants(string(sat.NewReply(sat.ConsultarStatusOperacional, 5, 10098).Raw), "call ConsultarStatusOperacionalMFE 5 12345678")
-	if got.Function != sat.ConsultarStatusOperacional || strings.Join(got.Args, ",") != "12345678" {
-		t.Errorf("arrived as %+v", got)
-	}
-	h.wants(string(sat.NewReply(sat.ConfigurarInterfaceDeRede, 6, 12098).Raw), "call ConfigurarInterfaceDeRedeMFE 6 12345678 <config/>")
-	if got.Function != sat.ConfigurarInterfaceDeRede || strings.Join(got.Args, ",") != "12345678,<config/>" {
-		t.Errorf("arrived as %+v", got)
-	}
-	const notOffered = "|Funcao nao oferecida por esta biblioteca.||"
-	h.wants("000007|19099"+notOffered, "call ReiniciarMFE 7 12345678")
-	h.wants("000007|60099"+notOffered, "call AtualizarDriverMFE 7")
-	h.wants("000007|00099"+notOffered, "call EnviarStatusAC 7 12345678 Zelo 1")
-	h.wants("000007|00099"+notOffered, "call InformarProducaoMFE 7 a b c")
-	for _, name := range []string{"openPort", "openPortVel", "closePort"} {
-		h.wants("0", "number %s", name)
-	}
+	each(t, []flavour{mfe}, func(t *testing.T, f flavour) {
+		var got sat.Request
+		a := f.address(t)
+		serve(t, a, device(func(_ context.Context, req sat.Request) (sat.Reply, error) {
+			got = req
+			return sat.NewReply(req.Function, req.Session, req.Function.Busy()), nil
+		}), ipc.Options{})
+		h := newHost(t, f, "", a.env())
+		h.wants(string(sat.NewReply(sat.ConsultarStatusOperacional, 5, 10098).Raw), "call ConsultarStatusOperacionalMFE 5 12345678")
+		if got.Function != sat.ConsultarStatusOperacional || strings.Join(got.Args, ",") != "12345678" {
+			t.Errorf("arrived as %+v", got)
+		}
+		h.wants(string(sat.NewReply(sat.ConfigurarInterfaceDeRede, 6, 12098).Raw), "call ConfigurarInterfaceDeRedeMFE 6 12345678 <config/>")
+		if got.Function != sat.ConfigurarInterfaceDeRede || strings.Join(got.Args, ",") != "12345678,<config/>" {
+			t.Errorf("arrived as %+v", got)
+		}
+		const notOffered = "|Funcao nao oferecida por esta biblioteca.||"
+		h.wants("000007|19099"+notOffered, "call ReiniciarMFE 7 12345678")
+		h.wants("000007|60099"+notOffered, "call AtualizarDriverMFE 7")
+		h.wants("000007|00099"+notOffered, "call EnviarStatusAC 7 12345678 Zelo 1")
+		h.wants("000007|00099"+notOffered, "call InformarProducaoMFE 7 a b c")
+		for _, name := range []string{"openPort", "openPortVel", "closePort"} {
+			h.wants("0", "number %s", name)
+		}
+	})
 }
 
 // What a function takes off the stack is the calling convention: all of its
