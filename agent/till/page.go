@@ -1,0 +1,105 @@
+package till
+
+import (
+	"bytes"
+	"context"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"zelo/sat"
+)
+
+// view is what the page shows.
+type view struct {
+	State
+	Now    time.Time
+	Top    Finding   // the sentence
+	Others []Finding // worth knowing besides
+	Test   *Finding  // the result of a test just made
+}
+
+func (t *till) words() template.FuncMap {
+	return template.FuncMap{
+		"moment": func(at time.Time) string { return moment(t.o.Now(), at) }, "daysTo": func(d time.Time) string { return daysTo(t.o.Now(), d) },
+		"since": func(at time.Time) string { return since(t.o.Now(), at) },
+		"date":  date, "clock": clock, "number": number, "money": money, "groups": groups,
+		"memory": memoryWord, "network": networkWord, "shape": newShape,
+	}
+}
+
+func (t *till) show(w http.ResponseWriter, _ *http.Request) { t.render(w, nil) }
+
+// test carries out "Testar agora". One test at a time is enough, whoever asks.
+func (t *till) test(w http.ResponseWriter, r *http.Request) {
+	if !t.testing.TryLock() {
+		t.render(w, &Finding{Severity: Notice, Text: "Um teste já está em andamento.", Todo: "Aguarde alguns segundos e teste de novo."})
+		return
+	}
+	defer t.testing.Unlock()
+	ctx, cancel := context.WithTimeout(r.Context(), sat.ConsultarSAT.Deadline())
+	defer cancel()
+	begun := t.o.Now()
+	if err := t.o.Test(ctx); err != nil {
+		t.o.Log.Warn("test of the device failed", "err", err)
+		t.render(w, &Finding{Severity: Critical, Text: "O SAT não confirmou o teste das " + clock(begun) + ".",
+			Todo: "Se há uma venda em andamento, espere ela terminar e teste de novo. Se não há, verifique o cabo USB e a energia do equipamento."})
+		return
+	}
+	t.render(w, &Finding{Severity: Fine, Text: "O SAT respondeu ao teste das " + clock(begun) + "."})
+}
+
+func (t *till) render(w http.ResponseWriter, tested *Finding) {
+	v := view{State: t.o.State(), Now: t.o.Now(), Test: tested}
+	all := judge(v.State, v.Now)
+	v.Top = all[0]
+	for _, f := range all[1:] {
+		if f.Severity != Fine {
+			v.Others = append(v.Others, f)
+		}
+	}
+	var b bytes.Buffer
+	if err := t.page.Execute(&b, v); err != nil {
+		t.o.Log.Error("page failed", "err", err)
+		http.Error(w, "O agente não conseguiu montar esta página; o motivo está no registro dele.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Write(b.Bytes())
+}
+
+// shape is a severity as the page paints it.
+type shape struct{ Class, Word string }
+
+func newShape(s Severity) shape {
+	switch s {
+	case Critical:
+		return shape{"critical", "Crítico"}
+	case Warning:
+		return shape{"warning", "Atenção"}
+	case Notice:
+		return shape{"notice", "Aviso"}
+	}
+	return shape{"fine", "Em ordem"}
+}
+
+func memoryWord(s sat.Status) string {
+	if used, ok := s.MemoryFraction(); ok {
+		return percent(used)
+	}
+	if s.MemoryUsed.Text == "" {
+		return none
+	}
+	return s.MemoryUsed.Text + " de " + s.MemoryTotal.Text
+}
+
+func networkWord(s sat.Status) string {
+	if s.Connected() {
+		return "conectado"
+	}
+	if s.LAN == "" {
+		return none
+	}
+	return strings.ToLower(strings.ReplaceAll(s.LAN, "_", " "))
+}

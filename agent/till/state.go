@@ -1,0 +1,57 @@
+package till
+
+import (
+	"time"
+
+	"zelo/sat"
+)
+
+// State is everything that the page and the JSON show. A zero time, an empty text
+// or a nil pointer means that nobody knows; zones do not matter.
+type State struct {
+	Name   string // of this till, as the collector knows it
+	Device Device
+	Cloud  Cloud
+	Sale   *Sale // the last one made here; nil when none is known
+	// Certificates are the shop's own, found on this computer. The device's comes
+	// with its status.
+	Certificates []Certificate
+}
+
+// Device is what the agent knows of its SAT or MFE.
+type Device struct {
+	Address    string   // as configured, "serial:/dev/ttyACM0"; "" when none is
+	Info       sat.Info // without a serial number until the device was found once
+	Answering  bool
+	Since      time.Time // of Answering
+	InDoubt    int       // sales whose outcome is not known
+	DoubtSince time.Time // the oldest of them
+	CodeKnown  bool      // the activation code
+	Status     sat.Status
+	StatusAt   time.Time // when Status was read; zero when it never was
+}
+
+// Cloud is how the till stands with its collector.
+type Cloud struct {
+	Enrolled  bool
+	Connected bool
+	Since     time.Time // of Connected
+	Saved     int       // documents on the collector of which this till keeps a copy
+	Waiting   int       // documents the collector has not confirmed
+	Oldest    time.Time // when the oldest of those was written
+	LastAck   time.Time // when the collector last confirmed a document
+}
+
+// Sale is a fiscal document issued here.
+type Sale struct {
+	At           time.Time
+	Key          string // 44 digits
+	Total        string // decimal with dot, as in the document
+	Cancellation bool
+}
+
+// Certificate is one of the shop's digital certificates.
+type Certificate struct {
+	Holder  string    // the company's name; never a person's CPF
+	Expires time.Time // its last valid day
+}
