@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,18 +13,25 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"zelo/sat"
+	"zelo/sat/ipc"
 )
 
 // Config is the agent's configuration file. The doc tags are its manual,
 // printed by `zelo-agent config`.
 type Config struct {
-	Folder string   `toml:"pasta" doc:"Onde o agente guarda os cupons e a sua identidade."`
-	Socket string   `toml:"soquete" doc:"Por onde a biblioteca SAT do PDV fala com o agente."`
-	Device string   `toml:"equipamento" doc:"O equipamento SAT: serial:/dev/ttyACM0 ou tcp:endereço:porta."`
-	Status duration `toml:"intervalo_status" doc:"De quanto em quanto tempo o estado do SAT é lido, quando ninguém o usa. A SEFAZ pede que não seja menos de alguns minutos."`
-	Beat   duration `toml:"intervalo_sinal" doc:"De quanto em quanto tempo o agente avisa o coletor de que está vivo."`
-	Buffer int64    `toml:"buffer_mb" doc:"Espaço em disco reservado para os cupons guardados neste caixa, em MB."`
-	Log    string   `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
+	Folder    string   `toml:"pasta" doc:"Onde o agente guarda os cupons e a sua identidade. Na subpasta ponte a biblioteca SAT deixa as vendas que fez enquanto o agente estava parado."`
+	Socket    string   `toml:"soquete" doc:"Por onde a biblioteca SAT do PDV fala com o agente."`
+	Device    string   `toml:"equipamento" doc:"O equipamento SAT: serial:/dev/ttyACM0 ou tcp:endereço:porta."`
+	Far       string   `toml:"terminais" doc:"Endereço e porta onde PDVs de outros computadores chegam, por exemplo 0.0.0.0:9020. Vazio: só este computador. Exige chave_terminais."`
+	FarKey    string   `toml:"chave_terminais" doc:"A chave que esses PDVs têm no sat.ini: 64 dígitos hexadecimais, secretos. Crie uma com openssl rand -hex 32."`
+	CancelSAT string   `toml:"codigos_cancelamento_sat" doc:"Tabela dos códigos com que o SAT recusa um cancelamento: antiga (07002 a 07007) ou nova (07002 a 07010)."`
+	CancelPDV string   `toml:"codigos_cancelamento_pdv" doc:"Tabela que os programas de PDV conhecem, antiga ou nova. Se for outra que a do SAT, o agente traduz."`
+	Status    duration `toml:"intervalo_status" doc:"De quanto em quanto tempo o estado do SAT é lido, quando ninguém o usa. A SEFAZ pede que não seja menos de alguns minutos."`
+	Beat      duration `toml:"intervalo_sinal" doc:"De quanto em quanto tempo o agente avisa o coletor de que está vivo."`
+	Buffer    int64    `toml:"buffer_mb" doc:"Espaço em disco reservado para os cupons guardados neste caixa, em MB."`
+	Log       string   `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
 }
 
 // duration is a time.Duration written as "15m".
@@ -39,8 +47,9 @@ func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 
 func defaultConfig() Config {
 	return Config{
-		Folder: "/var/lib/zelo",
-		Socket: "/run/zelo/sat.sock",
+		Folder:    "/var/lib/zelo",
+		Socket:    "/run/zelo/sat.sock",
+		CancelSAT: "antiga", CancelPDV: "antiga",
 		Status: duration(15 * time.Minute),
 		Beat:   duration(time.Minute),
 		Buffer: 512,
@@ -89,6 +98,12 @@ func (c Config) check(path string) error {
 		return bad("soquete", "falta o caminho do soquete")
 	case c.Device != "" && !strings.HasPrefix(c.Device, "serial:") && !strings.HasPrefix(c.Device, "tcp:"):
 		return bad("equipamento", "comece com serial: ou tcp:")
+	case c.Far != "" && c.farKey() == nil:
+		return bad("chave_terminais", "são 64 dígitos hexadecimais")
+	case c.CancelSAT != "antiga" && c.CancelSAT != "nova":
+		return bad("codigos_cancelamento_sat", "use antiga ou nova")
+	case c.CancelPDV != "antiga" && c.CancelPDV != "nova":
+		return bad("codigos_cancelamento_pdv", "use antiga ou nova")
 	case time.Duration(c.Status) < time.Second:
 		return bad("intervalo_status", "use um segundo ou mais")
 	case time.Duration(c.Beat) < time.Second:
@@ -99,6 +114,22 @@ func (c Config) check(path string) error {
 		return bad("log", "use debug, info, warn ou error")
 	}
 	return nil
+}
+
+// farKey is the key of tills on other computers; nil when it is none.
+func (c Config) farKey() []byte {
+	key, err := hex.DecodeString(c.FarKey)
+	if err != nil || len(key) != ipc.KeySize {
+		return nil
+	}
+	return key
+}
+
+func cancelTable(name string) sat.CancelTable {
+	if name == "nova" {
+		return sat.NewTable
+	}
+	return sat.OldTable
 }
 
 // describeConfig prints the default configuration with the meaning of each key.

@@ -13,15 +13,18 @@ import (
 
 func TestInvalidConfigurationsSayWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
-		"unknown key":       {`pastas = "/x"`, "chave desconhecida"},
-		"relative folder":   {`pasta = "zelo"`, "pasta: escreva o caminho completo"},
-		"no socket":         {`soquete = ""`, "soquete: falta"},
-		"unknown driver":    {`equipamento = "usb:1"`, "equipamento: comece com serial: ou tcp:"},
-		"hammering":         {`intervalo_status = "1ms"`, "intervalo_status: use um segundo ou mais"},
-		"bare number":       {`intervalo_sinal = "5"`, "configuração"},
-		"tiny buffer":       {`buffer_mb = 1`, "buffer_mb: use 32 ou mais"},
-		"unknown log level": {`log = "tudo"`, "log: use debug, info, warn ou error"},
-		"not TOML":          {`pasta: /x`, "configuração"},
+		"unknown key":         {`pastas = "/x"`, "chave desconhecida"},
+		"relative folder":     {`pasta = "zelo"`, "pasta: escreva o caminho completo"},
+		"no socket":           {`soquete = ""`, "soquete: falta"},
+		"unknown driver":      {`equipamento = "usb:1"`, "equipamento: comece com serial: ou tcp:"},
+		"tills without a key": {`terminais = "0.0.0.0:9020"`, "chave_terminais: são 64 dígitos"},
+		"short key":           {"terminais = \"0.0.0.0:9020\"\nchave_terminais = \"0123\"", "chave_terminais: são 64 dígitos"},
+		"no such table":       {`codigos_cancelamento_pdv = "novo"`, "codigos_cancelamento_pdv: use antiga ou nova"},
+		"hammering":           {`intervalo_status = "1ms"`, "intervalo_status: use um segundo ou mais"},
+		"bare number":         {`intervalo_sinal = "5"`, "configuração"},
+		"tiny buffer":         {`buffer_mb = 1`, "buffer_mb: use 32 ou mais"},
+		"unknown log level":   {`log = "tudo"`, "log: use debug, info, warn ou error"},
+		"not TOML":            {`pasta: /x`, "configuração"},
 	} {
 		path := filepath.Join(t.TempDir(), "agent.toml")
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -40,7 +41,7 @@ func run(ctx context.Context, c Config) error {
 	defer cancel()
 	a := &agent{config: c, started: time.Now(), log: newLog(c.Log)}
 	a.log.Info("agent starts", "version", version, "folder", c.Folder)
-	if err := os.MkdirAll(c.Folder, 0o700); err != nil {
+	if err := makeFolders(c); err != nil {
 		return fmt.Errorf("não foi possível criar a pasta do agente: %w", err)
 	}
 	var err error
@@ -58,30 +59,30 @@ func run(ctx context.Context, c Config) error {
 	if err := a.makeUplink(); err != nil {
 		return err
 	}
-	till, err := ipc.Listen(c.Socket, 0o666)
+	at, err := listen(c)
 	if err != nil {
-		return fmt.Errorf("não foi possível ouvir o PDV: %w", err)
-	}
-	control, err := ipc.Listen(controlSocket(c), 0o600)
-	if err != nil {
-		till.Close()
-		return fmt.Errorf("não foi possível abrir o controle do agente: %w", err)
+		return err
 	}
 
 	// The device side outlives the tills' side: calls in flight are answered first.
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
 	var parts, tills sync.WaitGroup
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	parts.Go(func() { failed <- a.router.Run(inner) })
 	if a.uplink != nil {
 		parts.Go(func() { a.uplink.Run(inner) })
 	}
 	parts.Go(func() { a.makeMonitor().Run(inner) })
 	tills.Go(func() {
-		failed <- ipc.Serve(ctx, till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered})
+		failed <- ipc.Serve(ctx, at.till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered})
 	})
-	tills.Go(func() { failed <- a.serveControl(ctx, control) })
+	if at.far != nil {
+		tills.Go(func() {
+			failed <- ipc.Serve(ctx, at.far, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered, Key: c.farKey()})
+		})
+	}
+	tills.Go(func() { failed <- a.serveControl(ctx, at.control) })
 	a.log.Info("agent ready", "socket", c.Socket, "device", c.Device, "enrolled", a.uplink != nil)
 
 	select {
@@ -95,6 +96,54 @@ func run(ctx context.Context, c Config) error {
 	parts.Wait()
 	a.log.Info("agent stopped", "took", time.Since(stop).Round(time.Millisecond))
 	return err
+}
+
+// makeFolders makes the agent's folder, through which every user's programs reach
+// the one they share with the agent.
+func makeFolders(c Config) error {
+	if err := errors.Join(os.MkdirAll(c.Folder, 0o711), os.Chmod(c.Folder, 0o711)); err != nil {
+		return err
+	}
+	return devices.Share(bridgeFolder(c), router.MarksFile)
+}
+
+func bridgeFolder(c Config) string { return filepath.Join(c.Folder, "ponte") }
+
+// listeners are where the agent is called.
+type listeners struct {
+	till, control net.Listener
+	far           net.Listener // of tills on other computers; nil when they may not
+}
+
+// listen opens them all or none.
+func listen(c Config) (at listeners, err error) {
+	if at.till, err = ipc.Listen(c.Socket, ipc.DefaultMode); err != nil {
+		return at, fmt.Errorf("não foi possível ouvir o PDV: %w", err)
+	}
+	if at.control, err = ipc.Listen(controlSocket(c), 0o600); err != nil {
+		at.till.Close()
+		return at, fmt.Errorf("não foi possível abrir o controle do agente: %w", err)
+	}
+	if c.Far == "" {
+		return at, nil
+	}
+	if at.far, err = net.Listen("tcp", c.Far); err != nil {
+		at.till.Close()
+		at.control.Close()
+		return at, fmt.Errorf("não foi possível ouvir os PDVs de outros computadores em %s: %w", c.Far, err)
+	}
+	return at, nil
+}
+
+// reserve keeps the libraries of this machine off the device. A lock that cannot
+// be had at all keeps nobody from selling: without it they use the device neither.
+func (a *agent) reserve(ctx context.Context) (func(), error) {
+	release, err := devices.Reserve(ctx, devices.LockIn(bridgeFolder(a.config)))
+	if err == nil || errors.Is(err, devices.ErrInUse) {
+		return release, err
+	}
+	a.log.Error("the device is used without its lock", "err", err)
+	return func() {}, nil
 }
 
 func newLog(level string) *slog.Logger {
@@ -156,7 +205,9 @@ func (a *agent) closeBuffer() {
 func (a *agent) makeRouter() (err error) {
 	a.router, err = router.New(router.Options{
 		Buffer: a.buffer, Codec: a.codec, Log: a.log, Now: time.Now,
-		Codes: filepath.Join(a.config.Folder, "codigos"),
+		Codes:  filepath.Join(a.config.Folder, "codigos"),
+		Bridge: bridgeFolder(a.config), Reserve: a.reserve,
+		DeviceTable: cancelTable(a.config.CancelSAT), TillTable: cancelTable(a.config.CancelPDV),
 		Open: func(ctx context.Context) (router.Conn, sat.Info, error) {
 			if a.config.Device == "" {
 				return nil, sat.Info{}, errors.New("no device is configured")

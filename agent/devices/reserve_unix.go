@@ -14,6 +14,19 @@ import (
 // LockIn is the lock's name when libraries leave their calls in that folder.
 func LockIn(folder string) string { return filepath.Join(folder, "equipamento.lock") }
 
+// Share makes the folder that the agent and the libraries of all users share, with
+// a file that they may read. Whoever adds a file cannot see or take away others'.
+func Share(folder, readable string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(folder, readable), os.O_RDONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o644), f.Close(), os.Chmod(folder, 0o733|os.ModeSticky))
+}
+
 // tryReserve fails with ErrInUse when somebody holds the lock. POS programs run
 // as any user, so the file is everybody's. It is created only when missing: Linux
 // may forbid root to open another user's file that way (fs.protected_regular).

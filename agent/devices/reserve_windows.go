@@ -3,6 +3,8 @@ package devices
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"unsafe"
 
@@ -11,6 +13,41 @@ import (
 
 // LockIn is the name of the mutex that libraries look for too.
 func LockIn(string) string { return "ZeloEquipamento" }
+
+// Who may do what in the shared folder, in Windows' own notation: the system and
+// administrators everything; every user adds files, which are theirs alone, and
+// reads one of the agent's.
+const (
+	folderRights = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OIIO;FA;;;CO)(A;;0x1200A2;;;BU)"
+	fileRights   = "D:P(A;;FA;;;SY)(A;;FA;;;BA)(A;;FR;;;BU)"
+)
+
+// Share makes the folder that the agent and the libraries of all users share, with
+// a file that they may read. Whoever adds a file cannot see or take away others'.
+func Share(folder, readable string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	file := filepath.Join(folder, readable)
+	f, err := os.OpenFile(file, os.O_RDONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), protect(file, fileRights), protect(folder, folderRights))
+}
+
+func protect(path, rights string) error {
+	d, err := windows.SecurityDescriptorFromString(rights)
+	if err != nil {
+		return err
+	}
+	list, _, err := d.DACL()
+	if err != nil {
+		return err
+	}
+	return windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT,
+		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, list, nil)
+}
 
 // tryReserve fails with ErrInUse when somebody holds the mutex. One whose owner
 // died is free. POS programs run as any user, so the mutex is everybody's.

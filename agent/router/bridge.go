@@ -25,8 +25,10 @@ import (
 // it again, and one that is about to make another sale first asks the device for
 // its last session, so that the open one's document is not overwritten.
 
+// MarksFile is the name of the file of marks, readable by every user.
+const MarksFile = "em-aberto"
+
 const (
-	marksFile   = "em-aberto"
 	marksSize   = 1024 // bytes: 32 marks, each the hash of a call (payloadOf), zero when free
 	maxSpooled  = 32 << 20
 	tableBridge = "ponte" // file name -> nothing: journaled, to be removed
@@ -227,7 +229,7 @@ func (o *owner) mark(next ...[32]byte) error {
 			copy(room[i*len(m):], m[:])
 		}
 	}
-	f, err := os.OpenFile(filepath.Join(o.bridge, marksFile), os.O_WRONLY|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(filepath.Join(o.bridge, MarksFile), os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return fmt.Errorf("cannot mark a sale as open: %w", err)
 	}

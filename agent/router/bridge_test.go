@@ -213,7 +213,7 @@ func TestQuestionOverTheBridgeSettlesTheAgentsCase(t *testing.T) {
 		time.Sleep(time.Second)
 		w.stop()
 		<-done
-		if m, err := os.ReadFile(filepath.Join(w.dir, marksFile)); err != nil || bytes.Count(m, []byte{0}) > len(m)-25 {
+		if m, err := os.ReadFile(filepath.Join(w.dir, MarksFile)); err != nil || bytes.Count(m, []byte{0}) > len(m)-25 {
 			t.Errorf("the open sale is not marked: %x, %v", m, err)
 		}
 		w.sim.Release()
@@ -227,7 +227,7 @@ func TestQuestionOverTheBridgeSettlesTheAgentsCase(t *testing.T) {
 		}
 		w.check(3)
 		code(t, "asked", w.ask(2), 6000)
-		if m, err := os.ReadFile(filepath.Join(w.dir, marksFile)); err != nil || len(m) != marksSize || bytes.Count(m, []byte{0}) != marksSize {
+		if m, err := os.ReadFile(filepath.Join(w.dir, MarksFile)); err != nil || len(m) != marksSize || bytes.Count(m, []byte{0}) != marksSize {
 			t.Errorf("marks stay: %x, %v", m, err)
 		}
 	})

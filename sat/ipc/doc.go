@@ -93,7 +93,7 @@
 //
 // Around the call, and around all that happens to the file, the library holds a
 // lock on the device: flock on a file of Linux, default
-// /run/zelo/equipamento.lock; the mutex Global\ZeloEquipamento of Windows, Local\ if
+// /var/lib/zelo/ponte/equipamento.lock; the mutex Global\ZeloEquipamento of Windows, Local\ if
 // that is denied. Whoever uses the device holds it too. Who holds it and finds a
 // file without a reply knows that none will come.
 //

@@ -134,7 +134,7 @@ void os_disconnect(intptr_t conn) {
 
 void os_defaults(struct config *cfg) {
   strcpy(cfg->socket, "/run/zelo/sat.sock");
-  strcpy(cfg->lock, "/run/zelo/equipamento.lock");
+  strcpy(cfg->lock, "/var/lib/zelo/ponte/equipamento.lock");
   strcpy(cfg->spool, "/var/lib/zelo/ponte");
 }
 
