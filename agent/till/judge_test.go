@@ -45,7 +45,7 @@ func TestSentence(t *testing.T) {
 		{"nothing sold yet", func(s *State) { s.Cloud.LastAck = time.Time{} }, Fine, "Conectado à nuvem; nenhum cupom espera neste caixa.", ""},
 		{"one on its way", func(s *State) { s.Cloud.Waiting, s.Cloud.Oldest = 1, ago(time.Second) }, Fine, "1 cupom a caminho da nuvem.", ""},
 		{"some on their way", func(s *State) { s.Cloud.Waiting, s.Cloud.Oldest = 3, ago(9*time.Minute+59*time.Second) }, Fine, "3 cupons a caminho da nuvem.", ""},
-		{"on their way for long", func(s *State) { s.Cloud.Waiting, s.Cloud.Oldest = 1234, ago(10 * time.Minute) }, Warning,
+		{"on their way for long", func(s *State) { s.Cloud.Waiting, s.Cloud.Oldest = 1234, ago(10*time.Minute) }, Warning,
 			"1.234 cupons esperam a confirmação da nuvem, o mais antigo desde 13:52.", "O envio continua sozinho."},
 		{"just disconnected", func(s *State) { s.Cloud.Connected, s.Cloud.Since = false, ago(119*time.Second) }, Fine,
 			"Conectando à nuvem, nenhum cupom à espera aqui.", ""},

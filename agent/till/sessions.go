@@ -17,8 +17,8 @@ const (
 
 // step is the pace at which the clock alone goes through a till's numbers: once
 // round in the half hour in which the same number and content are taken for a
-// repeated call (DESIGN.md, decision 5). A till that calls no faster than that on
-// average gets, also after a restart, no number of the last half hour.
+// repeated call (DESIGN.md, decision 5). So after a restart no till gets a number
+// of its last half hour, unless it called faster than that up to the restart.
 const step = 30 * time.Minute / perTill
 
 // sessions allots session numbers. They follow the clock and run ahead of it
