@@ -181,13 +181,20 @@ var libraries = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
+// mingw names the compiler of a Windows flavour.
+func mingw(f flavour) string {
+	if f == x64 {
+		return "x86_64-w64-mingw32-gcc"
+	}
+	return "i686-w64-mingw32-gcc"
+}
+
 func buildForWindows(f flavour) (built, error) {
 	dir, err := libraries()
 	if err != nil {
 		return built{}, err
 	}
 	b := built{host: filepath.Join(dir, f.String()+".exe"), maker: filepath.Join(dir, f.String()+"-fabricante.dll")}
-	compiler := "i686-w64-mingw32-gcc"
 	convention, maker := []string{"-DHOST_STDCALL"}, []string{"-DMAKER_STDCALL", "-Wl,--kill-at"}
 	switch f {
 	case stdcall:
@@ -197,12 +204,12 @@ func buildForWindows(f flavour) (built, error) {
 	case cdecl:
 		b.library, convention, maker = dir+"/cdecl/SAT.dll", nil, nil
 	case x64:
-		b.library, convention, maker, compiler = dir+"/x64/SAT.dll", nil, nil, "x86_64-w64-mingw32-gcc"
+		b.library, convention, maker = dir+"/x64/SAT.dll", nil, nil
 	}
-	if err := compile(compiler, b.host, append(convention, "testdata/hosts/host.c", "testdata/hosts/host_windows.c", "-lpsapi")...); err != nil {
+	if err := compile(mingw(f), b.host, append(convention, "testdata/hosts/host.c", "testdata/hosts/host_windows.c", "-lpsapi")...); err != nil {
 		return b, err
 	}
-	return b, compile(compiler, b.maker, append(maker, "testdata/maker.c", "-shared")...)
+	return b, compile(mingw(f), b.maker, append(maker, "testdata/maker.c", "-shared")...)
 }
 
 const wine = "testdata/wine.sh"

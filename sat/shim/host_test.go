@@ -28,6 +28,7 @@ type host struct {
 	in     io.WriteCloser
 	out    *bufio.Reader
 	errs   *bytes.Buffer
+	pid    int
 	finish func() // waits for its end, which must be a good one
 	doomed bool   // unless it is expected to die
 }
@@ -90,6 +91,7 @@ func loads(t testing.TB, f flavour, library, ini string, env ...string) *host {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	h.pid = cmd.Process.Pid
 	h.in, h.out = in, bufio.NewReaderSize(out, 1<<16)
 	h.finish = sync.OnceFunc(func() {
 		in.Close()

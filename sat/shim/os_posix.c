@@ -209,11 +209,11 @@ void os_close(intptr_t file) { close((int)file); }
 void os_remove(const char *path) { unlink(path); }
 
 // A maker's library finds its own functions before ours of the same names, which
-// the POS may have made known to the whole process. (AddressSanitizer refuses
-// that way of loading.)
+// the POS may have made known to the whole process. (Sanitizers refuse that way
+// of loading.)
 void *os_library(const char *path) {
   int how = RTLD_NOW | RTLD_LOCAL;
-#ifndef __SANITIZE_ADDRESS__
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
   how |= RTLD_DEEPBIND;
 #endif
   return path[0] == '/' ? dlopen(path, how) : NULL;
