@@ -72,12 +72,12 @@ func presence(d Device, now time.Time) Finding {
 	switch {
 	case d.Address == "":
 		return Finding{"sat_nao_configurado", Warning, "Nenhum SAT está configurado neste caixa.",
-			"Escreva em equipamento, no arquivo de configuração do agente, onde ele está (serial:/dev/ttyACM0 ou tcp:endereço:porta, por exemplo) e reinicie o serviço."}
+			"No arquivo de configuração do agente, escreva na chave equipamento onde ele está (serial:/dev/ttyACM0 ou serial:COM3, por exemplo) e reinicie o serviço. O comando zelo-agent config explica."}
 	case d.Answering:
 		return Finding{}
 	case d.Info.Serial == "":
 		return Finding{"sat_nao_encontrado", Critical, "O SAT ainda não foi encontrado em " + d.Address + ".",
-			"Verifique o cabo USB e a energia do equipamento. Se ele está em outra porta, corrija equipamento no arquivo de configuração do agente e reinicie o serviço."}
+			"Verifique o cabo USB e a energia do equipamento. Se ele está em outra porta, corrija a chave equipamento no arquivo de configuração do agente e reinicie o serviço."}
 	}
 	return Finding{"sat_nao_responde", Critical, "O SAT não responde" + since(now, d.Since) + ".",
 		"Verifique o cabo USB e a energia do equipamento. Se as luzes estiverem acesas, desligue-o, espere 10 segundos e ligue de novo."}

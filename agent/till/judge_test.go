@@ -59,7 +59,7 @@ func TestSentence(t *testing.T) {
 		{"not enrolled, sells", func(s *State) { s.Cloud = Cloud{Waiting: 212} }, Warning,
 			"Este caixa ainda não foi ligado à nuvem; 212 cupons guardados só aqui.", "Peça ao suporte um código"},
 
-		{"new till", func(s *State) { *s = fresh() }, Warning, "Nenhum SAT está configurado neste caixa.", "Escreva em equipamento"},
+		{"new till", func(s *State) { *s = fresh() }, Warning, "Nenhum SAT está configurado neste caixa.", "No arquivo de configuração"},
 		{"device never found", func(s *State) { s.Device = Device{Address: "serial:COM3", Since: ago(time.Hour)} }, Critical,
 			"O SAT ainda não foi encontrado em serial:COM3.", "Verifique o cabo USB"},
 		{"device away", func(s *State) { s.Device.Answering, s.Device.Since = false, ago(22*time.Minute) }, Critical,

@@ -22,9 +22,10 @@ type view struct {
 
 func (t *till) words() template.FuncMap {
 	return template.FuncMap{
-		"moment": func(at time.Time) string { return moment(t.o.Now(), at) }, "daysTo": func(d time.Time) string { return daysTo(t.o.Now(), d) },
-		"since": func(at time.Time) string { return since(t.o.Now(), at) },
-		"date":  date, "clock": clock, "number": number, "money": money, "groups": groups,
+		"moment":   func(at time.Time) string { return moment(t.o.Now(), at) },
+		"since":    func(at time.Time) string { return since(t.o.Now(), at) },
+		"validity": func(day time.Time) string { return validity(t.o.Now(), day) },
+		"clock":    clock, "number": number, "money": money, "groups": groups,
 		"memory": memoryWord, "network": networkWord, "shape": newShape,
 	}
 }

@@ -174,7 +174,7 @@ func TestPage(t *testing.T) {
 		not    []string
 	}{
 		{"all is well", func(*State) {}, []string{"Tudo salvo na nuvem até 14:01.", "Em ordem", "<dd>1.234</dd>", "<dd>0</dd>", "<dd>14:01</dd>",
-			"Elgin Linker II · nº 900000001", "respondendo desde 09:02", "desbloqueado", "vence em 01/03/2028", "em 466 dias", "25 %", "13:50",
+			"Elgin Linker II · nº 900000001", "respondendo desde 09:02", "desbloqueado", "vence 01/03/2028, em 466 dias", "25 %", "13:50",
 			"R$ 1.234,50", "3526 1108 7232", "Testar agora", `content="30; url=/"`}, []string{"Também", "Crítico"}},
 		{"much is wrong", func(s *State) {
 			s.Device.Answering, s.Device.Status.State, s.Cloud.Connected = false, sat.StateBlockedContribuinte, false
@@ -191,6 +191,9 @@ func TestPage(t *testing.T) {
 		{"odd status", func(s *State) {
 			s.Device.Status = sat.Status{State: sat.StateUnknown, LAN: "NAO_CONECTADO", MemoryUsed: sat.Size{Text: "260"}, MemoryTotal: sat.Size{Text: "4 GB"}}
 		}, []string{"estado desconhecido", "nao conectado", "260 de 4 GB"}, nil},
+		{"certificate of the device over", func(s *State) { s.Device.Status.CertExpires = noon().AddDate(0, 0, -1) },
+			[]string{"<dd>venceu 20/11/2026, há 1 dia</dd>"}, nil},
+		{"certificate of the device unknown", func(s *State) { s.Device.Status.CertExpires = time.Time{} }, []string{"<dt>Certificado</dt><dd>–</dd>"}, nil},
 		{"a cancellation", func(s *State) { s.Sale.Cancellation = true }, []string{"<dt>Cancelamento</dt>"}, []string{"<dt>Emissão</dt>"}},
 		{"names that are markup", func(s *State) { s.Name, s.Device.Info.Name = "<script>x</script>", "<b>" }, []string{"&lt;script&gt;"}, []string{"<script"}},
 	} {

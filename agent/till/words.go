@@ -66,15 +66,17 @@ func daysBetween(a, b time.Time) int {
 	return int(day(b).Sub(day(a)).Hours() / 24)
 }
 
-// daysTo says how far a day lies ahead: "em 20 dias", "hoje", "há 3 dias".
-func daysTo(now, t time.Time) string {
-	switch n := daysBetween(now, t); {
+// validity says how long a certificate's last day lies ahead or back.
+func validity(now, expires time.Time) string {
+	switch n := daysBetween(now, expires); {
+	case expires.IsZero():
+		return none
+	case n < 0:
+		return "venceu " + date(expires) + ", há " + count(-n, "dia", "dias")
 	case n == 0:
-		return "hoje"
-	case n > 0:
-		return "em " + count(n, "dia", "dias")
+		return "vence hoje"
 	default:
-		return "há " + count(-n, "dia", "dias")
+		return "vence " + date(expires) + ", em " + count(n, "dia", "dias")
 	}
 }
 
