@@ -1,4 +1,7 @@
-"""A POS program in Python: loads the library named by its argument, as satcfe does."""
+"""A POS program in Python, bound with ctypes as satcfe is: ctypes_host.py LIBRARY.
+
+It makes three calls, prints each reply and the library's version.
+"""
 import ctypes
 import sys
 
