@@ -70,11 +70,11 @@ func doubt(d Device, now time.Time) Finding {
 // presence says whether there is a device and whether it answers.
 func presence(d Device, now time.Time) Finding {
 	switch {
+	case d.Answering:
+		return Finding{}
 	case d.Address == "":
 		return Finding{"sat_nao_configurado", Warning, "Nenhum SAT está configurado neste caixa.",
 			"No arquivo de configuração do agente, escreva na chave equipamento onde ele está (serial:/dev/ttyACM0 ou serial:COM3, por exemplo) e reinicie o serviço. O comando zelo-agent config explica."}
-	case d.Answering:
-		return Finding{}
 	case d.Info.Serial == "":
 		return Finding{"sat_nao_encontrado", Critical, "O SAT ainda não foi encontrado em " + d.Address + ".",
 			"Verifique o cabo USB e a energia do equipamento. Se ele está em outra porta, corrija a chave equipamento no arquivo de configuração do agente e reinicie o serviço."}

@@ -30,15 +30,31 @@ func fine() State {
 // fresh is the till of a new installation.
 func fresh() State { return State{Name: "caixa-01"} }
 
-func TestSentence(t *testing.T) {
-	ago := func(d time.Duration) time.Time { return noon().Add(-d) }
-	for _, c := range []struct {
-		name     string
-		change   func(*State)
-		severity Severity
-		text     string // on top
-		todo     string // how what to do begins
-	}{
+// sentence is what the page says on top of a till that differs from fine.
+type sentence struct {
+	name     string
+	change   func(*State)
+	severity Severity
+	text     string
+	todo     string // how what to do begins
+}
+
+func (c sentence) check(t *testing.T) {
+	s := fine()
+	c.change(&s)
+	top := judge(s, noon())[0]
+	if top.Severity != c.severity || top.Text != c.text {
+		t.Errorf("%s %q, want %s %q", top.Severity, top.Text, c.severity, c.text)
+	}
+	if !strings.HasPrefix(top.Todo, c.todo) || (top.Todo == "") != (c.todo == "") {
+		t.Errorf("what to do is %q, want %q", top.Todo, c.todo)
+	}
+}
+
+func ago(d time.Duration) time.Time { return noon().Add(-d) }
+
+func TestSentenceOfTheCloud(t *testing.T) {
+	for _, c := range []sentence{
 		{"all is well", func(s *State) {}, Fine, "Tudo salvo na nuvem até 14:01.", ""},
 		{"saved yesterday", func(s *State) { s.Cloud.LastAck = ago(20 * time.Hour) }, Fine, "Tudo salvo na nuvem até 20/11 18:02.", ""},
 		{"saved last year", func(s *State) { s.Cloud.LastAck = ago(365 * 24 * time.Hour) }, Fine, "Tudo salvo na nuvem até 21/11/2025 14:02.", ""},
@@ -58,7 +74,13 @@ func TestSentence(t *testing.T) {
 		{"not enrolled", func(s *State) { s.Cloud = Cloud{} }, Warning, "Este caixa ainda não foi ligado à nuvem.", "Peça ao suporte um código"},
 		{"not enrolled, sells", func(s *State) { s.Cloud = Cloud{Waiting: 212} }, Warning,
 			"Este caixa ainda não foi ligado à nuvem; 212 cupons guardados só aqui.", "Peça ao suporte um código"},
+	} {
+		t.Run(c.name, c.check)
+	}
+}
 
+func TestSentenceOfTheDevice(t *testing.T) {
+	for _, c := range []sentence{
 		{"new till", func(s *State) { *s = fresh() }, Warning, "Nenhum SAT está configurado neste caixa.", "No arquivo de configuração"},
 		{"device never found", func(s *State) { s.Device = Device{Address: "serial:COM3", Since: ago(time.Hour)} }, Critical,
 			"O SAT ainda não foi encontrado em serial:COM3.", "Verifique o cabo USB"},
@@ -70,7 +92,13 @@ func TestSentence(t *testing.T) {
 			"2 vendas estão em dúvida; estamos perguntando ao SAT. Não repita nenhuma delas.", "Aguarde"},
 		{"in doubt and device away", func(s *State) { s.Device.InDoubt, s.Device.DoubtSince, s.Device.Answering = 1, ago(time.Minute), false }, Critical,
 			"Uma venda está em dúvida desde 14:01 e o SAT não responde. Não repita a venda.", "Verifique o cabo USB"},
+	} {
+		t.Run(c.name, c.check)
+	}
+}
 
+func TestSentenceOfTheStatus(t *testing.T) {
+	for _, c := range []sentence{
 		{"blocked by the SEFAZ", func(s *State) { s.Device.Status.State = sat.StateBlockedSEFAZ }, Critical,
 			"O SAT está bloqueado pela SEFAZ e não emite cupons.", "Deixe-o ligado"},
 		{"blocked by the taxpayer", func(s *State) { s.Device.Status.State = sat.StateBlockedContribuinte }, Critical,
@@ -93,7 +121,13 @@ func TestSentence(t *testing.T) {
 			"O estado do SAT não é lido desde 20/11 14:02: bloqueio, certificado e memória não estão sendo conferidos.", "Informe o código"},
 		{"status never read", func(s *State) { s.Device.StatusAt, s.Device.Since = time.Time{}, ago(day) }, Warning,
 			"O estado do SAT não é lido desde 20/11 14:02: bloqueio, certificado e memória não estão sendo conferidos.", "Informe o código"},
+	} {
+		t.Run(c.name, c.check)
+	}
+}
 
+func TestSentenceOfCertificates(t *testing.T) {
+	for _, c := range []sentence{
 		{"device's certificate expired", func(s *State) { s.Device.Status.CertExpires = noon().AddDate(0, 0, -1) }, Critical,
 			"O certificado do SAT venceu em 20/11/2026.", "Com ele vencido"},
 		{"device's certificate soon", func(s *State) { s.Device.Status.CertExpires = noon().AddDate(0, 0, 20) }, Warning,
@@ -105,7 +139,13 @@ func TestSentence(t *testing.T) {
 			"O certificado digital de PADARIA SOL LTDA vence amanhã.", "Sem o novo"},
 		{"shop's certificate in 60 days", func(s *State) { s.Certificates = []Certificate{{"PADARIA SOL LTDA", noon().AddDate(0, 0, 60)}} }, Fine,
 			"Tudo salvo na nuvem até 14:01.", ""},
+	} {
+		t.Run(c.name, c.check)
+	}
+}
 
+func TestWorstComesFirst(t *testing.T) {
+	for _, c := range []sentence{
 		{"doubt before everything", func(s *State) {
 			s.Device.InDoubt, s.Device.Status.State, s.Cloud.Connected = 1, sat.StateBlockedSEFAZ, false
 		}, Critical, "Uma venda está em dúvida; estamos perguntando ao SAT. Não repita a venda.", "Aguarde"},
@@ -116,17 +156,7 @@ func TestSentence(t *testing.T) {
 			s.Device.Status.MemoryUsed.Bytes, s.Cloud = 2900, Cloud{Enrolled: true, Since: ago(96 * time.Hour), Waiting: 9}
 		}, Critical, "Sem internet há 4 dias, 9 cupons guardados aqui.", "As vendas continuam."},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := fine()
-			c.change(&s)
-			top := judge(s, noon())[0]
-			if top.Severity != c.severity || top.Text != c.text {
-				t.Errorf("%s %q, want %s %q", top.Severity, top.Text, c.severity, c.text)
-			}
-			if !strings.HasPrefix(top.Todo, c.todo) || (top.Todo == "") != (c.todo == "") {
-				t.Errorf("what to do is %q, want %q", top.Todo, c.todo)
-			}
-		})
+		t.Run(c.name, c.check)
 	}
 }
 

@@ -30,8 +30,13 @@ type situation struct {
 	Certificates []certificateJSON `json:"certificados"`
 }
 
+// finding is one entry of avisos. The codes, for programs: venda_em_duvida,
+// sat_nao_configurado, sat_nao_encontrado, sat_nao_responde, sat_bloqueado,
+// sat_memoria, sefaz_sem_contato, certificado_sat, certificado_loja,
+// nuvem_nao_cadastrado, nuvem_sem_contato, nuvem_atrasada, codigo_desconhecido,
+// status_antigo. More may come.
 type finding struct {
-	Code     string   `json:"codigo"` // for programs: "venda_em_duvida", "sat_nao_responde", ...
+	Code     string   `json:"codigo"`
 	Severity Severity `json:"gravidade"`
 	Text     string   `json:"texto"`
 	Todo     string   `json:"o_que_fazer"`
@@ -125,14 +130,14 @@ func newSituation(s State, now time.Time) situation {
 }
 
 func newDeviceJSON(d Device) deviceJSON {
-	out := deviceJSON{Configured: d.Address != "", Serial: text(d.Info.Serial), Name: d.Info.Name, Answering: d.Answering,
+	out := deviceJSON{Configured: d.Address != "", Serial: orNull(d.Info.Serial), Name: d.Info.Name, Answering: d.Answering,
 		Since: instant(d.Since), InDoubt: d.InDoubt, CodeKnown: d.CodeKnown, StatusAt: instant(d.StatusAt)}
 	if d.StatusAt.IsZero() {
 		return out
 	}
 	s := d.Status
 	pending := s.Pending()
-	out.StateText, out.LastContact, out.Pending = text(s.State.String()), instant(s.LastContact), &pending
+	out.StateText, out.LastContact, out.Pending = orNull(s.State.String()), instant(s.LastContact), &pending
 	if s.State != sat.StateUnknown {
 		state := int(s.State)
 		out.State = &state
@@ -143,7 +148,7 @@ func newDeviceJSON(d Device) deviceJSON {
 	return out
 }
 
-func text(s string) *string {
+func orNull(s string) *string {
 	if s == "" {
 		return nil
 	}
@@ -154,14 +159,14 @@ func instant(t time.Time) *string {
 	if t.IsZero() {
 		return nil
 	}
-	return text(local(t).Format("2006-01-02T15:04:05-07:00"))
+	return orNull(local(t).Format("2006-01-02T15:04:05-07:00"))
 }
 
 func dayOf(t time.Time) *string {
 	if t.IsZero() {
 		return nil
 	}
-	return text(local(t).Format("2006-01-02"))
+	return orNull(local(t).Format("2006-01-02"))
 }
 
 // writeJSON writes ASCII only: old parsers of POS programs take the system's code
