@@ -24,9 +24,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"math/bits"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -56,10 +56,11 @@ type Stream struct {
 // Options are what a buffer needs.
 type Options struct {
 	Streams []Stream // most important first; the last evictable one is evicted first
-	// MaxBytes bounds the file, 512 MiB when zero. It is rounded down to a power
-	// of two, because bbolt maps the file in such sizes, and halved for as long as
-	// the disk has no room for it. A file that is larger already stays so until
-	// Compact makes it anew. Stats says what the bound came to.
+	// MaxBytes bounds the file, 512 MiB when zero, and never more than 128 MiB on a
+	// 32-bit system. It is rounded down to a power of two, because bbolt maps the
+	// file in such sizes, and halved for as long as the disk has no room for it. A
+	// file that is larger already stays so until Compact makes it anew. Stats says
+	// what the bound came to.
 	MaxBytes int64
 	// Reserve is the part of MaxBytes that only batches with a Put may fill,
 	// 8 MiB when zero.
@@ -76,7 +77,8 @@ type Options struct {
 const (
 	defaultBound   = 512 << 20
 	defaultReserve = 8 << 20
-	sparePages     = 512 // kept free for acknowledging and evicting, which need pages to free pages
+	most32         = 128 << 20 // what a 32-bit Windows surely maps twice, as Compact needs it: a program has 2 GiB, in pieces
+	sparePages     = 512       // kept free for acknowledging and evicting, which need pages to free pages
 )
 
 // Buffer is an open buffer file. It is safe for concurrent use.
@@ -137,7 +139,9 @@ func (o *Options) fill() error {
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
-	o.MaxBytes = min(o.MaxBytes, math.MaxInt) // what a 32-bit till can map
+	if strconv.IntSize == 32 {
+		o.MaxBytes = min(o.MaxBytes, most32)
+	}
 	o.MaxBytes = 1 << (bits.Len64(uint64(o.MaxBytes)) - 1)
 	if least := leastBound(o.Reserve); o.MaxBytes < least {
 		return fmt.Errorf("a bound of %d bytes is too small, a reserve of %d takes at least %d", o.MaxBytes, o.Reserve, least)

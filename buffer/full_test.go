@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -237,5 +238,19 @@ func TestRing(t *testing.T) {
 	mustClose(t, b)
 	if r, err := Check(path); err != nil || len(r.Damage) > 0 {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A small system opens the usual buffer all the same.
+func TestBoundThatCanBeMapped(t *testing.T) {
+	if strconv.IntSize != 32 {
+		t.Skip("SKIP: this system has room for every bound")
+	}
+	o := small()
+	o.MaxBytes = 0
+	b := mustOpen(t, filepath.Join(t.TempDir(), "b"), o)
+	defer mustClose(t, b)
+	if got := b.Stats().Bound; got != most32 {
+		t.Errorf("bound of %d bytes", got)
 	}
 }
