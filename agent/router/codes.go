@@ -1,8 +1,6 @@
 package router
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -17,8 +15,9 @@ import (
 // successful call or given by a person. A code that a device refused is dropped
 // and never tried again: devices lock themselves (DESIGN.md, decision 7).
 //
-// On disk the codes are sealed with AES-256-GCM under a random key in a file
-// beside them; both files are readable by the service's user only.
+// On disk the codes are sealed under a random key in a file beside them, and on
+// Windows by the system too (codes_windows.go); both files are readable by the
+// service's user only.
 type codes struct {
 	path  string // sealed codes; the key is in path + ".key"
 	mu    sync.Mutex
@@ -36,15 +35,11 @@ func openCodes(path string) (*codes, error) {
 	if err != nil {
 		return c, fmt.Errorf("cannot read the activation codes: %w", err)
 	}
-	box, err := c.box()
+	key, err := c.key()
 	if err != nil {
 		return c, err
 	}
-	if len(sealed) < box.NonceSize() {
-		return c, fmt.Errorf("cannot read the activation codes in %s: file too short; give them again", path)
-	}
-	n := box.NonceSize()
-	plain, err := box.Open(nil, sealed[:n], sealed[n:], nil)
+	plain, err := unseal(key, sealed)
 	if err != nil {
 		return c, fmt.Errorf("cannot unseal the activation codes in %s: %w; give them again", path, err)
 	}
@@ -80,7 +75,7 @@ func (c *codes) refused(serial, code string) error {
 }
 
 func (c *codes) save() error {
-	box, err := c.box()
+	key, err := c.key()
 	if err != nil {
 		return err
 	}
@@ -88,30 +83,31 @@ func (c *codes) save() error {
 	if err != nil {
 		return err
 	}
-	nonce := make([]byte, box.NonceSize())
-	rand.Read(nonce)
-	if err := writeFile(c.path, box.Seal(nonce, nonce, plain, nil)); err != nil {
+	sealed, err := seal(key, plain)
+	if err == nil {
+		err = writeFile(c.path, sealed)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot keep the activation code: %w", err)
 	}
 	return nil
 }
 
-// box opens the key, making one the first time.
-func (c *codes) box() (cipher.AEAD, error) {
+// key reads the key, or makes one the first time.
+func (c *codes) key() ([]byte, error) {
 	key, err := os.ReadFile(c.path + ".key")
 	if errors.Is(err, fs.ErrNotExist) {
 		key = make([]byte, 32)
 		rand.Read(key)
 		err = writeFile(c.path+".key", key)
 	}
+	if err == nil && len(key) != 32 {
+		err = fmt.Errorf("%s.key has %d bytes instead of 32; remove it and give the codes again", c.path, len(key))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the key of the activation codes: %w", err)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("cannot use the key in %s.key: %w", c.path, err)
-	}
-	return cipher.NewGCM(block)
+	return key, nil
 }
 
 // writeFile replaces a file as a whole: a power cut leaves the old or the new.

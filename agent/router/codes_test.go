@@ -1,0 +1,95 @@
+package router
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const testCode = "segredo-1234"
+
+// keptCodes returns the path of codes that one device accepted.
+func keptCodes(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "codigos")
+	c, err := openCodes(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.put("900000001", testCode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestCodesOutliveTheProcess(t *testing.T) {
+	path := keptCodes(t)
+	c, err := openCodes(path)
+	if err != nil || c.get("900000001") != testCode || c.get("900000002") != "" {
+		t.Errorf("%v, %v", c.known, err)
+	}
+	if err := c.refused("900000001", testCode); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = openCodes(path); err != nil || c.get("900000001") != "" {
+		t.Errorf("a refused code is still there: %v", err)
+	}
+}
+
+func TestCodesAreSealed(t *testing.T) {
+	path := keptCodes(t)
+	for _, file := range []string{path, path + ".key"} {
+		raw, err := os.ReadFile(file)
+		if err != nil || len(raw) == 0 || bytes.Contains(raw, []byte(testCode)) {
+			t.Errorf("%s: %d bytes, %v", file, len(raw), err)
+		}
+	}
+}
+
+func TestCodesThatCannotBeRead(t *testing.T) {
+	spoil := func(suffix string, change func([]byte) []byte) func(string) error {
+		return func(path string) error {
+			raw, err := os.ReadFile(path + suffix)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(path+suffix, change(raw), 0o600)
+		}
+	}
+	flip := func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
+	cut := func(b []byte) []byte { return b[:len(b)/2] }
+	nothing := func([]byte) []byte { return nil }
+	for name, damage := range map[string]func(path string) error{
+		"a bit":         spoil("", flip),
+		"half":          spoil("", cut),
+		"empty":         spoil("", nothing),
+		"another key":   spoil(".key", flip),
+		"half a key":    spoil(".key", cut),
+		"no key at all": func(path string) error { return os.Remove(path + ".key") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := keptCodes(t)
+			if err := damage(path); err != nil {
+				t.Fatal(err)
+			}
+			c, err := openCodes(path)
+			if err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), testCode) {
+				t.Errorf("%v", err)
+			}
+			if c.get("900000001") != "" {
+				t.Error("a code came out of it")
+			}
+			if name == "half a key" {
+				return // a person removes the key first
+			}
+			if err := c.put("900000001", testCode); err != nil {
+				t.Errorf("given anew: %v", err)
+			}
+			if c, err = openCodes(path); err != nil || c.get("900000001") != testCode {
+				t.Errorf("given anew: %v", err)
+			}
+		})
+	}
+}
