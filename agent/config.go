@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"time"
 
@@ -22,16 +23,16 @@ import (
 // printed by `zelo-agent config`.
 type Config struct {
 	Folder    string   `toml:"pasta" doc:"Onde o agente guarda os cupons e a sua identidade. Na subpasta ponte a biblioteca SAT deixa as vendas que fez enquanto o agente estava parado."`
-	Socket    string   `toml:"soquete" doc:"Por onde a biblioteca SAT do PDV fala com o agente."`
-	Device    string   `toml:"equipamento" doc:"O equipamento SAT: serial:/dev/ttyACM0 ou tcp:endereço:porta."`
+	Socket    string   `toml:"soquete" doc:"Por onde a biblioteca SAT do PDV fala com o agente: tcp:127.0.0.1:porta ou, no Linux, o caminho de um soquete."`
+	Device    string   `toml:"equipamento" doc:"O equipamento SAT: serial:porta (COM3, /dev/ttyACM0) ou tcp:endereço:porta."`
 	Far       string   `toml:"terminais" doc:"Endereço e porta onde PDVs de outros computadores chegam, por exemplo 0.0.0.0:9020. Vazio: só este computador. Exige chave_terminais."`
 	FarKey    string   `toml:"chave_terminais" doc:"A chave que esses PDVs têm no sat.ini: 64 dígitos hexadecimais, secretos. Crie uma com openssl rand -hex 32."`
 	CancelSAT string   `toml:"codigos_cancelamento_sat" doc:"Tabela dos códigos com que o SAT recusa um cancelamento: antiga (07002 a 07007) ou nova (07002 a 07010)."`
 	CancelPDV string   `toml:"codigos_cancelamento_pdv" doc:"Tabela que os programas de PDV conhecem, antiga ou nova. Se for outra que a do SAT, o agente traduz."`
 	Status    duration `toml:"intervalo_status" doc:"De quanto em quanto tempo o estado do SAT é lido, quando ninguém o usa. A SEFAZ pede que não seja menos de alguns minutos."`
 	Beat      duration `toml:"intervalo_sinal" doc:"De quanto em quanto tempo o agente avisa o coletor de que está vivo."`
-	Buffer    int64    `toml:"buffer_mb" doc:"Espaço em disco reservado para os cupons guardados neste caixa, em MB."`
-	Log       string   `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
+	Buffer    int64    `toml:"buffer_mb" doc:"Espaço em disco reservado para os cupons guardados neste caixa, em MB: 32, 64, 128 e assim por diante. Um sistema de 32 bits usa no máximo 128."`
+	Log       string   `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error. O serviço do Linux escreve no registro do sistema (journalctl); o do Windows em %ProgramData%\\Zelo\\agente.log, e o que passa de 5 MB em agente.log.1."`
 }
 
 // duration is a time.Duration written as "15m".
@@ -45,10 +46,14 @@ func (d *duration) UnmarshalText(b []byte) error {
 
 func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
+// paths are the places that differ between systems, see defaultPaths.
+type paths struct{ config, folder, socket string }
+
 func defaultConfig() Config {
+	at := defaultPaths()
 	return Config{
-		Folder:    "/var/lib/zelo",
-		Socket:    "/run/zelo/sat.sock",
+		Folder:    at.folder,
+		Socket:    at.socket,
 		CancelSAT: "antiga", CancelPDV: "antiga",
 		Status: duration(15 * time.Minute),
 		Beat:   duration(time.Minute),
@@ -57,8 +62,6 @@ func defaultConfig() Config {
 	}
 }
 
-const defaultConfigFile = "/etc/zelo/agent.toml"
-
 // loadConfig reads a configuration file over the defaults. A missing default
 // file is fine, a missing named one is not. Unknown keys are refused: they are
 // misspelt settings.
@@ -66,7 +69,7 @@ func loadConfig(path string) (Config, error) {
 	c := defaultConfig()
 	named := path != ""
 	if !named {
-		path = defaultConfigFile
+		path = defaultPaths().config
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
@@ -95,7 +98,9 @@ func (c Config) check(path string) error {
 	case !filepath.IsAbs(c.Folder):
 		return bad("pasta", "escreva o caminho completo")
 	case c.Socket == "":
-		return bad("soquete", "falta o caminho do soquete")
+		return bad("soquete", "falta o endereço")
+	case runtime.GOOS == "windows" && !strings.HasPrefix(c.Socket, "tcp:"):
+		return bad("soquete", "escreva tcp:127.0.0.1:porta; a biblioteca procura a porta 9019")
 	case c.Device != "" && !strings.HasPrefix(c.Device, "serial:") && !strings.HasPrefix(c.Device, "tcp:"):
 		return bad("equipamento", "comece com serial: ou tcp:")
 	case c.Far != "" && c.farKey() == nil:
@@ -134,7 +139,7 @@ func cancelTable(name string) sat.CancelTable {
 
 // describeConfig prints the default configuration with the meaning of each key.
 func describeConfig(w io.Writer) error {
-	fmt.Fprintf(w, "# Configuração do agente Zelo, em %s.\n# Cada linha mostra o valor usado quando ela falta.\n", defaultConfigFile)
+	fmt.Fprintf(w, "# Configuração do agente Zelo, em %s.\n# Cada linha mostra o valor usado quando ela falta.\n", defaultPaths().config)
 	c := defaultConfig()
 	v := reflect.ValueOf(c)
 	for i := range v.NumField() {

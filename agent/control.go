@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,10 +20,8 @@ import (
 	"zelo/sat"
 )
 
-// The control socket lets `zelo-agent status`, `code`, `call` and `buffer` ask
-// the running agent. Only its own user (root) can open it.
-
-func controlSocket(c Config) string { return filepath.Join(filepath.Dir(c.Socket), "controle.sock") }
+// `zelo-agent status`, `code`, `call` and `buffer` ask the running agent through
+// its door.
 
 // statusReply is GET /status.
 type statusReply struct {
@@ -63,13 +60,13 @@ type callRequest struct {
 
 type callReply struct{ Reply, Error string }
 
-// serveControl answers until ctx ends.
-func (a *agent) serveControl(ctx context.Context, l net.Listener) error {
+// serveControl answers who comes through the door until ctx ends.
+func (a *agent) serveControl(ctx context.Context, l net.Listener, d door) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", a.controlStatus)
 	mux.HandleFunc("POST /code", a.controlCode)
 	mux.HandleFunc("POST /call", a.controlCall)
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	s := &http.Server{Handler: d.guard(mux), ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() {
 		within, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
@@ -168,20 +165,27 @@ func (a *agent) supportRequest(in callRequest) (sat.Request, error) {
 
 // ask sends one request to the running agent.
 func ask(ctx context.Context, c Config, method, path string, body []byte, out any) error {
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", controlSocket(c))
-	}}}
-	defer client.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(ctx, method, "http://zelo"+path, bytes.NewReader(body))
+	d, err := findDoor(c.Folder)
 	if err != nil {
 		return err
 	}
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, d.Network, d.Address)
+	}}}
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+doorHost+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set(doorHeader, d.Secret)
 	resp, err := client.Do(r)
 	if err != nil {
 		return fmt.Errorf("o agente não está em execução, ou falta permissão para falar com ele: %w", err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("em %s não responde este agente, ou ele acaba de reiniciar: %s", d.Address, resp.Status)
+	}
 	return json.NewDecoder(resp.Body).Decode(out)
 }
 

@@ -130,7 +130,7 @@ func enrolTo(ctx context.Context, folder, address, token string) (*identity, err
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(folder, "identidade"), 0o700); err != nil {
+	if err := errors.Join(makeFolder(folder), makePrivateFolder(filepath.Join(folder, "identidade"))); err != nil {
 		return nil, err
 	}
 	for _, f := range []struct {

@@ -78,7 +78,7 @@ func usage(w io.Writer) {
 // flags makes a flag set that speaks Portuguese and reads -config.
 func flags(name string) (*flag.FlagSet, *string) {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	path := fs.String("config", "", "arquivo de configuração (normalmente "+defaultConfigFile+")")
+	path := fs.String("config", "", "arquivo de configuração (normalmente "+defaultPaths().config+")")
 	return fs, path
 }
 
@@ -106,7 +106,7 @@ func cmdRun(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return run(ctx, c)
+	return run(ctx, c, os.Stderr)
 }
 
 func cmdEnrol(ctx context.Context, args []string) error {

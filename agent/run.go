@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -35,11 +36,12 @@ type agent struct {
 	id      *identity
 }
 
-// run starts everything top to bottom, waits for ctx, and stops bottom to top.
-func run(ctx context.Context, c Config) error {
+// run starts everything top to bottom, waits for ctx, and stops bottom to top. The
+// log goes to out.
+func run(ctx context.Context, c Config, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	a := &agent{config: c, started: time.Now(), log: newLog(c.Log)}
+	a := &agent{config: c, started: time.Now(), log: newLog(c.Log, out)}
 	a.log.Info("agent starts", "version", version, "folder", c.Folder)
 	if err := makeFolders(c); err != nil {
 		return fmt.Errorf("não foi possível criar a pasta do agente: %w", err)
@@ -82,7 +84,7 @@ func run(ctx context.Context, c Config) error {
 			failed <- ipc.Serve(ctx, at.far, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered, Key: c.farKey()})
 		})
 	}
-	tills.Go(func() { failed <- a.serveControl(ctx, at.control) })
+	tills.Go(func() { failed <- a.serveControl(ctx, at.control, at.door) })
 	a.log.Info("agent ready", "socket", c.Socket, "device", c.Device, "enrolled", a.uplink != nil)
 
 	select {
@@ -101,7 +103,7 @@ func run(ctx context.Context, c Config) error {
 // makeFolders makes the agent's folder, through which every user's programs reach
 // the one they share with the agent.
 func makeFolders(c Config) error {
-	if err := errors.Join(os.MkdirAll(c.Folder, 0o711), os.Chmod(c.Folder, 0o711)); err != nil {
+	if err := makeFolder(c.Folder); err != nil {
 		return err
 	}
 	return devices.Share(bridgeFolder(c), router.MarksFile)
@@ -112,6 +114,7 @@ func bridgeFolder(c Config) string { return filepath.Join(c.Folder, "ponte") }
 // listeners are where the agent is called.
 type listeners struct {
 	till, control net.Listener
+	door          door         // that control serves
 	far           net.Listener // of tills on other computers; nil when they may not
 }
 
@@ -120,7 +123,7 @@ func listen(c Config) (at listeners, err error) {
 	if at.till, err = ipc.Listen(c.Socket, ipc.DefaultMode); err != nil {
 		return at, fmt.Errorf("não foi possível ouvir o PDV: %w", err)
 	}
-	if at.control, err = ipc.Listen(controlSocket(c), 0o600); err != nil {
+	if at.control, at.door, err = openDoor(c.Folder); err != nil {
 		at.till.Close()
 		return at, fmt.Errorf("não foi possível abrir o controle do agente: %w", err)
 	}
@@ -146,10 +149,10 @@ func (a *agent) reserve(ctx context.Context) (func(), error) {
 	return func() {}, nil
 }
 
-func newLog(level string) *slog.Logger {
+func newLog(level string, out io.Writer) *slog.Logger {
 	var l slog.Level
 	l.UnmarshalText([]byte(level))
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: l}))
 }
 
 func (a *agent) openBuffer() error {

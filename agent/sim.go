@@ -34,7 +34,7 @@ func cmdSim(ctx context.Context, args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	o.Kind, o.Memory, o.Environment, o.Log = sim.Kind(*kind), sim.Memory(*memory), sim.Environment(*environment), newLog(*level)
+	o.Kind, o.Memory, o.Environment, o.Log = sim.Kind(*kind), sim.Memory(*memory), sim.Environment(*environment), newLog(*level, os.Stderr)
 	o.Latency = map[sat.Function]time.Duration{}
 	if *expires != "" {
 		t, err := time.ParseInLocation(time.DateOnly, *expires, sat.Brasilia())

@@ -33,20 +33,25 @@ func Share(folder, readable string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Close(), protect(file, fileRights), protect(folder, folderRights))
+	return errors.Join(f.Close(), Protect(file, fileRights), Protect(folder, folderRights))
 }
 
-func protect(path, rights string) error {
+// Protect gives a file or folder the rights, a DACL in Windows' own notation (SDDL),
+// in place of those it inherits.
+func Protect(path, rights string) error {
 	d, err := windows.SecurityDescriptorFromString(rights)
 	if err != nil {
 		return err
 	}
 	list, _, err := d.DACL()
-	if err != nil {
-		return err
+	if err == nil {
+		err = windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT,
+			windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, list, nil)
 	}
-	return windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT,
-		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, list, nil)
+	if err != nil {
+		return fmt.Errorf("cannot set who may use %s: %w", path, err)
+	}
+	return nil
 }
 
 // tryReserve fails with ErrInUse when somebody holds the mutex. One whose owner
