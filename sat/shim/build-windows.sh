@@ -30,7 +30,9 @@ build() {
 # Old machines have processors without SSE2. Names leave the stdcall builds plain
 # and as Name@N.
 old="-march=i686 -mno-sse"
-build stdcall SAT.dll i686-w64-mingw32 _DllMainCRTStartup@12 "-DZELO_STDCALL" "$old -Wl,--add-stdcall-alias"
-build cdecl SAT.dll i686-w64-mingw32 _DllMainCRTStartup@12 "" "$old"
-build mfe mfe.dll i686-w64-mingw32 _DllMainCRTStartup@12 "-DZELO_STDCALL -DZELO_MFE" "$old -Wl,--add-stdcall-alias"
-build x64 SAT.dll x86_64-w64-mingw32 DllMainCRTStartup "" "-Wl,--high-entropy-va"
+jobs=
+build stdcall SAT.dll i686-w64-mingw32 _DllMainCRTStartup@12 "-DZELO_STDCALL" "$old -Wl,--add-stdcall-alias" & jobs="$jobs $!"
+build cdecl SAT.dll i686-w64-mingw32 _DllMainCRTStartup@12 "" "$old" & jobs="$jobs $!"
+build mfe mfe.dll i686-w64-mingw32 _DllMainCRTStartup@12 "-DZELO_STDCALL -DZELO_MFE" "$old -Wl,--add-stdcall-alias" & jobs="$jobs $!"
+build x64 SAT.dll x86_64-w64-mingw32 DllMainCRTStartup "" "-Wl,--high-entropy-va" & jobs="$jobs $!"
+for job in $jobs; do wait "$job"; done

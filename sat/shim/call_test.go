@@ -230,11 +230,11 @@ func TestRepliesStayValid(t *testing.T) {
 			}
 		}
 		for _, size = range []int{4, 1000, 5 << 20} { // small, large, together just under the bound
-			ask(20)
+			ask(10)
 			h.wants("8 kept", "kept 8")
 		}
 		size = 16<<20 - 100 // together over it: four have room
-		ask(10)
+		ask(5)
 		h.wants("3 kept", "kept 3")
 		for _, size = range []int{4, 1000} {
 			ask(8)

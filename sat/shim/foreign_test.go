@@ -18,6 +18,7 @@ import (
 // Programs of other makers in other languages: each makes the same three calls,
 // prints what it got, and the library's version.
 func TestForeignHosts(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name    string
 		f       flavour
