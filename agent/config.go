@@ -29,6 +29,8 @@ type Config struct {
 	FarKey    string   `toml:"chave_terminais" doc:"A chave que esses PDVs têm no sat.ini: 64 dígitos hexadecimais, secretos. Crie uma com openssl rand -hex 32."`
 	CancelSAT string   `toml:"codigos_cancelamento_sat" doc:"Tabela dos códigos com que o SAT recusa um cancelamento: antiga (07002 a 07007) ou nova (07002 a 07010)."`
 	CancelPDV string   `toml:"codigos_cancelamento_pdv" doc:"Tabela que os programas de PDV conhecem, antiga ou nova. Se for outra que a do SAT, o agente traduz."`
+	Page      string   `toml:"pagina" doc:"Endereço da página \"como está este caixa\" e do /situacao.json que o PDV pode consultar. Vazio: não há página."`
+	Hub       bool     `toml:"sathub" doc:"Oferece também a interface SATHub em /hub/v1/ desse endereço, para programas de PDV feitos para ela."`
 	Status    duration `toml:"intervalo_status" doc:"De quanto em quanto tempo o estado do SAT é lido, quando ninguém o usa. A SEFAZ pede que não seja menos de alguns minutos."`
 	Beat      duration `toml:"intervalo_sinal" doc:"De quanto em quanto tempo o agente avisa o coletor de que está vivo."`
 	Buffer    int64    `toml:"buffer_mb" doc:"Espaço em disco reservado para os cupons guardados neste caixa, em MB: 32, 64, 128 e assim por diante. Um sistema de 32 bits usa no máximo 128."`
@@ -55,6 +57,7 @@ func defaultConfig() Config {
 		Folder:    at.folder,
 		Socket:    at.socket,
 		CancelSAT: "antiga", CancelPDV: "antiga",
+		Page:   defaultPage,
 		Status: duration(15 * time.Minute),
 		Beat:   duration(time.Minute),
 		Buffer: 512,
@@ -109,6 +112,10 @@ func (c Config) check(path string) error {
 		return bad("codigos_cancelamento_sat", "use antiga ou nova")
 	case c.CancelPDV != "antiga" && c.CancelPDV != "nova":
 		return bad("codigos_cancelamento_pdv", "use antiga ou nova")
+	case c.Page != "" && checkPage(c.Page) != nil:
+		return bad("pagina", checkPage(c.Page).Error())
+	case c.Hub && c.Page == "":
+		return bad("sathub", "precisa do endereço em pagina")
 	case time.Duration(c.Status) < time.Second:
 		return bad("intervalo_status", "use um segundo ou mais")
 	case time.Duration(c.Beat) < time.Second:

@@ -66,17 +66,7 @@ func (a *agent) serveControl(ctx context.Context, l net.Listener, d door) error 
 	mux.HandleFunc("GET /status", a.controlStatus)
 	mux.HandleFunc("POST /code", a.controlCode)
 	mux.HandleFunc("POST /call", a.controlCall)
-	s := &http.Server{Handler: d.guard(mux), ReadHeaderTimeout: 5 * time.Second}
-	stop := context.AfterFunc(ctx, func() {
-		within, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		defer cancel()
-		s.Shutdown(within)
-	})
-	defer stop()
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return serveHTTP(ctx, l, d.guard(mux))
 }
 
 func (a *agent) controlStatus(w http.ResponseWriter, r *http.Request) {

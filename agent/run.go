@@ -32,6 +32,7 @@ type agent struct {
 	buffer  *buffer.Buffer
 	codec   *wire.Codec
 	router  *router.Router
+	monitor *monitor.Monitor
 	uplink  *uplink.Uplink // nil until enrolled
 	id      *identity
 }
@@ -58,6 +59,7 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 	if err := a.makeRouter(); err != nil {
 		return err
 	}
+	a.makeMonitor()
 	if err := a.makeUplink(); err != nil {
 		return err
 	}
@@ -75,7 +77,7 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 	if a.uplink != nil {
 		parts.Go(func() { a.uplink.Run(inner) })
 	}
-	parts.Go(func() { a.makeMonitor().Run(inner) })
+	parts.Go(func() { a.monitor.Run(inner) })
 	tills.Go(func() {
 		failed <- ipc.Serve(ctx, at.till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered})
 	})
@@ -83,6 +85,9 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 		tills.Go(func() {
 			failed <- ipc.Serve(ctx, at.far, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered, Key: c.farKey()})
 		})
+	}
+	if page := a.listenPage(); page != nil {
+		tills.Go(func() { a.servePage(ctx, page) })
 	}
 	tills.Go(func() { failed <- a.serveControl(ctx, at.control, at.door) })
 	a.log.Info("agent ready", "socket", c.Socket, "device", c.Device, "enrolled", a.uplink != nil)
@@ -244,8 +249,8 @@ func (a *agent) makeUplink() error {
 	return nil
 }
 
-func (a *agent) makeMonitor() *monitor.Monitor {
-	return monitor.New(monitor.Options{
+func (a *agent) makeMonitor() {
+	a.monitor = monitor.New(monitor.Options{
 		Device: a.router.Device(), Code: a.router.Code, Buffer: a.buffer, Codec: a.codec,
 		Every: time.Duration(a.config.Status), Log: a.log, Now: time.Now,
 	})

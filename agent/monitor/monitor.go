@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"zelo/agent/wire"
@@ -30,10 +31,23 @@ type Options struct {
 }
 
 // Monitor reads the status of one device.
-type Monitor struct{ o Options }
+type Monitor struct {
+	o Options
+
+	mu   sync.Mutex
+	last sat.Status
+	at   time.Time
+}
 
 // New makes a monitor; Run does the work.
-func New(o Options) *Monitor { return &Monitor{o} }
+func New(o Options) *Monitor { return &Monitor{o: o} }
+
+// Last is the latest status and when it was read; a zero time when none was yet.
+func (m *Monitor) Last() (sat.Status, time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last, m.at
+}
 
 // Run reads the status now and then until ctx ends. A reading that fails is
 // tried again sooner, but never in a hurry.
@@ -73,6 +87,11 @@ func (m *Monitor) Read(ctx context.Context) error {
 	}
 	if !reply.Code.Success() {
 		return &sat.Error{Op: "read the status", Device: serial, Code: reply.Code}
+	}
+	if s, err := reply.Status(); err == nil {
+		m.mu.Lock()
+		m.last, m.at = s, m.o.Now()
+		m.mu.Unlock()
 	}
 	v, err := m.o.Codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindStatus, Serial: serial,
 		At: m.o.Now().UnixMilli(), Body: reply.Raw})

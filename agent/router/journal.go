@@ -142,6 +142,20 @@ func (j *journal) openCases(serial string) []*entry {
 	return slices.DeleteFunc(j.open(), func(e *entry) bool { return e.Serial != serial })
 }
 
+// lastIssued is the latest call of any till with a document that the journal has.
+func (j *journal) lastIssued() (last *entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, t := range j.tills {
+		for _, e := range t.list {
+			if e.State == answered && e.Issued && (last == nil || e.At >= last.At) {
+				last = e
+			}
+		}
+	}
+	return last
+}
+
 // onlyDevice is the device the journal knows when it knows just one; else "".
 func (j *journal) onlyDevice() (serial string) {
 	j.mu.Lock()

@@ -79,6 +79,10 @@ func (o *owner) run(ctx context.Context) {
 			o.lost(sat.ErrGone)
 		case j := <-o.queue:
 			j.done <- o.do(ctx, j)
+			if o.conn != nil && len(o.router.journal.openCases(o.info.Serial)) == 0 {
+				retry.Reset(collectEvery)
+				continue
+			}
 		case <-retry.C:
 		}
 		retry.Reset(o.tend(ctx))

@@ -2,10 +2,12 @@ package router
 
 import (
 	"fmt"
+	"time"
 
 	"zelo/agent/wire"
 	"zelo/buffer"
 	"zelo/sat"
+	"zelo/sat/cfe"
 )
 
 // State is what the agent knows of its device now.
@@ -13,9 +15,44 @@ func (r *Router) State() DeviceState {
 	r.mu.Lock()
 	s := r.device
 	r.mu.Unlock()
-	s.OpenCases = len(r.journal.openCases(s.Info.Serial))
+	if cases := r.journal.openCases(s.Info.Serial); len(cases) > 0 { // newest first
+		s.OpenCases, s.DoubtSince = len(cases), cases[len(cases)-1].time()
+	}
 	s.CodeKnown = r.codes.get(s.Info.Serial) != ""
 	return s
+}
+
+// Sale is a document made here; without a key there is none.
+type Sale struct {
+	At           time.Time // of the call
+	Key          string
+	Total        string // decimal with dot, as in the document
+	Cancellation bool
+}
+
+// LastSale is the latest document of any till.
+func (r *Router) LastSale() (Sale, error) {
+	e := r.journal.lastIssued()
+	if e == nil {
+		return Sale{}, nil
+	}
+	full, err := r.journal.load(e)
+	if err != nil {
+		return Sale{}, err
+	}
+	reply, err := full.reply()
+	if err != nil {
+		return Sale{}, err
+	}
+	d, err := reply.Document()
+	if err != nil {
+		return Sale{}, err
+	}
+	doc, err := cfe.Parse(d.XML)
+	if err != nil {
+		return Sale{}, err
+	}
+	return Sale{At: e.time(), Key: string(doc.Key), Total: doc.Total, Cancellation: e.Function == sat.CancelarUltimaVenda}, nil
 }
 
 // Code gives the device's serial number and activation code; "" when nobody

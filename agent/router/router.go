@@ -91,6 +91,8 @@ type DeviceState struct {
 	Err       error     // why it does not answer
 	OpenCases int       // fiscal calls whose outcome is not known
 	CodeKnown bool
+
+	DoubtSince time.Time // of the oldest of those calls
 }
 
 // New makes a router over an open buffer. Run must be called for it to serve.

@@ -42,6 +42,9 @@ type Options struct {
 	// behind the sales; nil when it answered. Its error goes to the log.
 	Test func(context.Context) error
 	Hub  *Hub // nil: the SATHub interface is off
+	// Host is an address of this computer by which other computers may reach it;
+	// "" or a loopback address when they may not.
+	Host string
 	Log  *slog.Logger
 	Now  func() time.Time
 }
@@ -68,11 +71,11 @@ func New(o Options) (http.Handler, error) {
 	if o.Hub != nil {
 		mux.Handle("POST /hub/v1/{function}", newHub(*o.Hub, o.Log, o.Now))
 	}
-	return protect(mux), nil
+	return t.protect(mux), nil
 }
 
 // protect refuses what comes from elsewhere and sets the headers of every answer.
-func protect(next http.Handler) http.Handler {
+func (t *till) protect(next http.Handler) http.Handler {
 	cross := http.NewCrossOriginProtection()
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "O pedido veio de outro site e foi recusado.", http.StatusForbidden)
@@ -87,7 +90,7 @@ func protect(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if !loopback(r.Host) {
+		if !loopback(r.Host) && (t.o.Host == "" || hostOf(r.Host) != t.o.Host) {
 			http.Error(w, "Este endereço atende somente neste computador, por localhost ou 127.0.0.1.", http.StatusMisdirectedRequest)
 			return
 		}
@@ -99,15 +102,21 @@ func protect(next http.Handler) http.Handler {
 // computer. Other names that lead here are refused: a web site may have chosen
 // them (DNS rebinding).
 func loopback(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = strings.Trim(hostport, "[]")
-	}
+	host := hostOf(hostport)
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// hostOf takes the port away.
+func hostOf(hostport string) string {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return strings.Trim(hostport, "[]")
+	}
+	return host
 }
 
 // loopbackOrigin reports whether an Origin header is that of a page served by

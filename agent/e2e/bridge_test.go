@@ -1,0 +1,318 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"zelo/agent/devices"
+	"zelo/agent/wire"
+	"zelo/buffer"
+	"zelo/sat"
+	"zelo/sat/link"
+)
+
+// The "ponte direta" end to end: a POS program in C with the real library, the
+// agent as a process that is killed, removed or hung under it, and a maker's
+// library that reaches the same simulated device without the agent.
+
+// makerDevice is the variable that makes this test binary the maker's driver: a
+// program run for each call (see sat/shim/testdata/maker.c).
+const makerDevice = "ZELO_E2E_MAKER"
+
+// maker makes one call to the device at an address, as told by the arguments and
+// the standard input, and prints the reply.
+func maker(at string) int {
+	raw, err := io.ReadAll(os.Stdin)
+	f, ok := sat.FunctionByName(os.Args[1])
+	session, serr := strconv.Atoi(os.Args[2])
+	if err != nil || serr != nil || !ok {
+		return 2
+	}
+	args := strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00")
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, _, err := link.OpenTCP(ctx, at)
+	if err != nil {
+		return 1
+	}
+	defer conn.Close()
+	reply, err := conn.Call(ctx, sat.Request{Session: session, Function: f, Args: args})
+	if err != nil {
+		return 1
+	}
+	os.Stdout.Write(reply.Raw)
+	return 0
+}
+
+// counter is a shop whose device is reached by TCP, so that the maker's library
+// can take it over, and whose POS is a process too.
+type counter struct {
+	*shop
+	device string
+	pos    *exec.Cmd
+	say    io.Writer
+	hear   *bufio.Scanner
+}
+
+func openCounter(t *testing.T) *counter {
+	t.Helper()
+	if _, err := exec.LookPath("gcc"); err != nil {
+		t.Skip("SKIP: no gcc, the till and the maker's library are C programs")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &counter{shop: &shop{t: t, bin: binaries(t), dir: t.TempDir()}, device: l.Addr().String()}
+	l.Close()
+	c.sim = exec.Command(filepath.Join(c.bin, "zelo-agent"), "sim", "-tcp", c.device, "-pasta", c.path("sat"))
+	out, err := c.sim.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.start(c.sim)
+	if !bufio.NewScanner(out).Scan() {
+		t.Fatal("the simulator does not start")
+	}
+	go io.Copy(io.Discard, out)
+	c.write("agent.toml", fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamento = \"tcp:%s\"\nintervalo_status = \"1h\"\nbuffer_mb = 64\npagina = \"\"\n",
+		c.path("caixa"), c.path("sat.sock"), c.device))
+	c.write("sat.ini", fmt.Sprintf("socket = %s\nbiblioteca = %s\nponte = %s\ntrava = %s\nprazo.EnviarDadosVenda = 10\nprazo.ConsultarNumeroSessao = 10\n",
+		c.path("sat.sock"), c.path("libfabricante.so"), c.path("caixa/ponte"), c.path("caixa/ponte/equipamento.lock")))
+	c.compile("-shared", "-fPIC", "-o", c.path("libfabricante.so"), filepath.Join(root, "sat/shim/testdata/maker.c"))
+	c.compile("-o", c.path("till"), filepath.Join(root, "agent/demo/testdata/till.c"), "-ldl")
+	return c
+}
+
+func (c *counter) write(name, text string) {
+	c.t.Helper()
+	if err := os.WriteFile(c.path(name), []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *counter) compile(args ...string) {
+	c.t.Helper()
+	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+		c.t.Fatalf("gcc: %v: %s", err, out)
+	}
+}
+
+// openPOS starts the POS program.
+func (c *counter) openPOS() {
+	c.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.pos = exec.Command(c.path("till"), filepath.Join(c.bin, "libsat.so"), "12345678")
+	c.pos.Env = append(os.Environ(), "ZELO_INI="+c.path("sat.ini"), "ZELO_MAKER_EXEC="+self, makerDevice+"="+c.device)
+	in, err := c.pos.StdinPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	out, err := c.pos.StdoutPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.pos.Stderr = c.t.Output()
+	c.start(c.pos)
+	c.say, c.hear = in, bufio.NewScanner(out)
+}
+
+// sell makes the POS sell; it returns the document's key.
+func (c *counter) sell(n int) string {
+	c.t.Helper()
+	fmt.Fprintf(c.say, "sale %d\n", n)
+	var key string
+	var sold, tries int
+	if !c.hear.Scan() {
+		c.t.Fatalf("the till ended at sale %d", n)
+	}
+	if _, err := fmt.Sscanf(c.hear.Text(), "sale %d %s %d", &sold, &key, &tries); err != nil || sold != n {
+		c.t.Fatalf("sale %d: the till says %q", n, c.hear.Text())
+	}
+	return key
+}
+
+// kill ends the agent as a power cut or a task manager would.
+func (c *counter) kill() {
+	c.agent.Process.Kill()
+	c.agent.Wait()
+}
+
+// hang makes the agent stand still while it does not use the device. One that
+// hangs in a call keeps the device: nobody can know what it is about to do.
+func (c *counter) hang() {
+	c.t.Helper()
+	c.until("a moment between two calls", func() bool {
+		c.agent.Process.Signal(syscall.SIGSTOP)
+		at, cancel := context.WithTimeout(c.t.Context(), 20*time.Millisecond)
+		defer cancel()
+		release, err := devices.Reserve(at, devices.LockIn(c.path("caixa/ponte")))
+		if err != nil {
+			c.agent.Process.Signal(syscall.SIGCONT)
+			return false
+		}
+		release()
+		return true
+	})
+}
+
+// check stops the agent and compares what the device issued with what goes to the
+// collector and what the POS was told.
+func (c *counter) check(sold []string) {
+	c.t.Helper()
+	c.until("the calls made without the agent", func() bool {
+		files, _ := filepath.Glob(c.path("caixa/ponte/*.ponte"))
+		out, err := c.cli("", "status", "-json")
+		var st struct{ OpenCases int }
+		return len(files) == 0 && err == nil && json.Unmarshal([]byte(out), &st) == nil && st.OpenCases == 0
+	})
+	c.agent.Process.Signal(syscall.SIGTERM)
+	c.agent.Wait()
+	issued := c.issued()
+	if len(issued) != len(sold) {
+		c.t.Errorf("%d sales, %d documents", len(sold), len(issued))
+	}
+	for _, key := range sold {
+		if issued[key] == nil {
+			c.t.Errorf("the till holds document %s, which the device did not issue", key)
+		}
+	}
+	outgoing := c.outgoing()
+	for key, xml := range issued {
+		if n := outgoing[string(xml)]; n != 1 {
+			c.t.Errorf("document %s goes to the collector %d times", key, n)
+		}
+	}
+	if len(outgoing) != len(issued) {
+		c.t.Errorf("%d documents go to the collector, %d were issued", len(outgoing), len(issued))
+	}
+}
+
+// issued is the device's own list, by access key.
+func (c *counter) issued() map[string][]byte {
+	c.t.Helper()
+	raw, err := os.ReadFile(c.path("sat/issued.jsonl"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	out := map[string][]byte{}
+	for line := range bytes.Lines(raw) {
+		var r struct {
+			Key string
+			XML []byte
+		}
+		if err := json.Unmarshal(line, &r); err != nil {
+			c.t.Fatal(err)
+		}
+		out[r.Key] = r.XML
+	}
+	return out
+}
+
+// outgoing counts the documents that wait for the collector.
+func (c *counter) outgoing() map[string]int {
+	c.t.Helper()
+	b, _, err := buffer.Open(c.path("caixa/cupons.db"), buffer.Options{MaxBytes: 64 << 20, Streams: []buffer.Stream{
+		{Name: wire.StreamEvents}, {Name: wire.StreamDocuments}, {Name: wire.StreamStatus, Evictable: true}}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer b.Close()
+	codec, err := wire.NewCodec()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer codec.Close()
+	records, err := b.Peek(wire.StreamDocuments, 0, 10000, 1<<30)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	out := map[string]int{}
+	for _, r := range records {
+		var i wire.Item
+		if err := codec.Decode(r.Data, &i); err != nil {
+			c.t.Fatal(err)
+		}
+		out[string(i.Body)]++
+	}
+	return out
+}
+
+func TestSellingOnWithoutTheAgent(t *testing.T) {
+	t.Run("killed again and again", func(t *testing.T) {
+		c := openCounter(t)
+		c.startAgent()
+		c.until("the device", c.answering)
+		c.openPOS()
+		stop, ended := make(chan struct{}), make(chan struct{})
+		seed := uint64(time.Now().UnixNano())
+		t.Logf("seed %d", seed)
+		go func() { // the only one to touch the agent until ended
+			defer close(ended)
+			r := rand.New(rand.NewPCG(seed, 1))
+			wait := func(ms int) { <-time.After(time.Duration(ms) * time.Millisecond) }
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				wait(50 + r.IntN(250))
+				c.kill()
+				wait(r.IntN(400))
+				c.startAgent()
+			}
+		}()
+		var sold []string
+		for n := range 40 {
+			sold = append(sold, c.sell(n+1))
+		}
+		close(stop)
+		<-ended
+		c.check(sold)
+	})
+	t.Run("uninstalled", func(t *testing.T) {
+		c := openCounter(t)
+		c.startAgent()
+		c.until("the device", c.answering)
+		c.openPOS()
+		sold := []string{c.sell(1), c.sell(2)}
+		c.agent.Process.Signal(syscall.SIGTERM)
+		c.agent.Wait()
+		for n := range 8 {
+			sold = append(sold, c.sell(n+3))
+		}
+		c.startAgent()
+		sold = append(sold, c.sell(11))
+		c.check(sold)
+	})
+	t.Run("hung", func(t *testing.T) {
+		c := openCounter(t)
+		c.startAgent()
+		c.until("the device", c.answering)
+		c.openPOS()
+		sold := []string{c.sell(1), c.sell(2)}
+		c.hang()
+		sold = append(sold, c.sell(3), c.sell(4))
+		c.agent.Process.Signal(syscall.SIGCONT)
+		sold = append(sold, c.sell(5))
+		c.check(sold)
+	})
+}
