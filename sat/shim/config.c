@@ -19,7 +19,8 @@
 //   prazo.FUNCTION = SECONDS 1 to 7200
 //   biblioteca = PATH        the maker's library, absolute; for the ponte direta
 //   convencao = stdcall | cdecl  of that library on 32-bit Windows; else as ours
-//   ponte = FOLDER           where calls made directly are kept for the agent
+//   ponte = FOLDER           where calls made directly are kept for the agent; tills'
+//                            users can read and write there
 //   trava = PATH             locked while the device is used; a mutex's name on Windows
 //
 // Read once, at the first call. A value that cannot be used is passed over too:
@@ -29,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
 
 #define FILE_BYTES (64u << 10)
 
@@ -77,7 +77,7 @@ static void set_agent(const char *value) {
 }
 
 static void set_key(const char *value) {
-  unsigned char key[SHA256_SIZE];
+  unsigned char key[SHA256_SIZE] = {0};
   static const char digits[] = "0123456789abcdef0123456789ABCDEF";
   if (strlen(value) != 2 * SHA256_SIZE) return;
   for (int i = 0; i < 2 * SHA256_SIZE; i++) {

@@ -72,22 +72,24 @@ static void shed(struct replies *r) {
   }
 }
 
-// place gives the memory of this thread's oldest reply a new one.
-static char *place(char *large, size_t size) {
+// place puts a reply where this thread's oldest was. It copies a small one and
+// takes over a large one, which comes from malloc.
+static char *place(char *text, size_t size) {
   os_lock();
   struct replies *r = mine();
   r->newest = (r->newest + 1) % OWN;
   struct slot *s = &r->slots[r->newest];
   drop(r, s);
-  if (large) {
-    s->large = large;
+  if (size < SMALL) text = memcpy(s->small, text, size + 1);
+  else {
+    s->large = text;
     s->size = size;
     r->held += size;
     held += size;
     shed(r);
   }
   os_unlock();
-  return large ? large : s->small;
+  return text;
 }
 
 // plain makes a byte harmless to any till: ASCII, no control characters.
@@ -100,9 +102,9 @@ static char plain(unsigned char c) {
 static int is_reply(const char *text, size_t size) {
   size_t at = 0;
   for (int field = 0; field < 2; field++) {
-    size_t first = at;
+    size_t start = at;
     while (at < size && text[at] >= '0' && text[at] <= '9') at++;
-    if (at == first || at == size || text[at] != '|') return 0;
+    if (at == start || at == size || text[at] != '|') return 0;
     at++;
   }
   return 1;
@@ -114,24 +116,21 @@ static int is_reply(const char *text, size_t size) {
 
 char *reply_keep(const char *text, size_t size) {
   size_t missing = FIELDS - 1;
-  char *large = NULL;
+  char small[SMALL], *kept = small;
   if (!is_reply(text, size)) return NULL;
   for (size_t i = 0; i < size && missing > 0; i++) missing -= text[i] == '|';
-  if (size + missing >= SMALL) {
-    large = malloc(size + missing + 1);
-    if (!large) return NULL;
-  }
-  char *kept = place(large, size + missing);
+  if (size + missing >= SMALL) kept = malloc(size + missing + 1);
+  if (!kept) return NULL;
   for (size_t i = 0; i < size; i++) kept[i] = plain((unsigned char)text[i]);
   memset(kept + size, '|', missing);
   kept[size + missing] = 0;
-  return kept;
+  return place(kept, size + missing);
 }
 
 // own writes a reply of this library.
 static char *own(int32_t session, int code, const char *alert, const char *message, const char *path) {
-  char *kept = place(NULL, 0);
-  struct text t = {kept, kept + SMALL - 3};
+  char text[SMALL];
+  struct text t = {text, text + SMALL - 3};
   text_number(&t, session, 6);
   text_put(&t, "|");
   text_number(&t, code, 5);
@@ -142,7 +141,7 @@ static char *own(int32_t session, int code, const char *alert, const char *messa
   text_put(&t, path);
   for (; named < t.at; named++) *named = *named == '|' ? '/' : plain((unsigned char)*named);
   strcpy(t.at, "||");
-  return kept;
+  return place(text, strlen(text));
 }
 
 static int code(enum function f, int kind) { return ((int)f + 3) * 1000 + kind; }

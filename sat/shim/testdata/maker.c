@@ -13,10 +13,10 @@
 //       mode         what goes wrong: null, crash, hang (until the mode changes),
 //                    busy, text (no reply at all), short (three fields), latin
 //                    (accents and a line end)
-//   ZELO_MAKER_EXEC  a program that is the device, on Linux: run as PROGRAM
-//                    FUNCTION SESSION for each call, with each argument after the
-//                    session, ended by NUL, on its standard input. What it writes
-//                    on its standard output is the reply; nothing is NULL.
+//   ZELO_MAKER_EXEC  a program that is the device: run as PROGRAM FUNCTION SESSION
+//                    for each call, with each argument after the session, ended by
+//                    NUL, on its standard input. What it writes on its standard
+//                    output is the reply; nothing is NULL.
 //
 // Without ZELO_MAKER_EXEC its documents are no more than keys.
 #include <stdio.h>
@@ -114,7 +114,23 @@ static void note(const char *name, int session, const char *const *args, int cou
 }
 
 // forward has another program be the device.
-#ifndef _WIN32
+#ifdef _WIN32
+static char *forward(const char *program, const char *name, int session, const char *const *args, int count) {
+  char folder[MAX_PATH], file[MAX_PATH], line[3 * MAX_PATH];
+  FILE *in = NULL, *out;
+  if (GetTempPathA(sizeof folder, folder) && GetTempFileNameA(folder, "sat", 0, file)) in = fopen(file, "wb");
+  if (!in) exit(97);
+  for (int i = 0; i < count; i++) fwrite(args[i], 1, strlen(args[i]) + 1, in);
+  fclose(in);
+  snprintf(line, sizeof line, "%s %s %d <%s", program, name, session, file);
+  if (!(out = _popen(line, "rb"))) exit(97);
+  size_t size = fread(reply, 1, sizeof reply - 1, out);
+  _pclose(out);
+  remove(file);
+  reply[size] = 0;
+  return size ? reply : NULL;
+}
+#else
 static char *forward(const char *program, const char *name, int session, const char *const *args, int count) {
   char number[12];
   int out[2];
@@ -151,9 +167,7 @@ static char *answer(const char *name, int prefix, int session, const char *const
   while (mode("hang")) pause_ms(10);
   if (mode("null")) return NULL;
   if (mode("text")) return strcpy(reply, "Error [2] openning serial COM3");
-#ifndef _WIN32
   if (getenv("ZELO_MAKER_EXEC")) return forward(getenv("ZELO_MAKER_EXEC"), name, session, args, count);
-#endif
   if (mode("short")) snprintf(reply, sizeof reply, "000000|00000|Erro ao abrir USB.");
   else if (mode("busy")) snprintf(reply, sizeof reply, "%06d|%02d098|%sSAT em processamento||", session, prefix, alert);
   else if (mode("latin")) snprintf(reply, sizeof reply, "%06d|%02d098|%sSAT em opera\xe7\xe3o\n||", session, prefix, alert);

@@ -9,6 +9,8 @@
 #   wine.sh run FOLDER PROGRAM [ARG...]  runs a Windows program there; FOLDER is
 #                                        Z:\zelo and where it starts, the network
 #                                        is this computer's, so is the environment
+#   wine.sh path FOLDER FILE             how a Windows program there calls a file in
+#                                        FOLDER
 #   wine.sh stop FOLDER                  ends all that still runs there
 #
 # ZELO_WINE names the folder; it is ~/.cache/zelo/wine otherwise.
@@ -91,6 +93,7 @@ have) have ;;
 make) have >/dev/null || make_root ;;
 prefix) have && make_prefix "$1" ;;
 run) folder=$1; shift; inside "$folder" wine "$@" ;;
+path) printf 'Z:\\zelo\\%s\n' "$(realpath -m --relative-to="$1" "$2" | tr / '\\')" ;;
 stop) inside "$1" wineserver -k ;;
 *) sed -n '2,/^set -e/p' "$0" | grep '^#'; exit 2 ;;
 esac
