@@ -61,7 +61,7 @@ func show(ctx context.Context, bin string, once bool) error {
 		return fmt.Errorf("the result is not what it must be; what remains is in the lines above")
 	}
 	if !once {
-		s.say("As páginas ficam abertas. Este link entra uma única vez:\n\n    %s\n", s.link)
+		s.say("As páginas ficam abertas. A do caixa: http://%s\n\n    A do coletor, por este link que entra uma única vez:\n\n    %s\n", s.page, s.link)
 		s.say("Ctrl+C encerra e apaga tudo.")
 		<-ctx.Done()
 	}

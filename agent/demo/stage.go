@@ -26,7 +26,8 @@ var tillSource []byte
 type stage struct {
 	ctx      context.Context
 	bin, dir string
-	link     string // one-time login to the pages
+	link     string // one-time login to the collector's pages
+	page     string // address of the till's
 
 	sim, agent, collector, till *process
 	control                     net.Conn // of the simulator
@@ -241,9 +242,21 @@ func (s *stage) startLines() error {
 		return err
 	}
 	s.tillLine = newProxy(l, func() (net.Conn, error) { return net.Dial("unix", s.path("sat.sock")) })
-	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamento = %q\nintervalo_status = \"2s\"\nintervalo_sinal = \"2s\"\nbuffer_mb = 64\n",
-		s.path("caixa"), s.path("sat.sock"), "tcp:"+s.deviceLine.listener.Addr().String())
+	if s.page, err = freeAddress(); err != nil {
+		return err
+	}
+	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamento = %q\npagina = %q\nintervalo_status = \"2s\"\nintervalo_sinal = \"2s\"\nbuffer_mb = 64\n",
+		s.path("caixa"), s.path("sat.sock"), "tcp:"+s.deviceLine.listener.Addr().String(), s.page)
 	return os.WriteFile(s.path("agent.toml"), []byte(config), 0o600)
+}
+
+// freeAddress is one that nobody listens at now.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 func (s *stage) enrolAgent() error {
