@@ -91,6 +91,14 @@
 // are NULL. A file that ends within the call was never made; one without a whole
 // reply has an unknown outcome. See ReadSpool.
 //
+// The agent in turn leaves there, in a file em-aberto of 1024 bytes, the marks of
+// its open sales and cancellations, 32 bytes each, zero where there is none: SHA-256
+// over the function's number (one byte) and, for each argument after numeroSessao
+// that is no secret, its length (u32) and its bytes. The library does not make a
+// marked call. Before it makes another while there are marks, it asks the device
+// for its last fiscal session, and leaves the answer like a call's: the next sale
+// would take its place in the device's memory.
+//
 // Around the call, and around all that happens to the file, the library holds a
 // lock on the device: flock on a file of Linux, default
 // /var/lib/zelo/ponte/equipamento.lock; the mutex Global\ZeloEquipamento of Windows, Local\ if

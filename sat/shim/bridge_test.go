@@ -4,6 +4,8 @@ package shim_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"os"
@@ -75,7 +77,7 @@ func (d *direct) ledger(t *testing.T, name string) []string {
 // kept reads what was left for the agent, oldest first.
 func (d *direct) kept(t *testing.T) (all []ipc.Spooled) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(d.spool, "*"))
+	files, err := filepath.Glob(filepath.Join(d.spool, "[0-9]*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,8 +202,10 @@ func TestBridgeAfterBrokenCalls(t *testing.T) {
 				t.Errorf("%s: %d sales, want %d", b.name, sales, made)
 			}
 		}
-		if len(d.ledger(t, "calls")) != made {
-			t.Error("the device was asked for a session that only the agent knows")
+		for _, call := range d.ledger(t, "calls") {
+			if strings.HasPrefix(call, "ConsultarNumeroSessao") {
+				t.Error("the device was asked for a session that only the agent knows")
+			}
 		}
 	})
 }
@@ -222,8 +226,8 @@ func TestBridgeWaitsForTheAgentsWord(t *testing.T) {
 				t.Errorf("%s: %s", line, got)
 			}
 		}
-		if got := len(d.ledger(t, "calls")); got != 3 {
-			t.Errorf("%d calls were made, want 3", got)
+		if got := len(d.ledger(t, "calls")); got != 5 { // each sale after a question for the open one
+			t.Errorf("%d calls were made, want 5", got)
 		}
 		// It is back and busy with that sale, then it answers.
 		busy := unknown(sat.EnviarDadosVenda, 7)
@@ -241,6 +245,59 @@ func TestBridgeWaitsForTheAgentsWord(t *testing.T) {
 			t.Errorf("%d sales and cancellations, want 3", got)
 		}
 	})
+}
+
+// A till that was started anew after the agent died in a sale knows it by the
+// agent's mark only: that sale is not made again, and before another one takes its
+// place in the device's memory, what the device has of it is saved for the agent.
+func TestBridgeHeedsTheAgentsMarks(t *testing.T) {
+	each(t, []flavour{plain, memory, stdcall, x64}, func(t *testing.T, f flavour) {
+		d := newDirect(t, f)
+		marks := make([]byte, 1024)
+		copy(marks[32:], contentOf(sat.EnviarDadosVenda, "coffee"))
+		if err := os.WriteFile(filepath.Join(d.spool, "em-aberto"), marks, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		h := d.host(t, "")
+		h.wants(unknown(sat.EnviarDadosVenda, 1), "call EnviarDadosVenda 1 12345678 coffee")
+		if got := d.ledger(t, "calls"); len(got) != 0 {
+			t.Errorf("the device saw %q", got)
+		}
+		if got := h.does("call EnviarDadosVenda 2 12345678 bread"); !strings.HasPrefix(got, "000002"+saleMade) {
+			t.Error(got)
+		}
+		calls := d.ledger(t, "calls")
+		if len(calls) != 2 || !strings.HasPrefix(calls[0], "ConsultarUltimaSessaoFiscal ") || !strings.HasSuffix(calls[0], " 12345678") {
+			t.Errorf("the device saw %q", calls)
+		}
+		kept := d.kept(t)
+		if len(kept) != 2 || kept[0].Request.Function != sat.ConsultarUltimaSessaoFiscal || !kept[0].Answered ||
+			kept[0].Request.Args[0] != "" || kept[1].Request.Session != 2 {
+			t.Errorf("the agent gets %+v", kept)
+		}
+		clear(marks)
+		if err := os.WriteFile(filepath.Join(d.spool, "em-aberto"), marks, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.does("call EnviarDadosVenda 3 12345678 coffee"); !strings.HasPrefix(got, "000003"+saleMade) {
+			t.Error(got)
+		}
+		if got := len(d.ledger(t, "calls")); got != 3 {
+			t.Errorf("%d calls were made, want 3", got)
+		}
+	})
+}
+
+// contentOf is the mark of a fiscal call with these arguments after the code
+// (sat/ipc, "calls made without the agent").
+func contentOf(f sat.Function, args ...string) []byte {
+	sum := sha256.New()
+	sum.Write([]byte{byte(f)})
+	for _, a := range args {
+		sum.Write(binary.BigEndian.AppendUint32(nil, uint32(len(a))))
+		sum.Write([]byte(a))
+	}
+	return sum.Sum(nil)
 }
 
 // A maker's library calls its own functions, although the till has made ours of

@@ -6,13 +6,16 @@
 // device is not asked for their session, which it knows by another number. The
 // till hears "em processamento" until the agent answers.
 //
-// Kept in memory: a program that ended took its open sale with it.
+// What this program does not know itself it reads from the agent's marks: the
+// content of each call the agent has not closed (sat/ipc/doc.go).
 #include "zelo.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DOUBTS 32 // beyond it the oldest is forgotten
+#define MARKS_BYTES 1024
 
 static struct doubt {
   int open;
@@ -21,16 +24,34 @@ static struct doubt {
 } doubts[DOUBTS];
 static unsigned next;
 
-// content_of sums function and arguments without the activation code.
+// content_of sums function and arguments without secrets, as the agent does.
 static void content_of(const struct call *c, unsigned char sum[SHA256_SIZE]) {
   const char *shape = functions[c->function].shape;
-  unsigned char function = (unsigned char)c->function;
+  unsigned char function = (unsigned char)c->function, length[4];
   struct sha256 s;
   sha256_start(&s);
   sha256_add(&s, &function, 1);
-  for (int i = 0; i < c->count; i++)
-    if (shape[i] != 'S' && c->args[i]) sha256_add(&s, c->args[i], strlen(c->args[i]) + 1);
+  for (int i = 0; i < c->count; i++) {
+    if (isupper((unsigned char)shape[i])) continue;
+    size_t size = c->args[i] ? strlen(c->args[i]) : 0;
+    frame_set32(length, (uint32_t)size);
+    sha256_add(&s, length, sizeof length);
+    sha256_add(&s, c->args[i], size);
+  }
   sha256_end(&s, sum);
+}
+
+// marked looks for content among the agent's marks, or with NULL for any mark.
+static int marked(const struct config *cfg, const unsigned char *content) {
+  static const unsigned char none[SHA256_SIZE];
+  char path[MAX_PATH_BYTES + 16], marks[MARKS_BYTES + 1];
+  struct text t = TEXT(path);
+  text_put(&t, cfg->spool);
+  text_put(&t, "/em-aberto");
+  size_t size = os_read(path, marks, sizeof marks);
+  for (size_t i = 0; i + SHA256_SIZE <= size; i += SHA256_SIZE)
+    if (content ? memcmp(marks + i, content, SHA256_SIZE) == 0 : memcmp(marks + i, none, SHA256_SIZE) != 0) return 1;
+  return 0;
 }
 
 // matches tells whether c is about d: the same fiscal call, or a question for its
@@ -74,13 +95,14 @@ void doubt_note(const struct call *c, const char *reply) {
   os_unlock();
 }
 
-int doubt_about(const struct call *c) {
+int doubt_about(const struct config *cfg, const struct call *c) {
   unsigned char content[SHA256_SIZE];
   int found = 0;
-  if (!any()) return 0;
   content_of(c, content);
   os_lock();
   for (int i = 0; i < DOUBTS; i++) found |= matches(&doubts[i], c, content);
   os_unlock();
-  return found;
+  return found || (is_fiscal(c->function) && marked(cfg, content));
 }
+
+int doubt_any(const struct config *cfg) { return any() || marked(cfg, NULL); }

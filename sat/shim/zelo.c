@@ -73,7 +73,7 @@ static char *make(const struct config *cfg, struct call *c) {
     channel_close(&ch);
     return reply;
   }
-  if (cfg->library[0]) return doubt_about(c) ? reply_unknown(c->function, c->session) : bridge(cfg, c, deadline);
+  if (cfg->library[0]) return doubt_about(cfg, c) ? reply_unknown(c->function, c->session) : bridge(cfg, c, deadline);
   return reply_unsent(c->function, c->session, reached == KEY_REFUSED ? WRONG_KEY : UNREACHED, NULL);
 }
 

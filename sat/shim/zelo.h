@@ -239,7 +239,8 @@ void channel_close(struct channel *ch);
 // doubt.c
 
 void doubt_note(const struct call *c, const char *reply); // the agent's, NULL for none
-int doubt_about(const struct call *c);
+int doubt_about(const struct config *cfg, const struct call *c);
+int doubt_any(const struct config *cfg);
 
 // bridge.c and spool.c
 
