@@ -79,16 +79,21 @@ func openCounter(t *testing.T) *counter {
 	}
 	c := &counter{shop: &shop{t: t, bin: binaries(t), dir: t.TempDir()}, device: l.Addr().String()}
 	l.Close()
-	c.sim = exec.Command(filepath.Join(c.bin, "zelo-agent"), "sim", "-tcp", c.device, "-pasta", c.path("sat"))
+	c.sim = exec.Command(filepath.Join(c.bin, "zelo-agent"), "sim", "-tcp", c.device, "-controle", c.path("sim.sock"), "-pasta", c.path("sat"))
 	out, err := c.sim.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.start(c.sim)
-	if !bufio.NewScanner(out).Scan() {
-		t.Fatal("the simulator does not start")
+	ready := 0
+	for lines := bufio.NewScanner(out); ready < 2 && lines.Scan(); {
+		ready++
 	}
 	go io.Copy(io.Discard, out)
+	if c.wire, err = net.Dial("unix", c.path("sim.sock")); err != nil {
+		t.Fatal(err)
+	}
+	c.lines = bufio.NewReader(c.wire)
 	c.write("agent.toml", fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamento = \"tcp:%s\"\nintervalo_status = \"1h\"\nbuffer_mb = 64\npagina = \"\"\n",
 		c.path("caixa"), c.path("sat.sock"), c.device))
 	c.write("sat.ini", fmt.Sprintf("socket = %s\nbiblioteca = %s\nponte = %s\ntrava = %s\nprazo.EnviarDadosVenda = 10\nprazo.ConsultarNumeroSessao = 10\n",
@@ -138,6 +143,12 @@ func (c *counter) openPOS() {
 func (c *counter) sell(n int) string {
 	c.t.Helper()
 	fmt.Fprintf(c.say, "sale %d\n", n)
+	return c.heard(n)
+}
+
+// heard is the key of sale n as the POS tells it.
+func (c *counter) heard(n int) string {
+	c.t.Helper()
 	var key string
 	var sold, tries int
 	if !c.hear.Scan() {
@@ -281,11 +292,34 @@ func TestSellingOnWithoutTheAgent(t *testing.T) {
 			}
 		}()
 		var sold []string
-		for n := range 40 {
+		for n := range 25 {
 			sold = append(sold, c.sell(n+1))
 		}
 		close(stop)
 		<-ended
+		c.check(sold)
+	})
+	t.Run("killed in a sale, and the till with it", func(t *testing.T) {
+		c := openCounter(t)
+		c.startAgent()
+		c.until("the device", c.answering)
+		c.openPOS()
+		sold := []string{c.sell(1)}
+		c.tell(`{"script":{"function":"EnviarDadosVenda","do":"never"}}`)
+		fmt.Fprintln(c.say, "sale 2")
+		c.until("the device to issue", func() bool { return len(c.issued()) == 2 })
+		c.kill()
+		c.pos.Process.Kill()
+		c.pos.Wait()
+		// The power is back, but not the agent. The customer's sale waits, the next
+		// one does not.
+		c.openPOS()
+		fmt.Fprintln(c.say, "sale 2")
+		waiting := *c
+		c.openPOS()
+		sold = append(sold, c.sell(3))
+		c.startAgent()
+		sold = append(sold, waiting.heard(2))
 		c.check(sold)
 	})
 	t.Run("uninstalled", func(t *testing.T) {
