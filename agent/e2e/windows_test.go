@@ -1,0 +1,527 @@
+//go:build linux
+
+package e2e
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"zelo/sat"
+	"zelo/sat/ipc"
+	"zelo/sat/sattest"
+	"zelo/sat/sim"
+)
+
+// A shop on Windows: agent, simulated device, POS programs and a maker's library
+// are Windows programs under Wine, and the collector is a process of this system.
+
+// wine runs Windows programs; see there.
+const wine = root + "/sat/shim/testdata/wine.sh"
+
+// build is one way to make the library, with a POS program and a maker's library
+// of the same kind.
+type build struct {
+	name, compiler, dll string
+	host, maker         []string // definitions
+}
+
+var windowsBuilds = []build{
+	{"stdcall-x86", "i686-w64-mingw32-gcc", "stdcall/SAT.dll", []string{"-DHOST_STDCALL"}, []string{"-DMAKER_STDCALL", "-Wl,--kill-at"}},
+	{"cdecl-x86", "i686-w64-mingw32-gcc", "cdecl/SAT.dll", nil, nil},
+	{"x64", "x86_64-w64-mingw32-gcc", "x64/SAT.dll", nil, nil},
+	{"mfe", "i686-w64-mingw32-gcc", "mfe/mfe.dll", []string{"-DHOST_STDCALL"}, []string{"-DMAKER_STDCALL", "-Wl,--kill-at"}},
+}
+
+// windowsShop is a Windows whose Z:\zelo is our folder dir.
+type windowsShop struct {
+	*shop
+	device string   // address of the simulated device
+	agent  *running // nil while there is none
+	next   int      // sale
+	sold   []string // keys that POS programs were given
+}
+
+// running is a program that somebody waits for.
+type running struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// z is a path below dir as Windows programs see it.
+func z(parts ...string) string { return `Z:\zelo\` + strings.Join(parts, `\`) }
+
+func openWindowsShop(t *testing.T) *windowsShop {
+	t.Helper()
+	if os.Getenv("ZELO_E2E_WINDOWS") != "1" {
+		t.Skip("SKIP: programs for Windows are tested when ZELO_E2E_WINDOWS=1, by make e2e-windows")
+	}
+	dir, err := os.MkdirTemp("", "zelo-windows-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &windowsShop{shop: &shop{t: t, bin: binaries(t), dir: dir}}
+	s.must(exec.Command(wine, "prefix", dir))
+	t.Cleanup(func() { exec.Command(wine, "stop", dir).Run() })
+	s.must(exec.Command("cp", s.path("prefix/drive_c/windows/system32/taskkill.exe"), s.path(taskkill)))
+	s.compile()
+	s.openCollector()
+	s.openDevice()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	till := l.Addr().String()
+	s.write("agent.toml", fmt.Sprintf("pasta = '%s'\nsoquete = 'tcp:%s'\nequipamento = 'tcp:%s'\nintervalo_status = '1h'\nintervalo_sinal = '2s'\nbuffer_mb = 64\n",
+		z("caixa"), till, s.device))
+	s.write("segundo.toml", fmt.Sprintf("pasta = '%s'\nsoquete = 'tcp:%s'\nbuffer_mb = 32\n", z("outra"), till))
+	waits := "prazo.EnviarDadosVenda = 15\nprazo.ConsultarNumeroSessao = 15\n"
+	s.write("sat.ini", fmt.Sprintf("agente = %s\n%s", till, waits))
+	for _, b := range windowsBuilds {
+		s.write("ponte-"+b.name+".ini", fmt.Sprintf("agente = %s\nbiblioteca = %s\nponte = %s\n%s",
+			till, z(b.name+"-fabricante.dll"), z("caixa", "ponte"), waits))
+	}
+	s.enrol()
+	return s
+}
+
+func (s *windowsShop) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// must runs a command of this system to its end.
+func (s *windowsShop) must(cmd *exec.Cmd) string {
+	s.t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("%s: %v: %s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return string(out)
+}
+
+// compile makes everything that runs on Windows.
+func (s *windowsShop) compile() {
+	s.t.Helper()
+	shim := filepath.Join(root, "sat/shim")
+	s.must(exec.Command(filepath.Join(shim, "build-windows.sh"), s.dir))
+	for _, b := range windowsBuilds {
+		host := append(b.host, "-std=gnu11", "-o", s.path(b.name+".exe"), shim+"/testdata/hosts/host.c", shim+"/testdata/hosts/host_windows.c", "-lpsapi")
+		s.must(exec.Command(b.compiler, host...))
+		maker := append(b.maker, "-std=gnu11", "-shared", "-o", s.path(b.name+"-fabricante.dll"), shim+"/testdata/maker.c")
+		s.must(exec.Command(b.compiler, maker...))
+	}
+	for name, made := range map[string][2]string{"agent-386.exe": {"386", "./agent"}, "agent-amd64.exe": {"amd64", "./agent"},
+		"driver.exe": {"386", "./agent/e2e/testdata/driver"}} {
+		cmd := exec.Command("go", "build", "-o", s.path(name), made[1])
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=windows", "GOARCH="+made[0])
+		s.must(cmd)
+	}
+	s.must(exec.Command("cp", s.path("agent-386.exe"), s.path("sim.exe"))) // which taskkill tells apart
+}
+
+// windows prepares a Windows program.
+func (s *windowsShop) windows(ctx context.Context, program string, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, wine, append([]string{"run", s.dir, program}, args...)...)
+}
+
+// asks runs a Windows program to its end, a minute at most.
+func (s *windowsShop) asks(program string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	out, err := s.windows(ctx, program, args...).CombinedOutput()
+	return string(out), err
+}
+
+// tells is asks of what must not fail.
+func (s *windowsShop) tells(program string, args ...string) string {
+	s.t.Helper()
+	out, err := s.asks(program, args...)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v: %s", program, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func (s *windowsShop) openCollector() {
+	s.t.Helper()
+	var at [3]string
+	for i := range at {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer l.Close()
+		at[i] = l.Addr().String()
+	}
+	s.collector("init", "-paginas", at[0], "-cadastro", at[1], "-mqtt", at[2], "-email", "loja@exemplo.com.br")
+}
+
+// collector runs a command of the collector.
+func (s *windowsShop) collector(verb string, args ...string) string {
+	s.t.Helper()
+	return s.must(exec.Command(filepath.Join(s.bin, "zelo-collector"), append([]string{verb, "-pasta", s.path("coletor")}, args...)...))
+}
+
+// openDevice starts the simulated device.
+func (s *windowsShop) openDevice() {
+	s.t.Helper()
+	s.sim = s.windows(context.Background(), "sim.exe", "sim", "-tcp", "127.0.0.1:0", "-pasta", z("sat"))
+	out, err := s.sim.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.start(s.sim)
+	lines := bufio.NewScanner(out)
+	lines.Scan()
+	at, ok := strings.CutPrefix(lines.Text(), "tcp ")
+	if !ok {
+		s.t.Fatalf("the simulator says %q", lines.Text())
+	}
+	s.device = at
+	go io.Copy(io.Discard, out)
+}
+
+// enrol starts the collector's service and has the agent enrol there.
+func (s *windowsShop) enrol() {
+	s.t.Helper()
+	s.start(exec.Command(filepath.Join(s.bin, "zelo-collector"), "serve", "-pasta", s.path("coletor")))
+	s.until("the agent to be enrolled", func() bool {
+		words := strings.Fields(s.collector("enrol"))
+		i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "https://") })
+		if i < 0 {
+			s.t.Fatalf("no address in %q", words)
+		}
+		out, err := s.asks("agent-386.exe", "enrol", "-config", z("agent.toml"), "-coletor", words[i], words[len(words)-1])
+		return err == nil && strings.Contains(out, "Caixa ligado")
+	})
+}
+
+// startAgent runs the agent as a program.
+func (s *windowsShop) startAgent(program string) error {
+	log, err := os.OpenFile(s.path("agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	r := &running{cmd: s.windows(context.Background(), program, "run", "-config", z("agent.toml")), ended: make(chan struct{})}
+	r.cmd.Stderr = log
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	go func() { r.cmd.Wait(); close(r.ended) }()
+	s.t.Cleanup(func() { r.cmd.Process.Kill(); <-r.ended })
+	s.agent = r
+	return nil
+}
+
+// taskkill is Windows' own program of 64 bits; the one of 32 bits, which Wine would
+// take, does not see programs of 64.
+const taskkill = "taskkill64.exe"
+
+// terminate ends the agent as the task manager does: TerminateProcess.
+func (s *windowsShop) terminate(program string) error {
+	out, err := s.asks(taskkill, "/f", "/im", program)
+	if err != nil {
+		return fmt.Errorf("taskkill: %w: %s", err, out)
+	}
+	select {
+	case <-s.agent.ended:
+		return nil
+	case <-time.After(20 * time.Second):
+		return errors.New("the agent outlives taskkill")
+	}
+}
+
+// windowsStatus is what `zelo-agent status -json` says.
+type windowsStatus struct {
+	Answering, Connected bool
+	OpenCases            int
+	Buffer               []struct {
+		Name    string
+		Waiting int
+	}
+}
+
+func (s *windowsShop) status() (st windowsStatus, ok bool) {
+	out, err := s.asks("agent-386.exe", "status", "-json", "-config", z("agent.toml"))
+	return st, err == nil && json.Unmarshal([]byte(out), &st) == nil
+}
+
+// settled reports that nothing waits on the till.
+func (s *windowsShop) settled() bool {
+	st, ok := s.status()
+	for _, b := range st.Buffer {
+		ok = ok && b.Waiting == 0
+	}
+	return ok && st.Connected && st.OpenCases == 0 && len(s.spooled()) == 0
+}
+
+// spooled are the calls that wait for the agent.
+func (s *windowsShop) spooled() []string {
+	files, _ := filepath.Glob(s.path("caixa/ponte/*" + ipc.SpoolSuffix))
+	return files
+}
+
+// pos is a POS program.
+type pos struct {
+	s       *windowsShop
+	in      io.WriteCloser
+	out     *bufio.Reader
+	session int
+}
+
+// openPOS starts the POS program of a build with the settings in a file.
+func (s *windowsShop) openPOS(b build, settings string) *pos {
+	s.t.Helper()
+	cmd := s.windows(context.Background(), b.name+".exe", z(strings.Split(b.dll, "/")...))
+	cmd.Env = append(os.Environ(), "ZELO_INI="+z(settings), "ZELO_MAKER_EXEC="+z("driver.exe"), "ZELO_DRIVER_DEVICE="+s.device)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.start(cmd)
+	return &pos{s, in, bufio.NewReader(out), 100_000 + 1000*s.next}
+}
+
+// call makes the program call a function; the reply must be one a till can read.
+func (p *pos) call(f sat.Function, args ...string) (sat.Reply, error) {
+	p.session++
+	fmt.Fprintf(p.in, "call %s %d %s\n", f, p.session, strings.Join(args, " "))
+	line, err := p.out.ReadString('\n')
+	if err != nil {
+		return sat.Reply{}, fmt.Errorf("the POS program ended: %w", err)
+	}
+	return sat.ParseReply(f, []byte(strings.TrimSuffix(line, "\n")))
+}
+
+const noSuchSession sat.Code = 11003
+
+// uncertain reports that a reply says nothing of the sale.
+func uncertain(r sat.Reply) bool {
+	return r.Code == sat.EnviarDadosVenda.Busy() || r.Function == sat.ConsultarNumeroSessao && r.Code != noSuchSession
+}
+
+// sell sells once, as a POS program does: what is not certain is asked about, and
+// only what certainly never happened is tried again.
+func (p *pos) sell() error {
+	p.s.next++
+	xml := fmt.Sprintf("hex:%x", sattest.SaleXML(fmt.Sprintf("%d.00", p.s.next), ""))
+	for limit := time.Now().Add(2 * time.Minute); time.Now().Before(limit); <-time.After(200 * time.Millisecond) {
+		reply, err := p.call(sat.EnviarDadosVenda, sim.DefaultCode, xml)
+		asked := p.session
+		for err == nil && uncertain(reply) && time.Now().Before(limit) {
+			<-time.After(200 * time.Millisecond)
+			reply, err = p.call(sat.ConsultarNumeroSessao, sim.DefaultCode, fmt.Sprint(asked))
+		}
+		switch {
+		case err != nil:
+			return err
+		case reply.Code == sat.EnviarDadosVenda.Success():
+			doc, err := reply.Document()
+			if err == nil {
+				p.s.sold = append(p.s.sold, doc.Key)
+			}
+			return err
+		case reply.Code != sat.EnviarDadosVenda.Failed() && reply.Code != noSuchSession:
+			return fmt.Errorf("sale %d refused: %s", p.s.next, reply.Raw)
+		}
+	}
+	return fmt.Errorf("sale %d never succeeded", p.s.next)
+}
+
+// sells sells a number of times.
+func (p *pos) sells(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		if err := p.sell(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// archived compares what the device issued with what POS programs were given and
+// with what the collector exports, byte for byte.
+func (s *windowsShop) archived(t *testing.T) {
+	t.Helper()
+	raw, err := os.ReadFile(s.path("sat/issued.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported := s.export(t)
+	sold := map[string]int{}
+	for _, key := range s.sold {
+		sold[key]++
+	}
+	n := 0
+	for line := range bytes.Lines(raw) {
+		var issued struct {
+			Key string
+			XML []byte
+		}
+		if err := json.Unmarshal(line, &issued); err != nil {
+			t.Fatal(err)
+		}
+		n++
+		if sold[issued.Key] != 1 {
+			t.Errorf("document %s was given to POS programs %d times", issued.Key, sold[issued.Key])
+		}
+		if !bytes.Equal(exported["AD"+issued.Key+".xml"], issued.XML) {
+			t.Errorf("document %s is missing at the collector, or differs", issued.Key)
+		}
+	}
+	if n != s.next || len(s.sold) != n || len(exported) != n {
+		t.Errorf("%d sales, %d documents issued, %d given to POS programs, %d exported: %v", s.next, n, len(s.sold), len(exported), slices.Sorted(maps.Keys(exported)))
+	}
+}
+
+// export is the collector's export, by file name.
+func (s *windowsShop) export(t *testing.T) map[string][]byte {
+	t.Helper()
+	s.collector("export", "-o", s.path("tudo.zip"))
+	zipped, err := zip.OpenReader(s.path("tudo.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer zipped.Close()
+	files := map[string][]byte{}
+	for _, f := range zipped.File {
+		if filepath.Ext(f.Name) != ".xml" {
+			continue
+		}
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[filepath.Base(f.Name)], err = io.ReadAll(r)
+		r.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// sellsWhile sells until what happens meanwhile is over, and once more.
+func (p *pos) sellsWhile(t *testing.T, meanwhile func() error) {
+	t.Helper()
+	over := make(chan error, 1)
+	go func() { over <- meanwhile() }()
+	for {
+		p.sells(t, 1)
+		select {
+		case err := <-over:
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.sells(t, 1)
+			return
+		default:
+		}
+	}
+}
+
+func TestWindows(t *testing.T) {
+	s := openWindowsShop(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, _ := os.ReadFile(s.path("agent.log"))
+			t.Logf("agent:\n%s", log)
+		}
+	})
+	// Agents of 32 and 64 bits take turns on one folder. Each is ended by the task
+	// manager while a POS program sells, started again, and ended for good.
+	var agent string
+	for i, b := range windowsBuilds {
+		t.Run(b.name, func(t *testing.T) {
+			if agent != "" {
+				s.check(t, s.terminate(agent))
+			}
+			agent = []string{"agent-386.exe", "agent-amd64.exe"}[i%2]
+			s.check(t, s.startAgent(agent))
+			p := s.openPOS(b, "sat.ini")
+			p.sells(t, 2)
+			p.sellsWhile(t, func() error { return errors.Join(s.terminate(agent), s.startAgent(agent)) })
+			p.in.Close()
+		})
+	}
+	t.Run("agent", func(t *testing.T) {
+		s.until("everything to be at the collector", s.settled)
+		s.archived(t)
+		out, err := s.asks("agent-amd64.exe", "run", "-config", z("segundo.toml"))
+		if err == nil || !strings.Contains(out, "another process already answers there") {
+			t.Errorf("a second agent on the same port: %v, %s", err, out)
+		}
+		s.check(t, s.terminate(agent))
+	})
+	t.Run("ponte direta", func(t *testing.T) {
+		for i, b := range windowsBuilds {
+			p := s.openPOS(b, "ponte-"+b.name+".ini")
+			p.sells(t, 2)
+			p.in.Close()
+			if n := len(s.spooled()); n != 2*(i+1) {
+				t.Errorf("%d calls wait for the agent after those of %s", n, b.name)
+			}
+		}
+	})
+	t.Run("service", func(t *testing.T) {
+		service := func(words ...string) string {
+			return s.tells("agent-386.exe", append([]string{"service", "-config", z("agent.toml")}, words...)...)
+		}
+		service("install")
+		service("start")
+		p := s.openPOS(windowsBuilds[0], "sat.ini")
+		p.sells(t, 2)
+		p.in.Close()
+		if out := s.tells("agent-386.exe", "status", "-config", z("agent.toml")); !strings.Contains(out, "respondendo desde") {
+			t.Errorf("status of the service: %s", out)
+		}
+		s.until("everything to be at the collector", s.settled)
+		start := time.Now()
+		service("stop")
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("the service stopped after %s", took)
+		}
+		if _, ok := s.status(); ok {
+			t.Error("a stopped service answers")
+		}
+		service("uninstall")
+		log, err := os.ReadFile(s.path("prefix/drive_c/ProgramData/Zelo/agente.log"))
+		if err != nil || !bytes.Contains(log, []byte("agent stopped")) {
+			t.Errorf("log of the service: %s, %v", log, err)
+		}
+	})
+	// Among it what was sold without the agent.
+	t.Run("archive", s.archived)
+}
+
+// check ends a test that cannot go on.
+func (s *windowsShop) check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
