@@ -510,7 +510,7 @@ func TestDiskFull(t *testing.T) {
 	if err := syscall.Mount("zelo", d.spool, "tmpfs", 0, "size=64k"); err != nil {
 		t.Skipf("SKIP: no disk to fill on this machine: %v", err)
 	}
-	defer syscall.Unmount(d.spool, 0)
+	t.Cleanup(func() { syscall.Unmount(d.spool, syscall.MNT_DETACH) }) // after the host ended
 	h := d.host(t, "")
 	want := unmade(sat.EnviarDadosVenda, 1, "O comando nao foi enviado. O servico Zelo nao responde e nao foi possivel gravar na pasta "+d.spool)
 	h.wants(want, "call EnviarDadosVenda 1 12345678 fill:100000")
@@ -520,7 +520,6 @@ func TestDiskFull(t *testing.T) {
 	if got := h.does("call EnviarDadosVenda 2 12345678 fill:1000"); !strings.HasPrefix(got, "000002"+saleMade) {
 		t.Error(got)
 	}
-	h.finish()
 }
 
 // Two programs with four threads each: one call at a time on the device, each kept.

@@ -41,7 +41,8 @@ enum reach channel_open(struct channel *ch, const struct config *cfg, int64_t de
   enum reach reached = NOBODY;
   if (until > deadline) until = deadline;
   ch->keyed = 0;
-  if (!may_call(cfg) || !os_connect(cfg, until, &ch->conn)) return NOBODY;
+  if (!may_call(cfg)) return KEY_REFUSED;
+  if (!os_connect(cfg, until, &ch->conn)) return NOBODY;
   if (cfg->keyed) reached = exchange(ch, cfg->key, until);
   else if (receive(ch, greeting, sizeof greeting, until) && frame_greeting(greeting)) reached = REACHED;
   if (reached != REACHED) os_disconnect(ch->conn);

@@ -57,14 +57,14 @@ func TestTerminal(t *testing.T) {
 	})
 }
 
+const wrongKey = "O comando nao chegou ao SAT. A chave deste caixa nao confere com a do servico Zelo: corrija o arquivo sat.ini."
+
 // A key that does not fit is told from an agent that is not there. Either way
 // nothing was sent.
 func TestKeysThatDoNotFit(t *testing.T) {
 	other := "chave = " + strings.Repeat("5b", ipc.KeySize) + "\n"
 	each(t, []flavour{plain, memory, stdcall, x64}, func(t *testing.T, f flavour) {
-		wrong := func(fn sat.Function) string {
-			return unmade(fn, 7, "O comando nao chegou ao SAT. A chave deste caixa nao confere com a do servico Zelo: corrija o arquivo sat.ini.")
-		}
+		wrong := func(fn sat.Function) string { return unmade(fn, 7, wrongKey) }
 		absent := func(fn sat.Function) string { return unsent(fn, 7) }
 		for _, test := range []struct {
 			name, ini string
@@ -244,7 +244,8 @@ func TestNoKeyForAStranger(t *testing.T) {
 		}
 	}()
 	env := "ZELO_AGENTE=" + ln.Addr().String()
-	refuses(t, newHost(t, memory, "", env))
+	bare := newHost(t, memory, "", env)
+	bare.wants(unmade(sat.ConsultarSAT, 7, wrongKey), "call ConsultarSAT 7")
 	keyed := newHost(t, memory, keyIni(), env) // this one may call
 	keyed.wants(unsent(sat.ConsultarSAT, 7), "call ConsultarSAT 7")
 	ln.Close()

@@ -223,7 +223,7 @@ const struct config *config_get(void);
 
 // channel.c
 
-enum reach { REACHED, NOBODY, KEY_REFUSED };
+enum reach { REACHED, NOBODY, KEY_REFUSED }; // the last also for another computer without a key
 
 struct channel {
   intptr_t conn;
