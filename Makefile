@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME ?= 30s
 
-.PHONY: build demo test check race fuzz bench e2e-web deps clean
+.PHONY: build demo test check race fuzz bench windows e2e-windows e2e-web deps clean
 
 build: deps
 	@mkdir -p bin
@@ -37,6 +37,16 @@ fuzz: deps
 
 bench: deps
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+
+windows: deps
+	@mkdir -p bin/windows
+	for a in 386 amd64; do GOOS=windows GOARCH=$$a CGO_ENABLED=0 \
+	  $(GO) build $(GOFLAGS_BUILD) -o bin/windows/zelo-agent-$$a.exe ./agent || exit 1; done
+	sat/shim/build-windows.sh $(CURDIR)/bin/windows
+
+e2e-windows:
+	@.ci/deps.sh windows
+	@.ci/e2e-windows.sh
 
 e2e-web: deps
 	$(GO) test -v -count=1 ./collector/web
