@@ -22,7 +22,7 @@ import (
 // Config is the agent's configuration file. The doc tags are its manual,
 // printed by `zelo-agent config`.
 type Config struct {
-	Folder    string   `toml:"pasta" doc:"Onde o agente guarda os cupons e a sua identidade. Na subpasta ponte a biblioteca SAT deixa as vendas que fez enquanto o agente estava parado."`
+	Folder    string   `toml:"pasta" doc:"Onde o agente guarda os cupons e a sua identidade: uma pasta só dele, que ele fecha aos outros usuários. Na subpasta ponte a biblioteca SAT deixa as vendas que fez enquanto o agente estava parado."`
 	Socket    string   `toml:"soquete" doc:"Por onde a biblioteca SAT do PDV fala com o agente: tcp:127.0.0.1:porta ou, no Linux, o caminho de um soquete."`
 	Device    string   `toml:"equipamento" doc:"O equipamento SAT: serial:porta (COM3, /dev/ttyACM0) ou tcp:endereço:porta."`
 	Far       string   `toml:"terminais" doc:"Endereço e porta onde PDVs de outros computadores chegam, por exemplo 0.0.0.0:9020. Vazio: só este computador. Exige chave_terminais."`
@@ -100,6 +100,8 @@ func (c Config) check(path string) error {
 	switch {
 	case !filepath.IsAbs(c.Folder):
 		return bad("pasta", "escreva o caminho completo")
+	case filepath.Dir(c.Folder) == filepath.Clean(c.Folder):
+		return bad("pasta", "escreva uma pasta que seja só do agente, não o disco inteiro")
 	case c.Socket == "":
 		return bad("soquete", "falta o endereço")
 	case runtime.GOOS == "windows" && !strings.HasPrefix(c.Socket, "tcp:"):

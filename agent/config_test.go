@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ func TestInvalidConfigurationsSayWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
 		"unknown key":         {`pastas = "/x"`, "chave desconhecida"},
 		"relative folder":     {`pasta = "zelo"`, "pasta: escreva o caminho completo"},
+		"the whole disk":      {`pasta = ` + strconv.Quote(filepath.VolumeName(os.TempDir())+string(filepath.Separator)), "pasta: escreva uma pasta que seja só do agente"},
 		"no socket":           {`soquete = ""`, "soquete: falta"},
 		"unknown driver":      {`equipamento = "usb:1"`, "equipamento: comece com serial: ou tcp:"},
 		"tills without a key": {`terminais = "0.0.0.0:9020"`, "chave_terminais: são 64 dígitos"},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -96,5 +97,30 @@ func TestLogThatCannotBePutAside(t *testing.T) {
 	}
 	if raw, err := os.ReadFile(path); string(raw) != "new line\n" {
 		t.Errorf("%q, %v", raw, err)
+	}
+}
+
+// What Go says of a crash is in the log, whichever goroutine it happens in.
+func TestLogHoldsACrash(t *testing.T) {
+	const crashing = "ZELO_TEST_CRASHING_LOG"
+	if path := os.Getenv(crashing); path != "" {
+		l, err := openLog(path, 50)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // into another file
+			fmt.Fprintln(l, "all is well, and has been for a while")
+		}
+		go func() { panic("the agent is broken") }()
+		select {}
+	}
+	path := filepath.Join(t.TempDir(), "agente.log")
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestLogHoldsACrash$")
+	cmd.Env = append(os.Environ(), crashing+"="+path)
+	if err := cmd.Run(); err == nil {
+		t.Fatal("the process ended well")
+	}
+	if _, newer := readLogs(t, path); !strings.HasPrefix(newer, "all is well") || !strings.Contains(newer, "the agent is broken") {
+		t.Errorf("%q", newer)
 	}
 }

@@ -29,7 +29,12 @@ func cmdService(_ context.Context, args []string) error {
 	switch word {
 	case "run": // what the service manager calls
 		return runService(*path)
-	case "install", "uninstall", "start", "stop":
+	case "install":
+		if _, err := loadConfig(*path); err != nil {
+			return err
+		}
+		return controlService(word, *path)
+	case "uninstall", "start", "stop":
 		return controlService(word, *path)
 	}
 	return fmt.Errorf("use zelo-agent service install, uninstall, start ou stop")
