@@ -256,6 +256,9 @@ func digits(s string, least, most int) (int, bool) {
 }
 
 func stripBlanks(s string) string {
+	if !strings.ContainsAny(s, " \r\n\t") {
+		return s // the usual case, and long
+	}
 	return strings.Map(func(r rune) rune {
 		if r == ' ' || r == '\r' || r == '\n' || r == '\t' {
 			return -1

@@ -106,7 +106,7 @@ func BenchmarkSale(b *testing.B) {
 	for range max(300, b.N) {
 		start := time.Now()
 		commit(300)
-		commit(6000)
+		commit(10000) // the reply and its document
 		trip()
 		floor := time.Since(start)
 		start = time.Now()

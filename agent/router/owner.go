@@ -449,6 +449,9 @@ func (o *owner) close(c *entry, s step) result {
 // addForeign queues a document that came up while asking about a case and that
 // was made outside the agent: it is not this call's, but it must not be lost.
 func (o *owner) addForeign(b *buffer.Batch, e *entry) error {
+	if len(e.Evidence) == 0 {
+		return nil
+	}
 	known := o.router.journal.issued(e.Serial)
 	for _, ev := range e.Evidence {
 		r, err := sat.ParseReply(ev.Function, ev.Raw)
