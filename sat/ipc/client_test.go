@@ -20,7 +20,8 @@ import (
 
 func dial(t testing.TB, path string) *Client {
 	t.Helper()
-	c, err := Dial(t.Context(), "unix", path, Options{})
+	network, at := split(path)
+	c, err := Dial(t.Context(), network, at, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func TestErrorsKeepTheirTruthAcrossTheWire(t *testing.T) {
 			fault = test.fault
 			_, err := c.Call(t.Context(), req)
 			var typed *sat.Error
-			if !errors.As(err, &typed) || typed.Request != req.Function || typed.Session != 7 || typed.Device != path {
+			if !errors.As(err, &typed) || typed.Request != req.Function || typed.Session != 7 || typed.Device != c.addr {
 				t.Errorf("error %v", err)
 			}
 			if errors.Is(err, sat.ErrNotSent) != test.notSent || errors.Is(err, sat.ErrGone) != test.gone {
@@ -118,7 +119,7 @@ func TestErrorsKeepTheirTruthAcrossTheWire(t *testing.T) {
 // scripted is a server made by hand: each connection is given to the next act.
 func scripted(t *testing.T, acts ...func(peer)) (path string) {
 	t.Helper()
-	path = socketPath(t)
+	path = place(t)
 	ln, err := Listen(path, DefaultMode)
 	if err != nil {
 		t.Fatal(err)
@@ -192,13 +193,15 @@ func TestNoServerMeansNotSent(t *testing.T) {
 		"silence":               func(p peer) { p.Read(make([]byte, 1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c, err := Dial(t.Context(), "unix", scripted(t, act), Options{Greeting: 50 * time.Millisecond}); err == nil {
+			network, at := split(scripted(t, act))
+			if c, err := Dial(t.Context(), network, at, Options{Greeting: 50 * time.Millisecond}); err == nil {
 				c.Close()
 				t.Error("a connection was made")
 			}
 			// The same on a client whose first connection was lost.
 			path := scripted(t, whole, act)
-			c, err := Dial(t.Context(), "unix", path, Options{Greeting: 50 * time.Millisecond})
+			network, at = split(path)
+			c, err := Dial(t.Context(), network, at, Options{Greeting: 50 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -214,7 +217,8 @@ func TestNoServerMeansNotSent(t *testing.T) {
 		})
 	}
 	t.Run("nobody listens", func(t *testing.T) {
-		c, err := Dial(t.Context(), "unix", scripted(t, whole), Options{})
+		network, at := split(scripted(t, whole))
+		c, err := Dial(t.Context(), network, at, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +232,7 @@ func TestNoServerMeansNotSent(t *testing.T) {
 }
 
 func TestClientSurvivesARestartOfTheServer(t *testing.T) {
-	path := socketPath(t)
+	path := place(t)
 	var c *Client
 	for i := range 5 {
 		ln, err := Listen(path, DefaultMode)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -88,10 +89,32 @@ func serve(t testing.TB, ln net.Listener, dev sat.Device, opt Options) (stop fun
 	return stop
 }
 
-// start serves dev on a fresh Unix socket.
+// place is a fresh address for tills of this system: a Unix socket, or a port.
+func place(t testing.TB) string {
+	t.Helper()
+	if runtime.GOOS != "windows" {
+		return socketPath(t)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return "tcp:" + ln.Addr().String()
+}
+
+// split takes such an address apart, for Dial.
+func split(address string) (network, at string) {
+	if at, ok := strings.CutPrefix(address, "tcp:"); ok {
+		return "tcp", at
+	}
+	return "unix", address
+}
+
+// start serves dev at a fresh address.
 func start(t testing.TB, dev sat.Device, opt Options) (path string, stop func() error) {
 	t.Helper()
-	path = socketPath(t)
+	path = place(t)
 	ln, err := Listen(path, DefaultMode)
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +164,8 @@ func (p peer) greeted() peer {
 // till connects to a server as the C library does.
 func till(t *testing.T, path string) peer {
 	t.Helper()
-	conn, err := net.Dial("unix", path)
+	network, at := split(path)
+	conn, err := net.Dial(network, at)
 	if err != nil {
 		t.Fatal(err)
 	}
