@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"zelo/sat"
 	"zelo/sat/ipc"
@@ -78,6 +79,7 @@ func loads(t testing.TB, f flavour, library, ini string, env ...string) *host {
 	}
 	cmd := run(f, compiled(t, f).host, f.path(library))
 	cmd.Env = append(append(os.Environ(), "ZELO_INI="+f.path(file)), env...)
+	cmd.WaitDelay = 10 * time.Second // for a forked child that holds its output
 	h := &host{t: t, errs: &bytes.Buffer{}}
 	cmd.Stderr = h.errs
 	in, err := cmd.StdinPipe()

@@ -68,9 +68,8 @@ int popped(void *function) {
 }
 
 static void forked(void) {
-  pid_t child = fork();
+  pid_t parent = getpid(), child = fork();
   if (child == 0) {
-    pid_t parent = getppid();
     while (getppid() == parent) usleep(50000);
     _exit(0);
   }
