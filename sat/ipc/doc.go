@@ -85,11 +85,11 @@
 // When the agent certainly has not received a call, the library may make it
 // through the maker's library (the "ponte direta"). It leaves each such call that
 // changes the device, and each question for a session, in a folder for the agent:
-// a file UNIX_MS-PID-N.ponte (13 digits, two numbers; the names sort by time) that
-// holds the call as a frame 'C', written to the disk before the call is made, and
-// then its reply as a frame 'R', written before the till has it. Secret arguments
-// are NULL. A file that ends within the call was never made; one without a whole
-// reply has an unknown outcome. See ReadSpool.
+// a file UNIX_MS-PID-N.ponte (13 digits, a number, 10 digits; the names of one
+// process sort by time) that holds the call as a frame 'C', written to the disk
+// before the call is made, and then its reply as a frame 'R', written before the
+// till has it. Secret arguments are NULL. A file that ends within the call was
+// never made; one without a whole reply has an unknown outcome. See ReadSpool.
 //
 // The agent in turn leaves there, in a file em-aberto of 1024 bytes, the marks of
 // its open sales and cancellations, 32 bytes each, zero where there is none: SHA-256

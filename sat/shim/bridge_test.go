@@ -545,6 +545,24 @@ func TestBridgeOneAtATime(t *testing.T) {
 	})
 }
 
+// The agent reads the files in the order of their names.
+func TestKeptCallsSortByTime(t *testing.T) {
+	d := newDirect(t, plain)
+	d.host(t, "").does("time 1 30 EnviarDadosVenda 7 12345678 a")
+	var order []string
+	for _, s := range d.kept(t) {
+		order = append(order, strings.Split(string(s.Reply), "|")[8][3:])
+	}
+	for i, sale := range d.ledger(t, "sales") {
+		if key := strings.Fields(sale)[0]; i >= len(order) || order[i] != key {
+			t.Fatalf("sale %d is %s, kept are %q", i, key, order)
+		}
+	}
+	if len(order) != 30 {
+		t.Errorf("%d of 30 are kept", len(order))
+	}
+}
+
 // Another program is the device, as in tests of the whole.
 func TestMakerForwards(t *testing.T) {
 	d := newDirect(t, plain)

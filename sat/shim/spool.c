@@ -9,21 +9,27 @@
 #include <ctype.h>
 #include <string.h>
 
-static uint32_t count; // of files this process began, under the lock
+// Of the files this process began, under the lock.
+static uint32_t count;
+static int64_t newest;
 
-// name gives the file one that sorts by time and that nobody else gives.
+// name gives the file one that sorts by time, also when the clock was set back, and
+// that nobody else gives.
 static void name(struct spool *s, const char *folder) {
   struct text t = TEXT(s->path);
+  int64_t ms = os_unix_ms();
   os_lock();
   uint32_t n = ++count;
+  if (ms < newest) ms = newest;
+  newest = ms;
   os_unlock();
   text_put(&t, folder);
   text_put(&t, "/");
-  text_number(&t, os_unix_ms(), 13);
+  text_number(&t, ms, 13);
   text_put(&t, "-");
   text_number(&t, os_pid(), 1);
   text_put(&t, "-");
-  text_number(&t, n, 1);
+  text_number(&t, n, 10);
   text_put(&t, ".ponte");
 }
 
