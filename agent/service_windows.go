@@ -149,18 +149,17 @@ func tuneService(s *mgr.Service) error {
 	}
 	restarts := []mgr.RecoveryAction{again(time.Second), again(5 * time.Second), again(time.Minute)}
 	late := windows.SERVICE_DELAYED_AUTO_START_INFO{IsDelayedAutoStartUp: 1}
-	var failed error
-	for what, err := range map[string]error{
-		"reiniciar depois de uma falha": s.SetRecoveryActions(restarts, uint32(forgiveAfter.Seconds())),
-		"reiniciar depois de um erro":   s.SetRecoveryActionsOnNonCrashFailures(true),
-		"iniciar com atraso": windows.ChangeServiceConfig2(s.Handle, windows.SERVICE_CONFIG_DELAYED_AUTO_START_INFO,
-			(*byte)(unsafe.Pointer(&late))),
-	} {
-		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", what, err))
+	refused := func(what string, err error) error {
+		if err == nil {
+			return nil
 		}
+		return fmt.Errorf("%s: %w", what, err)
 	}
-	return failed
+	return errors.Join(
+		refused("reiniciar depois de uma falha", s.SetRecoveryActions(restarts, uint32(forgiveAfter.Seconds()))),
+		refused("reiniciar depois de um erro", s.SetRecoveryActionsOnNonCrashFailures(true)),
+		refused("iniciar com atraso", windows.ChangeServiceConfig2(s.Handle, windows.SERVICE_CONFIG_DELAYED_AUTO_START_INFO,
+			(*byte)(unsafe.Pointer(&late)))))
 }
 
 func startService(s *mgr.Service) error {

@@ -77,7 +77,12 @@ func openWindowsShop(t *testing.T) *windowsShop {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &windowsShop{shop: &shop{t: t, bin: binaries(t), dir: dir}}
 	s.must(exec.Command(wine, "prefix", dir))
-	t.Cleanup(func() { exec.Command(wine, "stop", dir).Run() })
+	t.Cleanup(func() {
+		exec.Command(wine, "stop", dir).Run()
+		if s.agent != nil {
+			<-s.agent.ended
+		}
+	})
 	s.must(exec.Command("cp", s.path("prefix/drive_c/windows/system32/taskkill.exe"), s.path(taskkill)))
 	s.compile()
 	s.openCollector()
@@ -88,9 +93,9 @@ func openWindowsShop(t *testing.T) *windowsShop {
 	}
 	l.Close()
 	till := l.Addr().String()
-	s.write("agent.toml", fmt.Sprintf("pasta = '%s'\nsoquete = 'tcp:%s'\nequipamento = 'tcp:%s'\nintervalo_status = '1h'\nintervalo_sinal = '2s'\nbuffer_mb = 64\n",
+	s.write("agent.toml", fmt.Sprintf("pasta = '%s'\nsoquete = 'tcp:%s'\nequipamento = 'tcp:%s'\nintervalo_status = '1h'\nintervalo_sinal = '2s'\nbuffer_mb = 64\npagina = ''\n",
 		z("caixa"), till, s.device))
-	s.write("segundo.toml", fmt.Sprintf("pasta = '%s'\nsoquete = 'tcp:%s'\nbuffer_mb = 32\n", z("outra"), till))
+	s.write("segundo.toml", fmt.Sprintf("pasta = '%s'\nsoquete = 'tcp:%s'\nbuffer_mb = 32\npagina = ''\n", z("outra"), till))
 	waits := "prazo.EnviarDadosVenda = 15\nprazo.ConsultarNumeroSessao = 15\n"
 	s.write("sat.ini", fmt.Sprintf("agente = %s\n%s", till, waits))
 	for _, b := range windowsBuilds {
@@ -229,7 +234,6 @@ func (s *windowsShop) startAgent(program string) error {
 		return err
 	}
 	go func() { r.cmd.Wait(); close(r.ended) }()
-	s.t.Cleanup(func() { r.cmd.Process.Kill(); <-r.ended })
 	s.agent = r
 	return nil
 }
@@ -354,24 +358,23 @@ func (p *pos) sell() error {
 }
 
 // sells sells a number of times.
-func (p *pos) sells(t *testing.T, n int) {
-	t.Helper()
+func (p *pos) sells(n int) {
+	p.s.t.Helper()
 	for range n {
-		if err := p.sell(); err != nil {
-			t.Fatal(err)
-		}
+		p.s.check(p.sell())
 	}
 }
 
 // archived compares what the device issued with what POS programs were given and
 // with what the collector exports, byte for byte.
-func (s *windowsShop) archived(t *testing.T) {
+func (s *windowsShop) archived() {
+	t := s.t
 	t.Helper()
 	raw, err := os.ReadFile(s.path("sat/issued.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	exported := s.export(t)
+	exported := s.export()
 	sold := map[string]int{}
 	for _, key := range s.sold {
 		sold[key]++
@@ -399,7 +402,8 @@ func (s *windowsShop) archived(t *testing.T) {
 }
 
 // export is the collector's export, by file name.
-func (s *windowsShop) export(t *testing.T) map[string][]byte {
+func (s *windowsShop) export() map[string][]byte {
+	t := s.t
 	t.Helper()
 	s.collector("export", "-o", s.path("tudo.zip"))
 	zipped, err := zip.OpenReader(s.path("tudo.zip"))
@@ -426,22 +430,44 @@ func (s *windowsShop) export(t *testing.T) map[string][]byte {
 }
 
 // sellsWhile sells until what happens meanwhile is over, and once more.
-func (p *pos) sellsWhile(t *testing.T, meanwhile func() error) {
-	t.Helper()
+func (p *pos) sellsWhile(meanwhile func() error) {
+	p.s.t.Helper()
 	over := make(chan error, 1)
 	go func() { over <- meanwhile() }()
 	for {
-		p.sells(t, 1)
+		p.sells(1)
 		select {
 		case err := <-over:
-			if err != nil {
-				t.Fatal(err)
-			}
-			p.sells(t, 1)
+			p.s.check(err)
+			p.sells(1)
 			return
 		default:
 		}
 	}
+}
+
+// leave ends the program.
+func (p *pos) leave() { p.in.Close() }
+
+// check ends a test that cannot go on.
+func (s *windowsShop) check(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// part is one of the tests that a shop goes through, each where the last one ended.
+func (s *windowsShop) part(name string, test func()) {
+	whole := s.t
+	defer func() { s.t = whole }()
+	whole.Run(name, func(t *testing.T) {
+		if whole.Failed() {
+			t.Skip("SKIP: an earlier part failed")
+		}
+		s.t = t
+		test()
+	})
 }
 
 func TestWindows(t *testing.T) {
@@ -456,72 +482,66 @@ func TestWindows(t *testing.T) {
 	// manager while a POS program sells, started again, and ended for good.
 	var agent string
 	for i, b := range windowsBuilds {
-		t.Run(b.name, func(t *testing.T) {
+		s.part(b.name, func() {
 			if agent != "" {
-				s.check(t, s.terminate(agent))
+				s.check(s.terminate(agent))
 			}
 			agent = []string{"agent-386.exe", "agent-amd64.exe"}[i%2]
-			s.check(t, s.startAgent(agent))
+			s.check(s.startAgent(agent))
 			p := s.openPOS(b, "sat.ini")
-			p.sells(t, 2)
-			p.sellsWhile(t, func() error { return errors.Join(s.terminate(agent), s.startAgent(agent)) })
-			p.in.Close()
+			p.sells(2)
+			p.sellsWhile(func() error { return errors.Join(s.terminate(agent), s.startAgent(agent)) })
+			p.leave()
 		})
 	}
-	t.Run("agent", func(t *testing.T) {
+	s.part("agent", func() {
 		s.until("everything to be at the collector", s.settled)
-		s.archived(t)
+		s.archived()
 		out, err := s.asks("agent-amd64.exe", "run", "-config", z("segundo.toml"))
 		if err == nil || !strings.Contains(out, "another process already answers there") {
-			t.Errorf("a second agent on the same port: %v, %s", err, out)
+			s.t.Errorf("a second agent on the same port: %v, %s", err, out)
 		}
-		s.check(t, s.terminate(agent))
+		s.check(s.terminate(agent))
 	})
-	t.Run("ponte direta", func(t *testing.T) {
+	s.part("ponte direta", func() {
 		for i, b := range windowsBuilds {
 			p := s.openPOS(b, "ponte-"+b.name+".ini")
-			p.sells(t, 2)
-			p.in.Close()
+			p.sells(2)
+			p.leave()
 			if n := len(s.spooled()); n != 2*(i+1) {
-				t.Errorf("%d calls wait for the agent after those of %s", n, b.name)
+				s.t.Errorf("%d calls wait for the agent after those of %s", n, b.name)
 			}
 		}
 	})
-	t.Run("service", func(t *testing.T) {
-		service := func(words ...string) string {
-			return s.tells("agent-386.exe", append([]string{"service", "-config", z("agent.toml")}, words...)...)
-		}
-		service("install")
-		service("start")
-		p := s.openPOS(windowsBuilds[0], "sat.ini")
-		p.sells(t, 2)
-		p.in.Close()
-		if out := s.tells("agent-386.exe", "status", "-config", z("agent.toml")); !strings.Contains(out, "respondendo desde") {
-			t.Errorf("status of the service: %s", out)
-		}
-		s.until("everything to be at the collector", s.settled)
-		start := time.Now()
-		service("stop")
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("the service stopped after %s", took)
-		}
-		if _, ok := s.status(); ok {
-			t.Error("a stopped service answers")
-		}
-		service("uninstall")
-		log, err := os.ReadFile(s.path("prefix/drive_c/ProgramData/Zelo/agente.log"))
-		if err != nil || !bytes.Contains(log, []byte("agent stopped")) {
-			t.Errorf("log of the service: %s, %v", log, err)
-		}
-	})
-	// Among it what was sold without the agent.
-	t.Run("archive", s.archived)
+	s.part("service", s.asService)
+	s.part("archive", s.archived) // among it what was sold without the agent
 }
 
-// check ends a test that cannot go on.
-func (s *windowsShop) check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
+// asService runs the agent as a service, from its installation to its end.
+func (s *windowsShop) asService() {
+	service := func(words ...string) {
+		s.tells("agent-386.exe", append([]string{"service", "-config", z("agent.toml")}, words...)...)
+	}
+	service("install")
+	service("start")
+	p := s.openPOS(windowsBuilds[0], "sat.ini")
+	p.sells(2)
+	p.leave()
+	if out := s.tells("agent-386.exe", "status", "-config", z("agent.toml")); !strings.Contains(out, "respondendo desde") {
+		s.t.Errorf("status of the service: %s", out)
+	}
+	s.until("everything to be at the collector", s.settled)
+	start := time.Now()
+	service("stop")
+	if took := time.Since(start); took > 5*time.Second {
+		s.t.Errorf("the service stopped after %s", took)
+	}
+	if _, ok := s.status(); ok {
+		s.t.Error("a stopped service answers")
+	}
+	service("uninstall")
+	log, err := os.ReadFile(s.path("prefix/drive_c/ProgramData/Zelo/agente.log"))
+	if err != nil || !bytes.Contains(log, []byte("agent stopped")) {
+		s.t.Errorf("log of the service: %s, %v", log, err)
 	}
 }
