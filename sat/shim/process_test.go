@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,34 @@ func TestProgramEndsDuringACall(t *testing.T) {
 			t.Error("the connection is still open")
 		}
 	})
+}
+
+// Whatever becomes of calls, the till's program has no more files and connections
+// open than after the first.
+func TestNothingStaysOpen(t *testing.T) {
+	d := newDirect(t, plain)
+	for name, answer := range map[string]func(net.Conn){
+		"answered":  func(c net.Conn) { hears(c); c.Write(frame('R', 1, saleRefused)); lingers(c) },
+		"broken":    func(c net.Conn) { hears(c) },
+		"ungreeted": func(net.Conn) {},
+	} {
+		stop := scripted(t, d.agent, answer)
+		h := d.host(t, "")
+		open := func() int {
+			t.Helper()
+			h.does("time 2 20 EnviarDadosVenda 7 12345678 %s", name)
+			files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", h.pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(files)
+		}
+		if before, after := open(), open(); after > before {
+			t.Errorf("%s: %d files open, then %d", name, before, after)
+		}
+		h.finish()
+		stop()
+	}
 }
 
 func TestLoadedAndFreedAThousandTimes(t *testing.T) {
