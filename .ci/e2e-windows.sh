@@ -12,7 +12,7 @@ if ! why=$(sat/shim/testdata/wine.sh make 2>build/wine.log && sat/shim/testdata/
   exit 1
 fi
 here='^(plain|address,undefined|thread)$' # what make test runs
-ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 4m -v ./sat/shim -run '^Test' -skip "Test/$here|Test/./$here" >"$log" 2>&1
+ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 6m -v ./sat/shim -run '^Test' -skip "Test/$here|Test/./$here" >"$log" 2>&1
 code=$?
 ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 4m -v ./agent/e2e -run 'TestWindows$' >>"$log" 2>&1 || code=1
 
