@@ -15,7 +15,8 @@ import (
 func LockIn(folder string) string { return filepath.Join(folder, "equipamento.lock") }
 
 // Share makes the folder that the agent and the libraries of all users share, with
-// a file that they may read. Whoever adds a file cannot see or take away others'.
+// a file that they may read. Whoever adds a file cannot read or take away others',
+// but may list them: the library opens the folder to make its file's name durable.
 func Share(folder, readable string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
@@ -24,7 +25,7 @@ func Share(folder, readable string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Chmod(0o644), f.Close(), os.Chmod(folder, 0o733|os.ModeSticky))
+	return errors.Join(f.Chmod(0o644), f.Close(), os.Chmod(folder, 0o777|os.ModeSticky))
 }
 
 // tryReserve fails with ErrInUse when somebody holds the lock. POS programs run
