@@ -26,7 +26,7 @@ type Config struct {
 	Socket    string   `toml:"soquete" doc:"Por onde a biblioteca SAT do PDV fala com o agente: tcp:127.0.0.1:porta ou, no Linux, o caminho de um soquete."`
 	Device    string   `toml:"equipamento" doc:"O equipamento SAT: serial:porta (COM3, /dev/ttyACM0) ou tcp:endereço:porta."`
 	Far       string   `toml:"terminais" doc:"Endereço e porta onde PDVs de outros computadores chegam, por exemplo 0.0.0.0:9020. Vazio: só este computador. Exige chave_terminais."`
-	FarKey    string   `toml:"chave_terminais" doc:"A chave que esses PDVs têm no sat.ini: 64 dígitos hexadecimais, secretos. Crie uma com openssl rand -hex 32."`
+	FarKey    string   `toml:"chave_terminais" doc:"A chave que esses PDVs têm no sat.ini: 64 dígitos hexadecimais, secretos. Crie uma com zelo-agent key."`
 	CancelSAT string   `toml:"codigos_cancelamento_sat" doc:"Tabela dos códigos com que o SAT recusa um cancelamento: antiga (07002 a 07007) ou nova (07002 a 07010)."`
 	CancelPDV string   `toml:"codigos_cancelamento_pdv" doc:"Tabela que os programas de PDV conhecem, antiga ou nova. Se for outra que a do SAT, o agente traduz."`
 	Page      string   `toml:"pagina" doc:"Endereço da página \"como está este caixa\" e do /situacao.json que o PDV pode consultar. Vazio: não há página."`

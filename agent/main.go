@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"zelo/sat/ipc"
 )
 
 // version is set by the build.
@@ -35,6 +38,12 @@ func commands() []command {
 		{"service", "install | uninstall | start | stop", "cuida do serviço do sistema", cmdService},
 		{"config", "", "mostra a configuração e o que cada chave faz", func(context.Context, []string) error {
 			return describeConfig(os.Stdout)
+		}},
+		{"key", "", "cria uma chave para PDVs de outros computadores", func(context.Context, []string) error {
+			key := make([]byte, ipc.KeySize)
+			rand.Read(key)
+			_, err := fmt.Printf("%x\n", key)
+			return err
 		}},
 		{"version", "", "mostra a versão", func(context.Context, []string) error {
 			_, err := fmt.Println(version)

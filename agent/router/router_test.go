@@ -18,6 +18,7 @@ import (
 	"zelo/buffer"
 	"zelo/sat"
 	"zelo/sat/cfe"
+	"zelo/sat/sattest"
 	"zelo/sat/sim"
 )
 
@@ -155,6 +156,7 @@ func (w *world) call(till string, session int, f sat.Function, args ...string) s
 	if took := time.Since(start); took > f.Deadline() {
 		w.t.Errorf("%s answered after %s", f, took)
 	}
+	sattest.CheckStrict(w.t, f, tillSession(session), r.Raw)
 	again, err := sat.ParseReply(f, r.Raw)
 	if err != nil {
 		w.t.Fatalf("%s: the till cannot read %q: %v", f, r.Raw, err)

@@ -83,7 +83,7 @@ func call(t *testing.T, d sat.Device, req sat.Request) sat.Reply {
 	if err != nil {
 		t.Fatalf("%s: %v", req.Function, err)
 	}
-	CheckStrict(t, r)
+	CheckStrict(t, r.Function, r.Session, r.Raw)
 	return r
 }
 
@@ -95,36 +95,6 @@ func want(t *testing.T, d sat.Device, req sat.Request, code sat.Code) sat.Reply 
 		t.Fatalf("%s session %06d: answered %s under %06d (%s), want %s", req.Function, req.Session, r.Code, r.Session, r.Message, code)
 	}
 	return r
-}
-
-// CheckStrict applies the rules of the strictest clients known to a reply's bytes
-// (dossier on the SAT software interface, 2.1).
-func CheckStrict(t *testing.T, r sat.Reply) {
-	t.Helper()
-	fields := strings.Split(string(r.Raw), "|")
-	count := 5
-	switch f := r.Function; {
-	case f.Fiscal() && r.Code.Success():
-		count = 12
-	case f.Fiscal():
-		count = 6
-	case r.Code == sat.TesteFimAFim.Success():
-		count = 9
-	case r.Code == sat.ConsultarStatusOperacional.Success():
-		count = 28
-	case r.Code == sat.ExtrairLogs.Success(), r.Code == 4006:
-		count = 6
-	}
-	if len(fields) != count || len(fields[0]) != 6 || len(fields[1]) != 5 {
-		t.Errorf("%s %s: %d fields, session %q, code %q, want %d fields", r.Function, r.Code, len(fields), fields[0], fields[1], count)
-		return
-	}
-	if alerted := len(fields[2]) == 4 && strings.Trim(fields[2], "0123456789") == ""; alerted != r.Function.Fiscal() {
-		t.Errorf("%s %s: field 2 is %q", r.Function, r.Code, fields[2])
-	}
-	if i := strings.IndexFunc(string(r.Raw), func(c rune) bool { return c < 0x20 || c > 0x7E }); i >= 0 {
-		t.Errorf("%s %s: byte %#02x in the reply", r.Function, r.Code, r.Raw[i])
-	}
 }
 
 func everyFunction(t *testing.T, b *Bench) {

@@ -13,6 +13,7 @@ import (
 
 	"zelo/sat"
 	"zelo/sat/ipc"
+	"zelo/sat/sattest"
 )
 
 // Programs of other makers in other languages: each makes the same three calls,
@@ -52,7 +53,7 @@ func TestForeignHosts(t *testing.T) {
 				session int
 			}{{sat.ConsultarSAT, 101341}, {sat.EnviarDadosVenda, 123456}, {sat.TrocarCodigoDeAtivacao, 7}} {
 				reply := string(sat.NewReply(c.f, c.session, c.f.Busy()).Raw)
-				readable(t, c.f, c.session, reply)
+				sattest.CheckStrict(t, c.f, six(c.session), []byte(reply))
 				want += reply + "\n"
 			}
 			want += "Zelo libsat 1\n"

@@ -21,6 +21,7 @@ import (
 
 	"zelo/sat"
 	"zelo/sat/ipc"
+	"zelo/sat/sattest"
 )
 
 // host is a running C program that has loaded the library.
@@ -132,7 +133,7 @@ func (h *host) does(format string, args ...any) string {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		readable(h.t, f, session, line)
+		sattest.CheckStrict(h.t, f, six(session), []byte(line))
 	}
 	return line
 }

@@ -45,7 +45,7 @@ func FuzzCommand(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s: %v", fn, err)
 		}
-		sattest.CheckStrict(t, r)
+		sattest.CheckStrict(t, r.Function, r.Session, r.Raw)
 		issued := s.Issued()
 		if (len(issued) == 1) != (fn.Fiscal() && r.Code.Success()) {
 			t.Fatalf("%s answers %s, %d documents issued", fn, r.Code, len(issued))

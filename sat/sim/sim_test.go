@@ -68,7 +68,7 @@ func (b *bench) send(req sat.Request) sat.Reply {
 	if err != nil {
 		b.Fatalf("%s: %v", req.Function, err)
 	}
-	sattest.CheckStrict(b.T, r)
+	sattest.CheckStrict(b.T, r.Function, r.Session, r.Raw)
 	return r
 }
 
