@@ -10,7 +10,8 @@ FUZZTIME ?= 30s
 
 .PHONY: build demo test check race fuzz bench windows e2e-windows e2e-web deps clean
 
-build: deps
+build:
+	@.ci/deps.sh build
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o bin/zelo-agent ./agent
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o bin/zelo-collector ./collector
@@ -45,7 +46,7 @@ windows: deps
 	sat/shim/build-windows.sh $(CURDIR)/bin/windows
 
 e2e-windows:
-	@.ci/deps.sh windows
+	@.ci/deps.sh wine
 	@.ci/e2e-windows.sh
 
 e2e-web: deps

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Makes sure that what the build and the tests need is here; `deps.sh windows` also
-# what `make e2e-windows` needs. Installs Debian or Ubuntu packages when it may,
-# otherwise says exactly what to install. Does nothing when nothing is missing.
+# Makes sure that what is needed is here: `deps.sh build` for the build and the
+# demonstration, `deps.sh` for the tests, `deps.sh wine` for those under Wine too.
+# Installs Debian or Ubuntu packages when it may, otherwise says exactly what to
+# install. Does nothing when nothing is missing.
 set -eu
 
 need() { # PACKAGE COMMAND: the command works when the package is there
@@ -14,13 +15,15 @@ look() {
   missing=""
   need gcc command -v gcc
   need libc6-dev test -e /usr/include/stdio.h
+  [ "$1" != build ] || return 0
   need python3 python3 -c "import ctypes"
   need libxml2-utils command -v xmllint
   need chromium command -v chromium
   need fp-compiler command -v fpc
   need gcc-mingw-w64-i686 command -v i686-w64-mingw32-gcc
   need gcc-mingw-w64-x86-64 command -v x86_64-w64-mingw32-gcc
-  if [ "$1" = windows ]; then need debootstrap command -v debootstrap; fi
+  ! command -v javac >/dev/null 2>&1 || need libjna-java test -e /usr/share/java/jna.jar
+  [ "$1" != wine ] || need debootstrap command -v debootstrap
 }
 
 command -v go >/dev/null 2>&1 || { echo "deps: Go 1.26 or newer is missing: install it from your distribution or from go.dev" >&2; exit 1; }
