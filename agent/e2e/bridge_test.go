@@ -177,6 +177,9 @@ func (c *counter) heard(n int) string {
 	c.t.Helper()
 	var key string
 	var sold, tries int
+	// A till that is never told anything certain asks for hours.
+	late := time.AfterFunc(2*time.Minute, func() { c.pos.Process.Kill() })
+	defer late.Stop()
 	if !c.hear.Scan() {
 		c.t.Fatalf("the till ended at sale %d", n)
 	}
@@ -198,6 +201,7 @@ func (c *counter) hang() {
 	c.t.Helper()
 	c.until("a moment between two calls", func() bool {
 		c.agent.Process.Signal(syscall.SIGSTOP)
+		c.until("the agent to stand still", c.stopped)
 		at, cancel := context.WithTimeout(c.t.Context(), 20*time.Millisecond)
 		defer cancel()
 		release, err := devices.Reserve(at, devices.LockIn(c.path("caixa/ponte")))
@@ -208,6 +212,20 @@ func (c *counter) hang() {
 		release()
 		return true
 	})
+}
+
+// stopped reports whether every thread of the agent has stopped: the signal takes
+// its time.
+func (c *counter) stopped() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", c.agent.Process.Pid))
+	for _, name := range threads {
+		stat, err := os.ReadFile(name)
+		_, state, _ := bytes.Cut(stat, []byte(") "))
+		if err != nil || !bytes.HasPrefix(state, []byte("T")) {
+			return false
+		}
+	}
+	return err == nil && len(threads) > 0
 }
 
 // check stops the agent and compares what the device issued with what goes to the
