@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -16,8 +17,9 @@ func enter(t *testing.T, ln net.Listener, d door, change func(*http.Request)) in
 	s := &http.Server{Handler: d.guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))}
 	go s.Serve(ln)
 	defer s.Close()
-	client := &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) {
-		return net.Dial(d.Network, d.Address)
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, d.Network, d.Address)
 	}}}
 	defer client.CloseIdleConnections()
 	r, err := http.NewRequest(http.MethodGet, "http://"+doorHost+"/", nil)

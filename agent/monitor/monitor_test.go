@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,14 +17,32 @@ import (
 
 // device answers the status, or fails when told to.
 type device struct {
+	mu    sync.Mutex // guards what follows
+	code  string
 	calls []sat.Request
 	reply sat.Reply
 	err   error
 }
 
 func (d *device) Call(_ context.Context, req sat.Request) (sat.Reply, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.calls = append(d.calls, req)
 	return d.reply, d.err
+}
+
+func (d *device) known() (serial, code string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return "900000001", d.code
+}
+
+// pass lets time go by. The test has the device to itself before and after.
+func (d *device) pass(t time.Duration) {
+	d.mu.Unlock()
+	time.Sleep(t)
+	synctest.Wait()
+	d.mu.Lock()
 }
 
 func TestReadsWhenACodeIsKnownAndNeverHammers(t *testing.T) {
@@ -40,23 +59,23 @@ func TestReadsWhenACodeIsKnownAndNeverHammers(t *testing.T) {
 		}
 		defer b.Close()
 		d := &device{reply: sat.NewStatusReply(7, sat.Status{Serial: "900000001", State: sat.StateBlockedAutonomous})}
-		code := ""
-		m := New(Options{Device: d, Code: func() (string, string) { return "900000001", code }, Buffer: b, Codec: codec,
+		m := New(Options{Device: d, Code: d.known, Buffer: b, Codec: codec,
 			Every: 15 * time.Minute, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); m.Run(ctx) }()
+		d.mu.Lock()
 
-		time.Sleep(time.Hour)
+		d.pass(time.Hour)
 		if len(d.calls) != 0 {
 			t.Errorf("%d calls without an activation code", len(d.calls))
 		}
-		code = "12345678"
-		time.Sleep(time.Hour)
+		d.code = "12345678"
+		d.pass(time.Hour)
 		if n := len(d.calls); n < 4 || n > 5 {
 			t.Errorf("%d readings in an hour, want one per 15 minutes", n)
 		}
-		if d.calls[0].Arg(sat.CodeParam) != code {
+		if d.calls[0].Arg(sat.CodeParam) != d.code {
 			t.Errorf("asked with %q", d.calls[0].Arg(sat.CodeParam))
 		}
 		records, err := b.Peek(wire.StreamStatus, 0, 10, 1<<20)
@@ -69,11 +88,12 @@ func TestReadsWhenACodeIsKnownAndNeverHammers(t *testing.T) {
 		}
 		d.err = errors.New("the device is busy")
 		before := len(d.calls)
-		time.Sleep(time.Hour)
+		d.pass(time.Hour)
 		if n := len(d.calls) - before; n > 4*60 || n < 4 {
 			t.Errorf("%d attempts in an hour of failures", n)
 		}
 		d.err, d.reply = nil, sat.NewReply(sat.ConsultarStatusOperacional, 1, 10001)
+		d.mu.Unlock()
 		if err := m.Read(ctx); err == nil {
 			t.Error("a refusal counts as a reading")
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ type collector struct {
 	codec     *wire.Codec
 	assembler *wire.Assembler
 	store     wire.Epoch
+	mu        sync.Mutex // guards what follows
 	receive   func(kind string, payload []byte)
 	session   *session
 	dials     []time.Time
@@ -38,6 +40,8 @@ type session struct {
 }
 
 func (c *collector) Connect(ctx context.Context, receive func(string, []byte)) (Session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.dials = append(c.dials, time.Now())
 	if c.refuse {
 		return nil, errors.New("refused")
@@ -52,6 +56,8 @@ func (s *session) Close()                {}
 
 func (s *session) Publish(stream string, payload []byte) error {
 	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if stream == wire.StreamBeat {
 		var b wire.Beat
 		if ok, err := c.assembler.Add("agent001", payload, &b); ok && err == nil {
@@ -78,6 +84,14 @@ func (s *session) Publish(stream string, payload []byte) error {
 	}
 	c.ack(stream, b, nil)
 	return nil
+}
+
+// pass lets time go by. The test has the collector to itself before and after.
+func (c *collector) pass(d time.Duration) {
+	c.mu.Unlock()
+	time.Sleep(d)
+	synctest.Wait()
+	c.mu.Lock()
 }
 
 func (c *collector) keep(stream string, r wire.Record) {
@@ -129,7 +143,9 @@ func inWorld(t *testing.T, setup func(*collector), test func(c *collector, b *bu
 		done := make(chan struct{})
 		go func() { defer close(done); u.Run(ctx) }()
 		synctest.Wait()
+		c.mu.Lock()
 		test(c, b, u)
+		c.mu.Unlock()
 		cancel()
 		<-done
 	})
@@ -157,7 +173,7 @@ func TestDrainsAndFrees(t *testing.T) {
 	inWorld(t, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
 		add(t, b, wire.StreamDocuments, 1000, 5000)
 		add(t, b, wire.StreamEvents, 3, 100)
-		time.Sleep(time.Second)
+		c.pass(time.Second)
 		if n := waiting(b); n != 0 {
 			t.Errorf("%d records still wait", n)
 		}
@@ -170,7 +186,7 @@ func TestDrainsAndFrees(t *testing.T) {
 		if len(c.beats) != 1 {
 			t.Errorf("%d beats at once after connecting", len(c.beats))
 		}
-		time.Sleep(3*time.Minute + time.Second)
+		c.pass(3*time.Minute + time.Second)
 		if len(c.beats) != 4 {
 			t.Errorf("%d beats after three minutes", len(c.beats))
 		}
@@ -182,7 +198,7 @@ func TestMostImportantStreamFirst(t *testing.T) {
 		add(t, b, wire.StreamDocuments, 100, 5000)
 		add(t, b, wire.StreamEvents, 1, 100)
 		c.refuse, c.silent = false, true
-		time.Sleep(10 * time.Second)
+		c.pass(10 * time.Second)
 		if len(c.sent) != 101 || c.sent[0] != wire.StreamEvents {
 			t.Errorf("%d records sent, beginning with %.1q", len(c.sent), c.sent)
 		}
@@ -195,17 +211,17 @@ func TestMostImportantStreamFirst(t *testing.T) {
 func TestSilentCollectorHearsAgainAndIsNotFlooded(t *testing.T) {
 	inWorld(t, func(c *collector) { c.silent = true }, func(c *collector, b *buffer.Buffer, u *Uplink) {
 		add(t, b, wire.StreamDocuments, 2000, 5000)
-		time.Sleep(time.Second)
+		c.pass(time.Second)
 		once := len(c.sent)
 		if once == 0 || once > windowRecords+batchRecords {
 			t.Errorf("%d records under way without acknowledgement", once)
 		}
-		time.Sleep(time.Minute)
+		c.pass(time.Minute)
 		if n := len(c.sent); n < 2*once || n > 5*once {
 			t.Errorf("%d records sent in a minute of silence, %d fit under way", n, once)
 		}
 		c.silent = false
-		time.Sleep(5 * time.Minute)
+		c.pass(5 * time.Minute)
 		if n := waiting(b); n != 0 {
 			t.Errorf("%d records still wait after the collector woke up", n)
 		}
@@ -224,14 +240,14 @@ func TestFalseAcknowledgementsFreeNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(c *collector) { c.silent = true }, func(c *collector, b *buffer.Buffer, u *Uplink) {
 				add(t, b, wire.StreamDocuments, 1, 100)
-				time.Sleep(time.Second)
+				c.pass(time.Second)
 				records, err := b.Peek(wire.StreamDocuments, 0, 10, 1<<20)
 				if err != nil || len(records) != 1 {
 					t.Fatalf("%d records, %v", len(records), err)
 				}
 				batch := wire.Batch{Epoch: b.Epoch(), Records: []wire.Record{{Seq: records[0].Seq, Data: records[0].Data}}}
 				c.ack(wire.StreamDocuments, batch, change)
-				time.Sleep(time.Second)
+				c.pass(time.Second)
 				if n := waiting(b); n != 1 {
 					t.Fatalf("%d records wait", n)
 				}
@@ -239,7 +255,7 @@ func TestFalseAcknowledgementsFreeNothing(t *testing.T) {
 				c.receive("unheard-of", nil)
 				c.ack(wire.StreamDocuments, batch, nil)
 				c.ack(wire.StreamDocuments, batch, nil) // twice does no harm
-				time.Sleep(time.Second)
+				c.pass(time.Second)
 				if n := waiting(b); n != 0 {
 					t.Errorf("%d records wait after the true acknowledgement", n)
 				}
@@ -251,11 +267,11 @@ func TestFalseAcknowledgementsFreeNothing(t *testing.T) {
 func TestRestoredStoreGetsEverythingAgain(t *testing.T) {
 	inWorld(t, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
 		add(t, b, wire.StreamDocuments, 50, 1000)
-		time.Sleep(time.Second)
+		c.pass(time.Second)
 		c.kept = map[string]map[uint64][]byte{}
 		c.store = wire.Epoch{2}
 		add(t, b, wire.StreamDocuments, 1, 1000) // its acknowledgement carries the new epoch
-		time.Sleep(time.Minute)
+		c.pass(time.Minute)
 		if n := len(c.kept[wire.StreamDocuments]); n != 51 {
 			t.Errorf("the restored collector has %d documents, want 51", n)
 		}
@@ -267,15 +283,15 @@ func TestRestoredStoreGetsEverythingAgain(t *testing.T) {
 
 func TestLostConnection(t *testing.T) {
 	inWorld(t, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
-		time.Sleep(10 * time.Minute) // a steady session
+		c.pass(10 * time.Minute) // a steady session
 		dials := len(c.dials)
 		close(c.session.done)
-		time.Sleep(5 * time.Second)
+		c.pass(5 * time.Second)
 		if len(c.dials) != dials+1 || !u.State().Connected {
 			t.Errorf("%d new attempts, connected %v", len(c.dials)-dials, u.State().Connected)
 		}
 		add(t, b, wire.StreamDocuments, 5, 100)
-		time.Sleep(time.Second)
+		c.pass(time.Second)
 		if n := waiting(b); n != 0 {
 			t.Errorf("%d records wait after reconnecting", n)
 		}
@@ -293,7 +309,7 @@ func TestPauseGrowsUntilASessionLived(t *testing.T) {
 			default:
 				close(c.session.done)
 			}
-			time.Sleep(time.Second)
+			c.pass(time.Second)
 		}
 		if n := len(c.dials); n < 20 || n > 120 {
 			t.Errorf("%d attempts in an hour", n)
@@ -312,7 +328,7 @@ func TestLargeRecordGoesInParts(t *testing.T) {
 		if _, err := b.Commit(batch); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second)
+		c.pass(time.Second)
 		if n := waiting(b); n != 0 || len(c.kept[wire.StreamDocuments]) != 1 {
 			t.Errorf("%d records wait, %d arrived", n, len(c.kept[wire.StreamDocuments]))
 		}
