@@ -33,6 +33,9 @@ func windows1252(c byte) rune {
 func Plain(s string) string {
 	const from = "ÁÀÂÃÄÉÈÊËÍÌÎÏÓÒÔÕÖÚÙÛÜÇÑáàâãäéèêëíìîïóòôõöúùûüçñºª–—“”‘’°"
 	const to = "AAAAAEEEEIIIIOOOOOUUUUCNaaaaaeeeeiiiiooooouuuucnoa--\"\"''o"
+	if !strings.ContainsFunc(s, func(r rune) bool { return r == '|' || r < 0x20 || r >= 0x7F }) {
+		return strings.TrimSpace(s) // the usual case, and long
+	}
 	froms := []rune(from)
 	var b strings.Builder
 next:

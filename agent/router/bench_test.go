@@ -33,9 +33,9 @@ func (d *instant) Call(_ context.Context, req sat.Request) (sat.Reply, error) {
 	raw := status(keyAt(d.issued))
 	if req.Function == sat.EnviarDadosVenda {
 		d.issued++
-		key := keyAt(d.issued)
-		xml := `<CFe><infCFe Id="CFe` + key + `" versao="0.08">` + strings.Repeat("<x>produto vendido</x>", 180) + `</infCFe></CFe>`
-		raw = fmt.Sprintf("|06000|0000|Emitido|||%s|20261121120000|CFe%s|2.00||c2ln", base64.StdEncoding.EncodeToString([]byte(xml)), key)
+		key, qr := keyAt(d.issued), strings.Repeat("ABCDEFGH", 43)
+		xml := `<CFe><infCFe Id="CFe` + key + `" versao="0.08">` + strings.Repeat("<x>produto vendido</x>", 165) + `<assinaturaQRCODE>` + qr + `</assinaturaQRCODE></infCFe></CFe>`
+		raw = fmt.Sprintf("|06000|0000|Emitido|||%s|20261121120000|CFe%s|2.00||%s", base64.StdEncoding.EncodeToString([]byte(xml)), key, qr)
 	}
 	_, rest, _ := strings.Cut(raw, "|")
 	return sat.ParseReply(req.Function, fmt.Appendf(nil, "%06d|%s", req.Session, rest))

@@ -8,6 +8,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -490,11 +491,19 @@ func (r *Router) note(req sat.Request, code sat.Code, text string) sat.Reply {
 	return forTill(reply, req.Session)
 }
 
+// complete reports whether the fields behind a document are the document's own.
+func complete(d sat.Document) bool {
+	has := func(before, text, after string) bool {
+		return text != "" && bytes.Contains(d.XML, []byte(before+text+after))
+	}
+	return has(`Id="CFe`, d.Key, `"`) && has("<assinaturaQRCODE>", d.QRSignature, "</assinaturaQRCODE>") && !d.Time.IsZero()
+}
+
 // forTill writes a reply under the session number that the till expects. What a
 // device left out or lost behind the document is filled in from the document.
 func forTill(reply sat.Reply, session int) sat.Reply {
 	reply.Session = session
-	if d, err := reply.Document(); err == nil && reply.Function.Fiscal() {
+	if d, err := reply.Document(); err == nil && reply.Function.Fiscal() && !complete(d) {
 		if doc, err := cfe.Parse(d.XML); err == nil && (d.Key != string(doc.Key) || d.QRSignature != doc.QRSignature) {
 			reply.Data = []string{reply.Data[0], doc.Issued.Format("20060102150405"), doc.Key.ID(), doc.Total, doc.Consumer, doc.QRSignature}
 		}
