@@ -12,6 +12,7 @@ import (
 	"zelo/agent/till"
 	"zelo/agent/wire"
 	"zelo/sat"
+	"zelo/sat/ipc"
 )
 
 // listenPage opens the address of the local page; nil when there is none. A port
@@ -20,7 +21,7 @@ func (a *agent) listenPage() net.Listener {
 	if a.config.Page == "" {
 		return nil
 	}
-	ln, err := net.Listen("tcp", a.config.Page)
+	ln, err := ipc.ListenTCP(a.config.Page)
 	if err != nil {
 		a.log.Error("no local page", "err", err)
 		return nil

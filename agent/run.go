@@ -135,7 +135,7 @@ func listen(c Config) (at listeners, err error) {
 	if c.Far == "" {
 		return at, nil
 	}
-	if at.far, err = net.Listen("tcp", c.Far); err != nil {
+	if at.far, err = ipc.ListenTCP(c.Far); err != nil {
 		at.till.Close()
 		at.control.Close()
 		return at, fmt.Errorf("não foi possível ouvir os PDVs de outros computadores em %s: %w", c.Far, err)

@@ -82,6 +82,24 @@ func TestOnlyLoopbackHosts(t *testing.T) {
 	}
 }
 
+// An agent that was told an address of its network answers to that name too, and
+// to no other.
+func TestHostThatWasTold(t *testing.T) {
+	h, err := New(Options{State: fine, Now: noon, Log: slog.New(slog.DiscardHandler), Host: "192.168.0.10"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]int{"192.168.0.10:9018": http.StatusOK, "localhost:9018": http.StatusOK,
+		"192.168.0.11:9018": http.StatusMisdirectedRequest, "loja.com.br": http.StatusMisdirectedRequest} {
+		r := httptest.NewRequest(http.MethodGet, "http://"+host+"/", nil)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("host %q: status %d, want %d", host, w.Code, want)
+		}
+	}
+}
+
 func TestPostsOfOtherSitesAreRefused(t *testing.T) {
 	d := newDesk(t)
 	tests := 0

@@ -57,8 +57,7 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	return ln, nil
 }
 
-// listenLoopback takes a port of this computer alone: no other program can answer
-// there as long as this one does.
+// listenLoopback takes a port of this computer alone.
 func listenLoopback(at string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(at)
 	if err != nil {
@@ -67,6 +66,12 @@ func listenLoopback(at string) (net.Listener, error) {
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 		return nil, errors.New("other computers would reach it; write tcp:127.0.0.1:PORT")
 	}
+	return ListenTCP(at)
+}
+
+// ListenTCP opens HOST:PORT so that no other program can answer there as long as
+// this one does. Which computers reach it is the caller's care.
+func ListenTCP(at string) (net.Listener, error) {
 	config := net.ListenConfig{Control: exclusive}
 	ln, err := config.Listen(context.Background(), "tcp", at)
 	if inUse(err) {
