@@ -33,8 +33,10 @@ as_root=""
 [ "$(id -u)" = 0 ] || as_root="sudo -n"
 if command -v apt-get >/dev/null 2>&1 && $as_root true 2>/dev/null; then
   echo "deps: installing$missing"
+  get="apt-get install -y -qq --no-install-recommends"
+  # One by one when they do not come together: a distribution may lack one of them.
   $as_root env DEBIAN_FRONTEND=noninteractive sh -c \
-    "apt-get update -qq; apt-get install -y -qq --no-install-recommends$missing" >/dev/null 2>&1 || true
+    "apt-get update -qq; $get$missing || for p in$missing; do $get \$p; done" >/dev/null 2>&1 || true
   look "${1:-}"
   [ -n "$missing" ] || exit 0
 fi
