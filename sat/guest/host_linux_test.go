@@ -1,0 +1,133 @@
+package guest
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// ended begins the line that the guest prints last, followed by the code of its
+	// tests.
+	ended = "guest: tests ended with "
+	// bound is how long the guest may live.
+	bound = 150 * time.Second
+)
+
+// TestUSB is the conformance suite on USB devices behind a real kernel.
+func TestUSB(t *testing.T) {
+	if isGuest() {
+		t.Run("cdc-acm", suiteOnSerial)
+		t.Run("bulk", suiteOnBulk)
+		return
+	}
+	qemu, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		absent(t, "qemu-system-x86_64 is missing (Debian: qemu-system-x86)")
+	}
+	k, ok := findKernel("../../build/kernel", "/")
+	if !ok {
+		absent(t, "no kernel with the module vhci-hcd below build/kernel or /boot")
+	}
+	passed := map[string]bool{}
+	for _, r := range judged(t, boot(t, qemu, k)) {
+		passed[r.name] = r.passed
+		if strings.Contains(r.name, "/") {
+			t.Run(r.name, func(t *testing.T) {
+				if !r.passed {
+					t.Error("it failed in the guest, see its console")
+				}
+			})
+		}
+	}
+	for _, device := range []string{"cdc-acm", "bulk"} {
+		if !passed[device] {
+			t.Errorf("the suite did not pass on %s", device)
+		}
+	}
+}
+
+// absent ends a test that lacks something: skipped, or failed where it must run.
+func absent(t *testing.T, what string) {
+	t.Helper()
+	what += "; .ci/e2e-usb.sh fetches it"
+	if os.Getenv("ZELO_E2E_USB") != "" {
+		t.Fatal(what)
+	}
+	t.Skip("SKIP: " + what)
+}
+
+// boot runs the guest until it switches off and returns what it printed.
+func boot(t *testing.T, qemu string, k kernel) (console []string) {
+	t.Helper()
+	dir := t.TempDir()
+	init := filepath.Join(dir, "init")
+	build := exec.Command("go", "test", "-c", "-o", init, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot compile the guest's init: %v\n%s", err, out)
+	}
+	files, err := initramfs(init, k, "vhci_hcd", "cdc_acm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	initrd := filepath.Join(dir, "initrd")
+	if err := os.WriteFile(initrd, files, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, qemu, "-M", "q35,accel=tcg", "-cpu", "max", "-smp", "1", "-m", "512", "-nodefaults",
+		"-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", k.image, "-initrd", initrd,
+		"-append", "console=ttyS0 loglevel=1 panic=-1 tsc=reliable no_timer_check "+inGuest+"=1 -- -test.v -test.timeout="+(bound-20*time.Second).String())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread() // the machine ends with the thread that started it
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("cannot start the guest: %v", err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		console = append(console, strings.TrimRight(lines.Text(), "\r"))
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the guest did not switch itself off: %v (at most %v)", err, bound)
+	}
+	return console
+}
+
+type result struct {
+	name   string // below TestUSB
+	passed bool
+}
+
+// judged reads the results from the console, which is shown when something failed.
+func judged(t *testing.T, console []string) (results []result) {
+	t.Helper()
+	whole := strings.Join(console, "\n")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the guest's console:\n%s", whole)
+		}
+	})
+	for _, m := range regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestUSB/(\S+) \(`).FindAllStringSubmatch(whole, -1) {
+		results = append(results, result{m[2], m[1] == "PASS"})
+	}
+	if !slices.Contains(console, ended+"0") {
+		t.Error("the guest's tests did not end well")
+	}
+	return results
+}
