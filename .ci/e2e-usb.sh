@@ -52,6 +52,7 @@ part() {
 }
 part cdc-acm 'TestUSB/cdc-acm/.*'
 part bulk 'TestUSB/bulk/.*'
+part ftdi 'TestUSB/ftdi/.*'
 part unplug/replug 'TestUSB/[^/]*/unplugged.*'
 
 [ $code = 0 ] || { grep -vE '^(===| *--- PASS)' "$log" | tail -n 40; echo "(all of it is in $log, what was fetched in $fetched)"; }

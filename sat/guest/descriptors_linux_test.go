@@ -9,10 +9,19 @@ import (
 type descriptors struct {
 	device, configuration []byte
 	strings               []string // maker, product, serial number
+	speed                 int
+	// status begins each packet that an FTDI chip sends; empty for other devices.
+	status []byte
 }
 
+// The speeds of USB as vhci_hcd numbers them.
+const (
+	fullSpeed = 2
+	highSpeed = 3
+)
+
 // The identities are those of makers' devices (dossier on the device link, 1.1):
-// the generic one of CDC-ACM gadgets, and the Elgin Smart.
+// the generic one of CDC-ACM gadgets, FTDI's FT232R, and the Elgin Smart.
 
 // acm is a device that the kernel shows as a serial port: CDC-ACM, with an
 // interface for notices and one for data.
@@ -29,6 +38,19 @@ func acm(serial string) descriptors {
 func bulk(serial string) descriptors {
 	return describe(0, 0x2fe7, 0x0001, serial, []byte{9, 4, 0, 0, 2, 0xff, 0, 0, 0}, stream())
 }
+
+// ftdi is a serial port behind an FT232R, whose driver the kernel has. Each packet
+// to the kernel begins with the state of the line: nothing to complain of.
+func ftdi(serial string) descriptors {
+	d := describe(0, 0x0403, 0x6001, serial, []byte{9, 4, 0, 0, 2, 0xff, 0xff, 0xff, 0},
+		[]byte{7, 5, 0x81, 2, ftdiPacket, 0, 0, 7, 5, 0x02, 2, ftdiPacket, 0, 0})
+	d.device[13] = 6 // release 6.00, by which the driver knows an FT232R
+	d.speed, d.status = fullSpeed, []byte{0x01, 0x60}
+	return d
+}
+
+// ftdiPacket is the most an FT232R sends at once.
+const ftdiPacket = 64
 
 // stream is a pair of bulk endpoints, each number 1, of 512 bytes at a time.
 func stream() []byte { return []byte{7, 5, 0x01, 2, 0, 2, 0, 7, 5, 0x81, 2, 0, 2, 0} }
@@ -48,7 +70,7 @@ func describe(class byte, vendor, product uint16, serial string, parts ...[]byte
 	}
 	body := slices.Concat(parts...)
 	c := append([]byte{9, 2, byte(9 + len(body)), 0, interfaces, 1, 0, 0x80, 250}, body...)
-	return descriptors{d, c, []string{"Zelo", "simulador", serial}}
+	return descriptors{device: d, configuration: c, strings: []string{"Zelo", "simulador", serial}, speed: highSpeed}
 }
 
 // control answers a request to endpoint 0; false refuses it. Those with nothing to
@@ -56,8 +78,12 @@ func describe(class byte, vendor, product uint16, serial string, parts ...[]byte
 // a serial port.
 func (d descriptors) control(setup []byte) ([]byte, bool) {
 	const getDescriptor, getStatus, getConfiguration = 0x8006, 0x8000, 0x8008
-	if setup[0]&0x80 == 0 {
+	const reading, vendor = 0x80, 0x40
+	switch {
+	case setup[0]&reading == 0:
 		return nil, true
+	case setup[0]&vendor != 0 && len(d.status) > 0: // state of the line, or a setting of the chip
+		return d.status, true
 	}
 	switch binary.BigEndian.Uint16(setup) {
 	case getDescriptor:

@@ -12,5 +12,9 @@
 // client of USB/IP: every request of the kernel's drivers to the device arrives as
 // a message on a socket (dossier on the device link, 6.4).
 //
+// What is tested is package link behind the kernel's drivers cdc_acm and ftdi_sio,
+// and over the bulk endpoints of a device without a driver. The way to these
+// endpoints is this test's own (usbStream).
+//
 // .ci/e2e-usb.sh fetches QEMU and a kernel; without them the test is skipped.
 package guest

@@ -26,7 +26,8 @@ const (
 // TestUSB is the conformance suite on USB devices behind a real kernel.
 func TestUSB(t *testing.T) {
 	if isGuest() {
-		t.Run("cdc-acm", suiteOnSerial)
+		t.Run("cdc-acm", suiteOnSerial(acm, "ttyACM"))
+		t.Run("ftdi", suiteOnSerial(ftdi, "ttyUSB"))
 		t.Run("bulk", suiteOnBulk)
 		return
 	}
@@ -49,7 +50,7 @@ func TestUSB(t *testing.T) {
 			})
 		}
 	}
-	for _, device := range []string{"cdc-acm", "bulk"} {
+	for _, device := range []string{"cdc-acm", "ftdi", "bulk"} {
 		if !passed[device] {
 			t.Errorf("the suite did not pass on %s", device)
 		}
@@ -76,7 +77,7 @@ func boot(t *testing.T, qemu string, k kernel) (console []string) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot compile the guest's init: %v\n%s", err, out)
 	}
-	files, err := initramfs(init, k, "vhci_hcd", "cdc_acm")
+	files, err := initramfs(init, k, "vhci_hcd", "cdc_acm", "ftdi_sio")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 func prepare() error {
 	for _, m := range []struct{ kind, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}} {
 		if err := os.MkdirAll(m.at, 0o755); err != nil {
-			return err
+			return fmt.Errorf("cannot make the folder %s: %w", m.at, err)
 		}
 		if err := unix.Mount(m.kind, m.at, m.kind, 0, ""); err != nil {
 			return fmt.Errorf("cannot mount %s: %w", m.at, err)
@@ -46,7 +46,7 @@ func prepare() error {
 	for _, m := range modules {
 		f, err := os.Open(modulesAt + "/" + m.Name())
 		if err != nil {
-			return err
+			return fmt.Errorf("cannot open module %s: %w", m.Name(), err)
 		}
 		err = unix.FinitModule(int(f.Fd()), "", 0)
 		f.Close()

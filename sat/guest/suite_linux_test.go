@@ -15,11 +15,14 @@ import (
 // patience bounds what the kernel is expected to do.
 const patience = 20 * time.Second
 
-// suiteOnSerial runs the suite through the kernel's CDC-ACM driver.
-func suiteOnSerial(t *testing.T) {
-	sattest.Run(t, overUSB(acm, "tty", "DEVNAME", "ttyACM", func(ctx context.Context, e uevent) (*link.Conn, sat.Info, error) {
-		return link.OpenSerial(ctx, "/dev/"+e["DEVNAME"], 0)
-	}))
+// suiteOnSerial runs the suite on a device for which the kernel has a driver of
+// serial ports, whose ports are named so.
+func suiteOnSerial(usb func(serial string) descriptors, port string) func(*testing.T) {
+	return func(t *testing.T) {
+		sattest.Run(t, overUSB(usb, "tty", "DEVNAME", port, func(ctx context.Context, e uevent) (*link.Conn, sat.Info, error) {
+			return link.OpenSerial(ctx, "/dev/"+e["DEVNAME"], 0)
+		}))
+	}
 }
 
 // suiteOnBulk runs the suite on a device without a driver, through usbfs.

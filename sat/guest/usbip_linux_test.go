@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -54,8 +55,7 @@ func attach(usb descriptors) (*device, error) {
 	d := &device{usb: usb, line: os.NewFile(uintptr(pair[1]), "usbip"), ended: make(chan struct{})}
 	d.arrived = sync.NewCond(&d.mu)
 	go d.answer()
-	const highSpeed = 3
-	plug := fmt.Sprintf("%d %d %d %d", port, pair[0], 1<<16|port+1, highSpeed)
+	plug := fmt.Sprintf("%d %d %d %d", port, pair[0], 1<<16|port+1, usb.speed)
 	if err := os.WriteFile(vhci+"attach", []byte(plug), 0); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("cannot plug the device in: %w", err)
@@ -181,7 +181,11 @@ func (d *device) serve() error {
 			continue
 		}
 		n := min(len(d.out), r.most)
-		if err := d.reply(submitted, r.seq, 0, n, d.out[:n]); err != nil {
+		if len(d.usb.status) > 0 {
+			n = min(n, ftdiPacket-len(d.usb.status))
+		}
+		packet := slices.Concat(d.usb.status, d.out[:n])
+		if err := d.reply(submitted, r.seq, 0, len(packet), packet); err != nil {
 			return err
 		}
 		d.out = d.out[n:]
