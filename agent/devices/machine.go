@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Machine is what a computer shows of fiscal devices and of what they need.
@@ -67,18 +68,18 @@ func libraryFolders(system string) []string {
 // lookLibraries finds makers' libraries; a file with several names is told once.
 func lookLibraries(root, system string) []string {
 	var found []string
-	files := map[string]bool{}
+	files, models := map[string]bool{}, Models()
 	for _, pattern := range libraryFolders(system) {
 		folders, _ := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern))) // the patterns are well formed
 		for _, folder := range folders {
 			entries, _ := os.ReadDir(folder) // one that cannot be read shows nothing
 			for _, e := range entries {
 				path := filepath.Join(folder, e.Name())
-				if !slices.ContainsFunc(Models(), func(m Model) bool { return m.loads(system, path) }) {
+				if !slices.ContainsFunc(models, func(m Model) bool { return m.loads(system, path) }) {
 					continue
 				}
 				real, err := filepath.EvalSymlinks(path)
-				if err != nil || files[real] || isOurs(real) {
+				if err != nil || files[real] || !isMakers(real) {
 					continue
 				}
 				files[real] = true
@@ -103,11 +104,14 @@ func (m Model) loads(system, path string) bool {
 	})
 }
 
-// isOurs tells our library, which bears a maker's name too, by the function that
-// only it exports.
-func isOurs(path string) bool {
+// isMakers tells a maker's library from ours, which bears the same name, by the
+// function that only ours exports.
+func isMakers(path string) bool {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
 	content, err := os.ReadFile(path)
-	return err == nil && bytes.Contains(content, []byte("ZeloBiblioteca"))
+	return err != nil || !bytes.Contains(content, []byte("ZeloBiblioteca"))
 }
 
 // running reports whether a program of that name runs, where the system shows its
@@ -117,9 +121,16 @@ func running(root, name string) bool {
 	return slices.ContainsFunc(programs, func(path string) bool { return attribute(path) == name })
 }
 
-// attribute is the content of a small file without spaces around it; empty when it
-// cannot be read.
+// attribute is the content of a small file without spaces around it and without
+// characters that would act on a terminal, for a device says what it likes; empty
+// when the file cannot be read.
 func attribute(path string) string {
 	b, _ := os.ReadFile(path)
-	return strings.TrimSpace(string(b))
+	printable := func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}
+	return strings.TrimSpace(strings.Map(printable, string(b)))
 }

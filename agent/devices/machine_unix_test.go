@@ -4,6 +4,7 @@ package devices
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -85,6 +86,8 @@ func TestLookNoticesWhatIsWrong(t *testing.T) {
 			func(m Machine) bool { return !m.Plugged[0].Probed }},
 		"ModemManager runs": {func(f map[string]string) { f["proc/1/comm"], f["proc/812/comm"] = "systemd\n", "ModemManager\n" },
 			func(m Machine) bool { return m.ModemManager }},
+		"name that would act on a terminal": {func(f map[string]string) { f[bus+"1-1/product"] = "SAT\x1b[2J\a\xff\n" },
+			func(m Machine) bool { return m.Plugged[0].Name == "SAT[2J\ufffd" }},
 		"serial converter": {func(f map[string]string) {
 			device(f, "1-2", "/idVendor", "0403", "/idProduct", "6001", "/bConfigurationValue", "1", ":1.0/bInterfaceClass", "ff", ":1.0/ttyUSB3/tty/ttyUSB3/dev", "188:3")
 			f[bus+"1-2:1.0/driver"] = "->../../drivers/ftdi_sio"
@@ -154,6 +157,19 @@ func TestLookFindsLibraries(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("found\n%q, want\n%q", got, want)
+	}
+}
+
+func TestOurLibraryIsNoMakers(t *testing.T) {
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skip("SKIP: no C compiler to build our library")
+	}
+	root := tree(t, map[string]string{"usr/lib/libdllsat.so": "ELF"})
+	if out, err := exec.Command("sh", "../../sat/shim/build.sh", filepath.Join(root, "usr/lib/libsat.so")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := lookLibraries(root, "linux"); len(got) != 1 || filepath.Base(got[0]) != "libdllsat.so" {
+		t.Errorf("found %q", got)
 	}
 }
 
