@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -15,7 +16,7 @@ import (
 // cmdDevices tells a technician which devices are plugged in and what they lack.
 // It needs no running agent, opens nothing and changes nothing.
 func cmdDevices(_ context.Context, args []string) error {
-	fs, _ := flags("devices")
+	fs := flag.NewFlagSet("devices", flag.ContinueOnError)
 	asJSON := fs.Bool("json", false, "para programas")
 	rules := fs.Bool("udev", false, "mostra as regras udev do Linux para estes equipamentos")
 	if err := fs.Parse(args); err != nil {

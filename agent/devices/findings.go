@@ -103,9 +103,12 @@ func mayBeDevice(p Plugged) bool {
 func finding(p Plugged) Finding {
 	f := Finding{
 		USB:    USB{Vendor: p.Vendor, Product: p.Product}.String(),
-		Name:   strings.TrimSpace(p.Maker + " " + p.Name),
+		Name:   p.Name,
 		Serial: p.Serial,
 		Where:  slices.Concat(p.Ports, p.Networks),
+	}
+	if !strings.HasPrefix(p.Name, p.Maker) {
+		f.Name = strings.TrimSpace(p.Maker + " " + p.Name)
 	}
 	if len(f.Where) == 0 && p.Place != "" {
 		f.Where = []string{"USB " + p.Place}

@@ -64,7 +64,7 @@ func TestExamineLevels(t *testing.T) {
 		"one, library of another":      {with([]string{tancaLibrary}, rb1000()), []string{"falta 0b1b:0108"}},
 		"generic, complete":            {with(all, gadget()), []string{"talvez 0525:a4a7"}},
 		"generic, no library":          {with(nil, gadget()), []string{"falta 0525:a4a7"}},
-		"whole vendor":                 {with([]string{"/opt/x/libsat.so"}, scale()), []string{"falta 0403:6001"}},
+		"cable of a scale":             {with(nil, scale()), []string{"talvez 0403:6001"}},
 		"unknown identity with a port": {with(all, modem()), []string{"falta", "desconhecido 12d1:1506"}},
 		"three, in order of trouble": {with(all, modem(), gadget(), smart(), rb1000(), keyboard()),
 			[]string{"talvez 0525:a4a7", "completo 2fe7:0001", "completo 0b1b:0108", "desconhecido 12d1:1506"}},
@@ -96,7 +96,7 @@ func TestExamineSaysWhatToDo(t *testing.T) {
 	}{
 		"no driver": {with(bema, changed(rb1000(), func(p *Plugged) { p.Ports = nil })), []string{"modprobe cdc_acm"}},
 		"no driver of a converter": {with([]string{}, changed(scale(), func(p *Plugged) { p.Ports = nil })),
-			[]string{"modprobe ftdi_sio", "Não se conhece biblioteca"}},
+			[]string{"modprobe ftdi_sio"}},
 		"no network card": {with([]string{"/opt/sweda/libSATDLL.so"}, changed(sweda1000(), func(p *Plugged) { p.Networks = nil })),
 			[]string{"modprobe -a rndis_host cdc_ether"}},
 		"no permission for a port": {with(bema, changed(rb1000(), func(p *Plugged) { p.Closed = []string{"/dev/ttyACM0", "/dev/bus/usb/001/002"} })),
@@ -166,6 +166,20 @@ func TestQuirksOfASureModelAreTold(t *testing.T) {
 	f := Examine(with([]string{elginLibrary}, smart()))[0]
 	if len(f.Notes) == 0 || !strings.Contains(f.Notes[0], "cabo USB em Y") {
 		t.Errorf("notes %q", f.Notes)
+	}
+}
+
+func TestNameSaysTheMakerOnce(t *testing.T) {
+	for want, p := range map[string]Plugged{
+		"ELGIN S.A. SMART S@T": smart(),
+		"Bematech RB-1000":     changed(rb1000(), func(p *Plugged) { p.Name = "Bematech RB-1000" }),
+		"LTE":                  modem(),
+		"Bematech":             changed(rb1000(), func(p *Plugged) { p.Name = "" }),
+	} {
+		all := Examine(with(nil, p))
+		if got := all[len(all)-1].Name; got != want {
+			t.Errorf("name %q, want %q", got, want)
+		}
 	}
 }
 

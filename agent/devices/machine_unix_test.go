@@ -46,7 +46,7 @@ func device(files map[string]string, place string, pairs ...string) {
 }
 
 // linkers is a computer with a root hub, a keyboard and a SAT that a Linux gadget
-// makes, as the laboratory's kernel shows it.
+// makes, as a kernel shows it.
 func linkers() map[string]string {
 	files := map[string]string{bus + "1-1:1.0/driver": "->../../drivers/cdc_acm", bus + "1-1:1.1/driver": "->../../drivers/cdc_acm"}
 	device(files, "usb1", "/idVendor", "1d6b", "/idProduct", "0002", "/bDeviceClass", "09", "/bConfigurationValue", "1", "/bmAttributes", "e0")

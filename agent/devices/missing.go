@@ -96,7 +96,10 @@ func noLibrary(m Machine, found []match) string {
 			}
 		}
 	}
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0 && found[0].id.Generic:
+		return "" // a scale's cable lacks nothing
+	case len(names) == 0:
 		return "Não se conhece biblioteca do fabricante para este sistema: pergunte a ele."
 	}
 	slices.Sort(names)
