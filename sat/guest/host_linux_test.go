@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"zelo/sat/sattest"
 )
 
 const (
@@ -26,9 +28,10 @@ const (
 // TestUSB is the conformance suite on USB devices behind a real kernel.
 func TestUSB(t *testing.T) {
 	if isGuest() {
-		t.Run("cdc-acm", suiteOnSerial(acm, "ttyACM"))
-		t.Run("ftdi", suiteOnSerial(ftdi, "ttyUSB"))
-		t.Run("bulk", suiteOnBulk)
+		for _, w := range ways() {
+			t.Run(w.name, func(t *testing.T) { sattest.Run(t, w.bench) })
+		}
+		t.Run("two alike", twoAlike)
 		return
 	}
 	qemu, err := exec.LookPath("qemu-system-x86_64")
@@ -50,9 +53,11 @@ func TestUSB(t *testing.T) {
 			})
 		}
 	}
-	for _, device := range []string{"cdc-acm", "ftdi", "bulk"} {
-		if !passed[device] {
-			t.Errorf("the suite did not pass on %s", device)
+	for _, w := range ways() {
+		for _, part := range []string{w.name, "two_alike/" + w.name} {
+			if !passed[part] {
+				t.Errorf("%s did not pass in the guest", part)
+			}
 		}
 	}
 }
