@@ -169,6 +169,9 @@ func (c *Conn) call(ctx context.Context, req sat.Request) (sat.Reply, error) {
 	}
 	ctx, cancel := bounded(ctx, req.Function.Deadline())
 	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return sat.Reply{}, notSent(err)
+	}
 	p := &pending{ctx: ctx, req: req, done: make(chan result, 1)}
 	select {
 	case c.calls <- p:
@@ -181,6 +184,11 @@ func (c *Conn) call(ctx context.Context, req sat.Request) (sat.Reply, error) {
 	case r := <-p.done:
 		return r.reply, r.err
 	case <-ctx.Done():
+	}
+	select {
+	case r := <-p.done: // it came just in time
+		return r.reply, r.err
+	default:
 		return sat.Reply{}, fmt.Errorf("no answer from the library: %w", ctx.Err())
 	}
 }
