@@ -47,6 +47,7 @@ func TestUSB(t *testing.T) {
 		passed[r.name] = r.passed
 		if strings.Contains(r.name, "/") {
 			t.Run(r.name, func(t *testing.T) {
+				t.Log("in the guest it took", r.took)
 				if !r.passed {
 					t.Error("it failed in the guest, see its console")
 				}
@@ -118,6 +119,7 @@ func boot(t *testing.T, qemu string, k kernel) (console []string) {
 type result struct {
 	name   string // below TestUSB
 	passed bool
+	took   string
 }
 
 // judged reads the results from the console, which is shown when something failed.
@@ -129,8 +131,8 @@ func judged(t *testing.T, console []string) (results []result) {
 			t.Logf("the guest's console:\n%s", whole)
 		}
 	})
-	for _, m := range regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestUSB/(\S+) \(`).FindAllStringSubmatch(whole, -1) {
-		results = append(results, result{m[2], m[1] == "PASS"})
+	for _, m := range regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestUSB/(\S+) \((\S+)\)`).FindAllStringSubmatch(whole, -1) {
+		results = append(results, result{m[2], m[1] == "PASS", m[3]})
 	}
 	if !slices.Contains(console, ended+"0") {
 		t.Error("the guest's tests did not end well")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"zelo/sat"
+	"zelo/sat/cfe"
 	"zelo/sat/link"
 	"zelo/sat/sattest"
 	"zelo/sat/sim"
@@ -130,9 +131,23 @@ func (w way) bench(t *testing.T, o sim.Options) *sattest.Bench {
 // twoAlike has two devices of one model plugged in at once: each says which it is,
 // and one goes on selling while the other is unplugged.
 func twoAlike(t *testing.T) {
+	ca, err := cfe.NewTestCA(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The keys are made once: each takes the emulated processor a second or more.
+	options := func(serial string) sim.Options {
+		signer, err := ca.Issue(cfe.DeviceCert{Serial: serial, CNPJ: "08723218000186", Name: "TESTE",
+			NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().AddDate(4, 0, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sim.Options{Serial: serial, CA: ca, Signer: signer}
+	}
+	one, other := options("900000001"), options("900000002")
 	for _, w := range ways() {
 		t.Run(w.name, func(t *testing.T) {
-			first, second := w.start(t, sim.Options{Serial: "900000001"}), w.start(t, sim.Options{Serial: "900000002"})
+			first, second := w.start(t, one), w.start(t, other)
 			if got := []string{first.info.Serial, second.info.Serial}; !slices.Equal(got, []string{"900000001", "900000002"}) {
 				t.Errorf("serial numbers %q", got)
 			}
