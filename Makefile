@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME ?= 30s
 
-.PHONY: build demo test check race fuzz bench windows e2e-windows e2e-web deps clean
+.PHONY: build demo test check race fuzz bench windows e2e-windows e2e-usb e2e-web deps clean
 
 build:
 	@.ci/deps.sh build
@@ -48,6 +48,9 @@ windows: deps
 e2e-windows:
 	@.ci/deps.sh wine
 	@.ci/e2e-windows.sh
+
+e2e-usb: deps
+	@.ci/e2e-usb.sh
 
 e2e-web: deps
 	$(GO) test -v -count=1 ./collector/web

@@ -34,6 +34,9 @@ func TestUSB(t *testing.T) {
 		t.Run("two alike", twoAlike)
 		return
 	}
+	if os.Getenv("ZELO_E2E_USB") == "" {
+		t.Skip("SKIP: USB devices behind a real kernel run with make e2e-usb")
+	}
 	qemu, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
 		absent(t, "qemu-system-x86_64 is missing (Debian: qemu-system-x86)")
