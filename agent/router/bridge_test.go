@@ -202,17 +202,7 @@ func TestQuestionOverTheBridgeSettlesTheAgentsCase(t *testing.T) {
 	inWorld(t, func(w *world) {
 		code(t, "sale before", w.sell(1, "PAO"), 6000)
 		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Never})
-		done := make(chan struct{})
-		old := w.Router
-		go func() {
-			defer close(done)
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			old.Call(ctx, sat.Request{Till: "001", Session: 2, Function: sat.EnviarDadosVenda, Args: []string{sim.DefaultCode, saleXML("CAFE")}})
-		}()
-		time.Sleep(time.Second)
-		w.stop()
-		<-done
+		w.dieSelling(2, "CAFE")
 		if m, err := os.ReadFile(filepath.Join(w.dir, MarksFile)); err != nil || bytes.Count(m, []byte{0}) > len(m)-25 {
 			t.Errorf("the open sale is not marked: %x, %v", m, err)
 		}
@@ -230,6 +220,27 @@ func TestQuestionOverTheBridgeSettlesTheAgentsCase(t *testing.T) {
 		if m, err := os.ReadFile(filepath.Join(w.dir, MarksFile)); err != nil || len(m) != marksSize || bytes.Count(m, []byte{0}) != marksSize {
 			t.Errorf("marks stay: %x, %v", m, err)
 		}
+	})
+}
+
+// Two cases at once, and the device's answer to the question about one settles the
+// other: each is closed once, and its document goes out once.
+func TestTwoOpenCasesAreClosedOnceEach(t *testing.T) {
+	inWorld(t, func(w *world) {
+		code(t, "sale before", w.sell(1, "PAO"), 6000)
+		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Never})
+		w.dieSelling(2, "CAFE")
+		w.sim.Release()
+		time.Sleep(time.Second)
+		w.leave(spooledCall("001", 222222, sat.EnviarDadosVenda, "", saleXML("CHA"))) // never made
+		w.start()
+		time.Sleep(10 * time.Second)
+		if n := w.State().OpenCases; n != 0 {
+			t.Errorf("%d cases still open", n)
+		}
+		w.check(2)
+		code(t, "the one that was made, asked", w.ask(2), 6000)
+		code(t, "the one that was not, asked", w.ask(222222), 11003)
 	})
 }
 

@@ -50,6 +50,9 @@ type evidence struct {
 
 func (e *entry) time() time.Time { return time.UnixMilli(e.At) }
 
+// is reports whether both are the same call, whatever is known of it by now.
+func (e *entry) is(other *entry) bool { return e.Till == other.Till && e.N == other.N }
+
 // request is the fiscal call as it went to the device, for the classifier.
 func (e *entry) request() sat.Request {
 	return sat.Request{Till: e.Till, Session: e.DeviceSession, Function: e.Function}

@@ -151,7 +151,8 @@ func (o *owner) do(ctx context.Context, j *job) result {
 		return result{err: &sat.Error{Op: "reach the device for", Request: j.req.Function, Session: j.req.Session,
 			Err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}}
 	}
-	release, err := o.reserve(within(ctx, j.ctx))
+	inTime := within(ctx, j.ctx)
+	release, err := o.reserve(inTime)
 	if err != nil {
 		return notSent(err)
 	}
@@ -161,7 +162,7 @@ func (o *owner) do(ctx context.Context, j *job) result {
 	if err != nil {
 		return notSent(err)
 	}
-	if err := o.settleAll(within(ctx, j.ctx), j.code); err != nil {
+	if err := o.settleAll(inTime, j.code); err != nil {
 		return result{err: errors.Join(errUnresolved, err)}
 	}
 	switch {
@@ -304,9 +305,12 @@ func (o *owner) lastKey(ctx context.Context, code string) (string, error) {
 }
 
 // settleAll resolves the device's open cases and fails on the first that stays
-// open.
+// open. The answers about one may have closed others meanwhile.
 func (o *owner) settleAll(ctx context.Context, code string) error {
 	for _, e := range o.router.journal.openCases(o.info.Serial) {
+		if !slices.ContainsFunc(o.router.journal.open(), e.is) {
+			continue
+		}
 		r := o.settle(ctx, e, code)
 		if r.verdict == isOpen {
 			if r.err == nil {
@@ -373,7 +377,7 @@ func (o *owner) settle(ctx context.Context, e *entry, code string) result {
 // devices say it once.
 func (o *owner) tell(asker *entry, ev evidence, reply sat.Reply) {
 	for _, e := range o.router.journal.openCases(asker.Serial) {
-		if e.Till == asker.Till && e.N == asker.N {
+		if e.is(asker) {
 			continue
 		}
 		c := *e

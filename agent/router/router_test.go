@@ -134,6 +134,20 @@ func (w *world) restart() {
 	w.start()
 }
 
+// dieSelling stops the agent a second into a sale.
+func (w *world) dieSelling(session int, item string) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		w.Router.Call(ctx, sat.Request{Till: "001", Session: session, Function: sat.EnviarDadosVenda, Args: []string{sim.DefaultCode, saleXML(item)}})
+	}()
+	time.Sleep(time.Second)
+	w.stop()
+	<-done
+}
+
 func (w *world) script(f sim.Fault) {
 	w.t.Helper()
 	if _, err := w.sim.Script(f); err != nil {
@@ -353,17 +367,8 @@ func TestAgentDiesDuringASale(t *testing.T) {
 			inWorld(t, func(w *world) {
 				code(t, "sale before", w.sell(1, "PAO"), 6000)
 				w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Never, Before: before})
-				done := make(chan struct{})
-				old := w.Router
-				go func() {
-					defer close(done)
-					ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-					defer cancel()
-					old.Call(ctx, sat.Request{Till: "001", Session: 2, Function: sat.EnviarDadosVenda, Args: []string{sim.DefaultCode, saleXML("CAFE")}})
-				}()
-				time.Sleep(time.Second)
-				w.restart()
-				<-done
+				w.dieSelling(2, "CAFE")
+				w.start()
 				if before {
 					code(t, "asked after the restart", w.ask(2), 11003)
 					w.check(1)
