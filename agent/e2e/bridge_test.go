@@ -14,8 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,42 +21,11 @@ import (
 	"zelo/agent/devices"
 	"zelo/agent/wire"
 	"zelo/buffer"
-	"zelo/sat"
-	"zelo/sat/link"
 )
 
 // The "ponte direta" end to end: a POS program in C with the real library, the
 // agent as a process that is killed, removed or hung under it, and a maker's
 // library that reaches the same simulated device without the agent.
-
-// makerDevice is the variable that makes this test binary the maker's driver: a
-// program run for each call (see sat/shim/testdata/maker.c).
-const makerDevice = "ZELO_E2E_MAKER"
-
-// maker makes one call to the device at an address, as told by the arguments and
-// the standard input, and prints the reply.
-func maker(at string) int {
-	raw, err := io.ReadAll(os.Stdin)
-	f, ok := sat.FunctionByName(os.Args[1])
-	session, serr := strconv.Atoi(os.Args[2])
-	if err != nil || serr != nil || !ok {
-		return 2
-	}
-	args := strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00")
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	conn, _, err := link.OpenTCP(ctx, at)
-	if err != nil {
-		return 1
-	}
-	defer conn.Close()
-	reply, err := conn.Call(ctx, sat.Request{Session: session, Function: f, Args: args})
-	if err != nil {
-		return 1
-	}
-	os.Stdout.Write(reply.Raw)
-	return 0
-}
 
 // counter is a shop whose device is reached by TCP, so that the maker's library
 // can take it over, and whose POS is a process too.
@@ -102,15 +69,21 @@ func openCounter(t *testing.T) *counter {
 		c.path("sat.sock"), c.path("libfabricante.so"), c.path("caixa/ponte"), c.path("caixa/ponte/equipamento.lock")))
 	c.compile("-shared", "-fPIC", "-o", c.path("libfabricante.so"), filepath.Join(root, "sat/shim/testdata/maker.c"))
 	c.compile("-o", c.path("till"), filepath.Join(root, "agent/demo/testdata/till.c"), "-ldl")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.copy(self, "driver")
+	c.copy(filepath.Join(c.bin, "driver"), "driver")
 	c.copy(filepath.Join(c.bin, "libsat.so"), "libsat.so")
 	if err := os.Chmod(filepath.Dir(c.dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// openForSale is a counter whose agent and POS are at work.
+func openForSale(t *testing.T) *counter {
+	t.Helper()
+	c := openCounter(t)
+	c.startAgent()
+	c.until("the device", c.answering)
+	c.openPOS()
 	return c
 }
 
@@ -148,7 +121,7 @@ const nobody = 65534
 func (c *counter) openPOS() {
 	c.t.Helper()
 	c.pos = exec.Command(c.path("till"), c.path("libsat.so"), "12345678")
-	c.pos.Env = append(os.Environ(), "ZELO_INI="+c.path("sat.ini"), "ZELO_MAKER_EXEC="+c.path("driver"), makerDevice+"="+c.device)
+	c.pos.Env = append(os.Environ(), "ZELO_INI="+c.path("sat.ini"), "ZELO_MAKER_EXEC="+c.path("driver"), "ZELO_DRIVER_DEVICE="+c.device)
 	if os.Getuid() == 0 {
 		c.pos.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
@@ -312,10 +285,7 @@ func (c *counter) outgoing() map[string]int {
 
 func TestSellingOnThoughTheAgentIsKilled(t *testing.T) {
 	t.Run("again and again", func(t *testing.T) {
-		c := openCounter(t)
-		c.startAgent()
-		c.until("the device", c.answering)
-		c.openPOS()
+		c := openForSale(t)
 		stop, ended := make(chan struct{}), make(chan struct{})
 		seed := uint64(time.Now().UnixNano())
 		t.Logf("seed %d", seed)
@@ -344,10 +314,7 @@ func TestSellingOnThoughTheAgentIsKilled(t *testing.T) {
 		c.check(sold)
 	})
 	t.Run("in a sale, and the till with it", func(t *testing.T) {
-		c := openCounter(t)
-		c.startAgent()
-		c.until("the device", c.answering)
-		c.openPOS()
+		c := openForSale(t)
 		sold := []string{c.sell(1)}
 		c.tell(`{"script":{"function":"EnviarDadosVenda","do":"never"}}`)
 		fmt.Fprintln(c.say, "sale 2")
@@ -370,10 +337,7 @@ func TestSellingOnThoughTheAgentIsKilled(t *testing.T) {
 
 func TestSellingOnWithoutTheAgent(t *testing.T) {
 	t.Run("uninstalled", func(t *testing.T) {
-		c := openCounter(t)
-		c.startAgent()
-		c.until("the device", c.answering)
-		c.openPOS()
+		c := openForSale(t)
 		sold := []string{c.sell(1), c.sell(2)}
 		c.agent.Process.Signal(syscall.SIGTERM)
 		c.agent.Wait()
@@ -385,10 +349,7 @@ func TestSellingOnWithoutTheAgent(t *testing.T) {
 		c.check(sold)
 	})
 	t.Run("hung", func(t *testing.T) {
-		c := openCounter(t)
-		c.startAgent()
-		c.until("the device", c.answering)
-		c.openPOS()
+		c := openForSale(t)
 		sold := []string{c.sell(1), c.sell(2)}
 		c.hang()
 		sold = append(sold, c.sell(3), c.sell(4))
