@@ -26,6 +26,7 @@ type packet struct {
 	Part    int    `cbor:"2,keyasint"` // from 0
 	Parts   int    `cbor:"3,keyasint"`
 	Data    []byte `cbor:"4,keyasint"`
+	Name    *Name  `cbor:"5,keyasint,omitempty"` // of the dictionary it is packed with
 }
 
 // Codec encodes and decodes messages. It is safe for concurrent use and holds
@@ -54,7 +55,7 @@ func NewCodec() (*Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	un, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(2*MaxBatch))
+	un, err := newDecoder()
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,10 @@ func (c *Codec) Decode(b []byte, v any) error {
 // Pack encodes a batch or beat, compresses it and cuts it into payloads of at
 // most MaxPacket bytes. All share id, which must differ between messages of one
 // agent that are under way at the same time.
-func (c *Codec) Pack(id uint64, v any) ([][]byte, error) {
+func (c *Codec) Pack(id uint64, v any) ([][]byte, error) { return c.PackWith(nil, id, v) }
+
+// PackWith is Pack with a dictionary, which the other side must hold; nil is none.
+func (c *Codec) PackWith(d *Dictionary, id uint64, v any) ([][]byte, error) {
 	plain, err := c.Encode(v)
 	if err != nil {
 		return nil, err
@@ -95,13 +99,19 @@ func (c *Codec) Pack(id uint64, v any) ([][]byte, error) {
 	if len(plain) > MaxBatch+1<<16 {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(plain))
 	}
-	data := c.zip.EncodeAll(plain, nil)
+	var data []byte
+	var name *Name
+	if d == nil {
+		data = c.zip.EncodeAll(plain, nil)
+	} else {
+		data, name = d.zip.EncodeAll(plain, nil), &d.Name
+	}
 	const room = MaxPacket - 64 // the packet's own fields
 	parts := (len(data) + room - 1) / room
 	var out [][]byte
 	for i := range parts {
 		chunk := data[i*room : min((i+1)*room, len(data))]
-		b, err := c.Encode(packet{Version, id, i, parts, chunk})
+		b, err := c.Encode(packet{Version, id, i, parts, chunk, name})
 		if err != nil {
 			return nil, err
 		}
@@ -114,11 +124,16 @@ func (c *Codec) Pack(id uint64, v any) ([][]byte, error) {
 // most one unfinished message per agent and drops the one longest untouched
 // when all together exceed its bound. It is not safe for concurrent use.
 type Assembler struct {
+	// Dictionary returns an agent's dictionary, nil when it is not held. An
+	// Assembler without this holds none.
+	Dictionary func(agent string, name Name) []byte
+
 	codec *Codec
 	bound int
 	held  int
 	tick  uint64
 	open  map[string]*partial
+	un    *zstd.Decoder // for what is packed with a dictionary; made at the first
 }
 
 type partial struct {
@@ -136,7 +151,7 @@ func NewAssembler(c *Codec, bound int) *Assembler {
 
 // Add takes one payload from agent. It returns true with v filled when the
 // message is complete. An error means the payload cannot be understood; nothing
-// of it is kept.
+// of it is kept. It is a *LackError when a dictionary was the reason.
 func (a *Assembler) Add(agent string, payload []byte, v any) (bool, error) {
 	var p packet
 	if len(payload) > MaxPacket {
@@ -167,7 +182,11 @@ func (a *Assembler) Add(agent string, payload []byte, v any) (bool, error) {
 		}
 		a.drop(agent)
 	}
-	plain, err := a.codec.un.DecodeAll(data, nil)
+	plain, err := a.unpack(agent, data, p.Name)
+	var lack *LackError
+	if errors.As(err, &lack) {
+		return false, err
+	}
 	if err != nil {
 		return false, fmt.Errorf("cannot unpack message %d: %w", p.ID, err)
 	}

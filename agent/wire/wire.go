@@ -5,6 +5,10 @@
 // Version history:
 //
 //	1 (2026-11-21): first: items in batches, acknowledgements by record, beats.
+//	2 (2026-11-22): beats are numbered and answered by a Hello (store's epoch,
+//	  collector's time); acknowledgements may ask to slow down; batches of
+//	  documents may be packed with a dictionary of earlier ones, which the
+//	  collector archives first. Agents use it only after a Hello.
 package wire
 
 import (
@@ -17,7 +21,7 @@ import (
 
 // Version is the number every message carries. A reader keeps what it does not
 // know and never fails on it.
-const Version = 1
+const Version = 2
 
 // Streams an agent publishes to, most urgent first. Records of the first two
 // wait in the till's buffer until acknowledged one by one; beats are not kept.
@@ -25,11 +29,25 @@ const (
 	StreamEvents    = "events"    // what happened: missing documents, gaps, devices gone
 	StreamDocuments = "documents" // fiscal documents
 	StreamStatus    = "status"    // the devices' own status replies
-	StreamBeat      = "beat"      // the agent's pulse, not acknowledged
+	StreamBeat      = "beat"      // the agent's pulse, answered by a Hello
+	// StreamDictionary carries Offers. They are not acknowledged but answered.
+	StreamDictionary = "dictionary"
 )
 
+// Streams are all of them, for permissions.
+func Streams() []string {
+	return []string{StreamEvents, StreamDocuments, StreamStatus, StreamBeat, StreamDictionary}
+}
+
+// Urgent reports whether a stream passes every limit: alarms are never held back.
+func Urgent(stream string) bool { return stream == StreamEvents || stream == StreamBeat }
+
 // Down kinds.
-const DownAck = "ack"
+const (
+	DownAck        = "ack"        // an Ack
+	DownHello      = "hello"      // a Hello
+	DownDictionary = "dictionary" // an Answer
+)
 
 // Item kinds.
 const (
@@ -56,6 +74,11 @@ const (
 	// EventEvicted: records were dropped unsent for want of room; "stream",
 	// "first", "last", "count".
 	EventEvicted = "evicted"
+	// EventSecondDevice: a sale whose outcome nobody could tell was made again by
+	// another device, as the store chose. EventResolved or EventIssuedTwice with
+	// the same "case" follows: the first device had issued it not, or too.
+	EventSecondDevice = "second-device"
+	EventIssuedTwice  = "issued-twice"
 )
 
 // Item is one record of a stream, encoded by Encode and kept in the buffer in
@@ -100,6 +123,7 @@ type Ack struct {
 	Time       int64       `cbor:"3,keyasint"` // collector's clock, Unix milliseconds
 	Records    []AckRecord `cbor:"4,keyasint"`
 	Stream     string      `cbor:"5,keyasint"` // sequences count per stream
+	Slow       *Slow       `cbor:"6,keyasint,omitempty"`
 }
 
 // AckRecord is one record committed: a stream frees it only on the same hash.
@@ -122,6 +146,50 @@ type Beat struct {
 	Used     int64        `cbor:"9,keyasint"` // buffer bytes
 	Bound    int64        `cbor:"10,keyasint"`
 	Devices  []BeatDevice `cbor:"11,keyasint,omitempty"`
+	Number   uint64       `cbor:"12,keyasint,omitempty"` // the Hello repeats it; since version 2
+}
+
+// Hello answers a beat.
+type Hello struct {
+	Version    int    `cbor:"0,keyasint"`
+	Beat       uint64 `cbor:"1,keyasint"` // the number of the beat answered
+	StoreEpoch Epoch  `cbor:"2,keyasint"`
+	Time       int64  `cbor:"3,keyasint"` // collector's clock, Unix milliseconds
+	Took       int64  `cbor:"4,keyasint"` // milliseconds since the beat came in
+	Slow       *Slow  `cbor:"5,keyasint,omitempty"`
+}
+
+// Slow asks an agent to spare the collector. It never holds back what is Urgent,
+// and never for longer than MaxSlow.
+type Slow struct {
+	Rate  int64 `cbor:"1,keyasint,omitempty"` // at most so many bytes a second; 0 is no limit
+	For   int64 `cbor:"2,keyasint,omitempty"` // how long Rate holds, milliseconds
+	Pause int64 `cbor:"3,keyasint,omitempty"` // send nothing for so long, milliseconds
+}
+
+// MaxSlow is how long an agent obeys one Slow.
+const MaxSlow = 5 * time.Minute
+
+// Name names a dictionary: the SHA-256 of its bytes.
+type Name [sha256.Size]byte
+
+// MaxDictionary is the size of the largest dictionary, in bytes.
+const MaxDictionary = 64 << 10
+
+// Offer asks whether the collector holds a dictionary, and with Data brings it.
+type Offer struct {
+	Version int    `cbor:"0,keyasint"`
+	Name    Name   `cbor:"1,keyasint"`
+	Data    []byte `cbor:"2,keyasint,omitempty"`
+}
+
+// Answer says whether the collector holds a dictionary on its disk. It also comes
+// unasked, when a batch was packed with one that the collector lacks: that batch
+// was not understood and comes again, packed without.
+type Answer struct {
+	Version int  `cbor:"0,keyasint"`
+	Name    Name `cbor:"1,keyasint"`
+	Held    bool `cbor:"2,keyasint"`
 }
 
 // BeatDevice is one device as its agent sees it.

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -112,16 +113,16 @@ func TestAssemblerIsBounded(t *testing.T) {
 func TestBombsAreRefused(t *testing.T) {
 	c := codec(t)
 	bomb := c.zip.EncodeAll(make([]byte, 100<<20), nil)
-	p, _ := c.Encode(packet{Version, 1, 0, 1, bomb})
+	p, _ := c.Encode(packet{Version, 1, 0, 1, bomb, nil})
 	var b Batch
 	if _, err := NewAssembler(c, 1<<20).Add("agent001", p, &b); err == nil {
 		t.Error("100 MB of zeros were unpacked")
 	}
 	for name, p := range map[string]packet{
-		"negative part":  {Version, 1, -1, 2, nil},
-		"part past end":  {Version, 1, 2, 2, nil},
-		"no parts":       {Version, 1, 0, 0, nil},
-		"too many parts": {Version, 1, 0, 1 << 30, nil},
+		"negative part":  {Version, 1, -1, 2, nil, nil},
+		"part past end":  {Version, 1, 2, 2, nil, nil},
+		"no parts":       {Version, 1, 0, 0, nil, nil},
+		"too many parts": {Version, 1, 0, 1 << 30, nil, nil},
 	} {
 		raw, _ := c.Encode(p)
 		if _, err := NewAssembler(c, 1<<20).Add("agent001", raw, &b); err == nil {
@@ -143,32 +144,129 @@ func golden() map[string]any {
 	}
 }
 
+// golden2 are the messages of version 2.
+func golden2() map[string]any {
+	return map[string]any{
+		"hello": &Hello{Version: 2, Beat: 7, StoreEpoch: Epoch{2}, Time: 1700000000000, Took: 12, Slow: &Slow{Rate: 8192, For: 30000, Pause: 1000}},
+		"ack": &Ack{Version: 2, Epoch: Epoch{1}, StoreEpoch: Epoch{2}, Time: 1700000000000, Stream: StreamDocuments,
+			Records: []AckRecord{{Seq: 7, SHA256: [32]byte{9}}}, Slow: &Slow{Pause: 1000}},
+		"beat":   &Beat{Version: 2, Software: "1.1.0", Host: "caixa-1", System: "linux/amd64", Started: 1, Clock: 2, Epoch: Epoch{3}, Number: 8},
+		"offer":  &Offer{Version: 2, Name: Name{4}, Data: []byte("x")},
+		"answer": &Answer{Version: 2, Name: Name{4}, Held: true},
+		"packet": &packet{Version: 2, ID: 1, Part: 0, Parts: 1, Data: []byte("x"), Name: &Name{4}},
+	}
+}
+
+// stored reads a golden file; with -update it is written first.
+func stored(t *testing.T, version, name string, b []byte) []byte {
+	t.Helper()
+	file := filepath.Join("testdata", version, name+".hex")
+	if *update && version == fmt.Sprintf("v%d", Version) {
+		os.MkdirAll(filepath.Dir(file), 0o755)
+		os.WriteFile(file, []byte(hex.EncodeToString(b)+"\n"), 0o644)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 func TestGolden(t *testing.T) {
 	c := codec(t)
-	for name, want := range golden() {
-		file := filepath.Join("testdata", "v1", name+".hex")
-		b, err := c.Encode(want)
-		if err != nil {
-			t.Fatal(err)
+	for version, messages := range map[string]map[string]any{"v1": golden(), "v2": golden2()} {
+		for name, want := range messages {
+			b, err := c.Encode(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw := stored(t, version, name, b)
+			got := reflect.New(reflect.TypeOf(want).Elem()).Interface()
+			if err := c.Decode(raw, got); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s of %s reads as %+v, %v", name, version, got, err)
+			}
+			if !bytes.Equal(b, raw) {
+				t.Errorf("%s is written differently than in %s: raise Version and add its history", name, version)
+			}
 		}
-		if *update {
-			os.MkdirAll(filepath.Dir(file), 0o755)
-			os.WriteFile(file, []byte(hex.EncodeToString(b)+"\n"), 0o644)
+	}
+}
+
+// A reader of version 1 passes over what version 2 added.
+func TestVersion1ReadsVersion2(t *testing.T) {
+	c := codec(t)
+	var ack struct {
+		Version int         `cbor:"0,keyasint"`
+		Records []AckRecord `cbor:"4,keyasint"`
+	}
+	if err := c.Decode(stored(t, "v2", "ack", nil), &ack); err != nil || len(ack.Records) != 1 || ack.Records[0].Seq != 7 {
+		t.Errorf("%+v, %v", ack, err)
+	}
+}
+
+// goldenDictionary is the dictionary that v2/packed.hex is packed with.
+func goldenDictionary(t testing.TB) *Dictionary {
+	t.Helper()
+	d, err := NewDictionary([]byte(strings.Repeat("<CFe>um documento anterior</CFe>", 3)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// What was packed by version 2 stays readable whatever the compressor writes now.
+func TestGoldenPacked(t *testing.T) {
+	c := codec(t)
+	d := goldenDictionary(t)
+	want := Batch{Version: 2, Epoch: Epoch{1}, Records: []Record{{3, []byte("<CFe>um documento anterior, e mais</CFe>")}}}
+	packets, err := c.PackWith(d, 9, want)
+	if err != nil || len(packets) != 1 {
+		t.Fatal(len(packets), err)
+	}
+	a := NewAssembler(c, 1<<20)
+	a.Dictionary = func(_ string, name Name) []byte {
+		if name != d.Name {
+			return nil
 		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+		return d.Data
+	}
+	for name, p := range map[string][]byte{"now": packets[0], "then": stored(t, "v2", "packed", packets[0])} {
+		var got Batch
+		if done, err := a.Add("agent001", p, &got); !done || err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("packed %s: %v, %v, %+v", name, done, err, got)
 		}
-		stored, err := hex.DecodeString(strings.TrimSpace(string(text)))
-		if err != nil {
-			t.Fatal(err)
+	}
+}
+
+// Whatever is wrong with a dictionary, the reader asks for the message without.
+func TestDictionaryLost(t *testing.T) {
+	c := codec(t)
+	d := goldenDictionary(t)
+	packets, err := c.PackWith(d, 1, Batch{Version: 2, Records: []Record{{1, d.Data[5:60]}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, get := range map[string]func(string, Name) []byte{
+		"never had any": nil,
+		"not held":      func(string, Name) []byte { return nil },
+		"another one":   func(string, Name) []byte { return bytes.Repeat([]byte("another "), 12) },
+		"empty":         func(string, Name) []byte { return []byte{} },
+	} {
+		a := NewAssembler(c, 1<<20)
+		a.Dictionary = get
+		var b Batch
+		var lack *LackError
+		if done, err := a.Add("agent001", packets[0], &b); done || !errors.As(err, &lack) || lack.Name != d.Name {
+			t.Errorf("%s: %v, %v", name, done, err)
 		}
-		got := reflect.New(reflect.TypeOf(want).Elem()).Interface()
-		if err := c.Decode(stored, got); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s of version 1 reads as %+v, %v", name, got, err)
-		}
-		if !bytes.Equal(b, stored) {
-			t.Errorf("%s is written differently than in version 1: raise Version and add its history", name)
+	}
+	for _, size := range []int{0, 7, MaxDictionary + 1} {
+		if _, err := NewDictionary(make([]byte, size)); err == nil {
+			t.Errorf("a dictionary of %d bytes was made", size)
 		}
 	}
 }
@@ -183,8 +281,12 @@ func FuzzAssembler(f *testing.F) {
 	}
 	big, _ := c.Pack(2, Batch{Records: []Record{{1, random(MaxPacket * 2)}}})
 	f.Add(big[0])
+	d := goldenDictionary(f)
+	with, _ := c.PackWith(d, 3, Batch{Records: []Record{{1, d.Data}}})
+	f.Add(with[0])
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		a := NewAssembler(c, 1<<20)
+		a.Dictionary = func(string, Name) []byte { return d.Data }
 		var b Batch
 		if done, err := a.Add("agent001", payload, &b); err == nil && done {
 			for _, r := range b.Records {
@@ -196,5 +298,11 @@ func FuzzAssembler(f *testing.F) {
 		c.Decode(payload, &k)
 		var beat Beat
 		c.Decode(payload, &beat)
+		var hello Hello
+		c.Decode(payload, &hello)
+		var offer Offer
+		c.Decode(payload, &offer)
+		var answer Answer
+		c.Decode(payload, &answer)
 	})
 }
