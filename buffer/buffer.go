@@ -78,6 +78,7 @@ const (
 	defaultBound   = 512 << 20
 	defaultReserve = 8 << 20
 	most32         = 128 << 20 // what a 32-bit Windows surely maps twice, as Compact needs it: a program has 2 GiB, in pieces
+	aheadPages     = 64        // written at once before their first use
 	sparePages     = 512       // kept free for acknowledging and evicting, which need pages to free pages
 )
 
@@ -97,6 +98,7 @@ type Buffer struct {
 	mu      sync.RWMutex // held for writing by the holder of lead
 	db      *bbolt.DB
 	file    *os.File // of db
+	written int64    // of it, from its start; the rest may be allocated only
 	epoch   [16]byte
 	streams map[string]count
 }

@@ -164,7 +164,7 @@ func (b *Buffer) write(w *pending) error {
 	select {
 	case <-w.done:
 	case b.lead <- struct{}{}:
-		runtime.Gosched() // lets those come who are about to queue
+		b.gather()
 		b.mu.Lock()
 		b.writeQueue()
 		b.mu.Unlock()
@@ -172,6 +172,21 @@ func (b *Buffer) write(w *pending) error {
 		<-w.done
 	}
 	return w.err
+}
+
+// gather lets those come who are about to queue: as long as each turn brings more,
+// waiting a turn costs less than a flush of their own.
+func (b *Buffer) gather() {
+	for before := -1; ; {
+		runtime.Gosched()
+		b.queueMu.Lock()
+		n := len(b.queue)
+		b.queueMu.Unlock()
+		if n <= before {
+			return
+		}
+		before = n
+	}
 }
 
 // writeQueue commits all queued writes that there is room for.
@@ -217,6 +232,11 @@ func (b *Buffer) apply(group []*pending) error {
 	if !slices.ContainsFunc(group, func(w *pending) bool { return w.apply != nil }) {
 		return nil
 	}
+	pages := 0
+	for _, w := range group {
+		pages += w.pages
+	}
+	b.writeAhead(pages)
 	return b.update(func(t *txn) error {
 		for _, w := range group {
 			if w.apply == nil {
@@ -228,6 +248,31 @@ func (b *Buffer) apply(group []*pending) error {
 		}
 		return nil
 	})
+}
+
+// writeAhead sees to it that pages never used before have been written before the
+// next transaction takes them. Their blocks are the file's already, but the file
+// system notes the first writing of each, and every flush would have to write
+// that note too. Without it commits are only slower, so errors are passed over.
+func (b *Buffer) writeAhead(pages int) {
+	used := b.high()
+	if need := used + int64(pages)*pageSize; need <= b.written || b.written >= b.bound {
+		return
+	}
+	from := max(b.written, used)
+	b.written = min(used+int64(pages+aheadPages)*pageSize, b.bound)
+	if from < b.written {
+		b.file.WriteAt(make([]byte, b.written-from), from)
+	}
+}
+
+// high is where the pages end that are or were in use.
+func (b *Buffer) high() (size int64) {
+	b.read(func(t *txn) error {
+		size = t.b.Tx().Size()
+		return nil
+	})
+	return size
 }
 
 // admit makes room for w, or says that there can be none.

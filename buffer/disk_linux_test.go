@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -176,5 +177,36 @@ func protect(t *testing.T, path string) {
 	})
 	if e != 0 {
 		t.Skip("SKIP: this file system protects no file from root: ", e)
+	}
+}
+
+// TestPagesAreWrittenAhead finds the file's end of what has ever been written: a
+// commit must not be the first to write its pages, see writeAhead.
+func TestPagesAreWrittenAhead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	b := mustOpen(t, path, small())
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const seekHole = 4
+	written := func() int64 {
+		at, err := f.Seek(0, seekHole)
+		if err != nil || at == 8<<20 && b.high() < 1<<20 {
+			t.Skip("SKIP: this file system does not tell what was never written: ", err)
+		}
+		return at
+	}
+	for i := range 300 {
+		mustAppend(t, b, "documents", noise(uint64(i), 9000))
+		if written() <= b.high() {
+			t.Fatalf("commit %d took pages up to %d and nothing is written behind them", i, b.high())
+		}
+	}
+	for i, r := range mustPeek(t, b, "documents") {
+		if !bytes.Equal(r.Data, noise(uint64(i), 9000)) {
+			t.Fatalf("record %d was overwritten", i)
+		}
 	}
 }

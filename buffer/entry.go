@@ -202,15 +202,17 @@ func chunks(key, size int) int {
 
 // store writes data under an owner's key, which holds nothing yet.
 func store(b *bbolt.Bucket, key []byte, at int64, data []byte) error {
-	full := chunkRoom(len(key)) + 8
+	room := chunkRoom(len(key))
 	for n := 0; n == 0 || len(data) > 0; n++ {
-		body := binary.BigEndian.AppendUint64(make([]byte, 0, full), uint64(at))
+		head := binary.BigEndian.AppendUint64(make([]byte, sealSize, elementMax), uint64(at))
+		take := min(room, len(data))
 		if n == 0 {
-			body = binary.BigEndian.AppendUint32(body, uint32(len(data)))
+			head = binary.BigEndian.AppendUint32(head, uint32(len(data)))
+			take = min(room-4, len(data))
 		}
-		take := min(full-len(body), len(data))
-		k := chunkKey(key, n)
-		if err := b.Put(k, seal(k, append(body, data[:take]...))); err != nil {
+		k, v := chunkKey(key, n), append(head, data[:take]...)
+		binary.BigEndian.PutUint32(v, checksum(k, v[sealSize:]))
+		if err := b.Put(k, v); err != nil {
 			return err
 		}
 		data = data[take:]
