@@ -168,7 +168,7 @@ func clientID(c server.ClientAuthentication, agent string) bool {
 // refused: its records wait at the till until the collector does.
 func permissions(agent string) *server.Permissions {
 	up := &server.SubjectPermission{}
-	for _, stream := range []string{wire.StreamEvents, wire.StreamDocuments, wire.StreamStatus, wire.StreamBeat} {
+	for _, stream := range wire.Streams() {
 		up.Allow = append(up.Allow, subject(wire.UpTopic(agent, stream)))
 	}
 	down := &server.SubjectPermission{Allow: []string{subject(wire.DownTopic(agent, "*"))}}

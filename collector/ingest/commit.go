@@ -24,6 +24,7 @@ func (g *Ingest) commit(ctx context.Context, group []message) (results []Result,
 	now := g.o.Now()
 	for i, m := range group {
 		results[i].Acks = m.acks(wire.Epoch(g.o.Store.Epoch()), now)
+		results[i].Replies = m.replies(wire.Epoch(g.o.Store.Epoch()), now)
 	}
 	return results, nil
 }
@@ -149,6 +150,9 @@ func (t *transaction) putMessage(m message, result *Result) error {
 	case m.beat != nil:
 		result.Stored++
 		return t.putBeat(m)
+	case m.dictionary.Size > 0:
+		result.Stored++
+		return t.w.AddDictionary(m.Agent, m.dictionary, m.At)
 	}
 	return nil
 }

@@ -60,6 +60,8 @@ type Ingest struct {
 	assembler *wire.Assembler
 
 	judging sync.Mutex
+
+	dictionaries shelf
 }
 
 // New makes an ingest; Run makes it take what Receive brings.
@@ -71,8 +73,10 @@ func New(o Options) (*Ingest, error) {
 	if o.Every == 0 {
 		o.Every = time.Minute
 	}
-	return &Ingest{o: o, codec: codec, verifier: cfe.NewVerifier(o.Roots), queue: make(chan Incoming, queueLength),
-		changed: make(chan struct{}, 1), ended: make(chan struct{}), assembler: wire.NewAssembler(codec, maxUnfinished)}, nil
+	g := &Ingest{o: o, codec: codec, verifier: cfe.NewVerifier(o.Roots), queue: make(chan Incoming, queueLength),
+		changed: make(chan struct{}, 1), ended: make(chan struct{}), assembler: wire.NewAssembler(codec, maxUnfinished)}
+	g.assembler.Dictionary = g.dictionary
+	return g, nil
 }
 
 // Incoming is one payload of an agent's stream, as the broker gives it. Which
@@ -90,6 +94,7 @@ type Result struct {
 	Quarantined int
 	Unfinished  bool       // a part of a message whose other parts have not come
 	Acks        []wire.Ack // what to tell the agent
+	Replies     []Reply    // and what else
 }
 
 // Receive queues one payload for Run, and waits while the queue is full. It does
@@ -141,7 +146,7 @@ func (g *Ingest) storeGroups(ctx context.Context, prepared <-chan []message, sen
 			continue
 		}
 		for i, r := range results {
-			g.acknowledge(sender, group[i].Agent, r.Acks)
+			g.acknowledge(sender, group[i].Agent, r)
 		}
 	}
 }
@@ -179,15 +184,30 @@ func (g *Ingest) gather(first Incoming) []message {
 	return group
 }
 
-func (g *Ingest) acknowledge(sender Sender, agent string, acks []wire.Ack) {
-	for _, a := range acks {
-		b, err := g.codec.Encode(a)
-		if err == nil {
-			err = sender.Send(agent, wire.DownAck, b)
+// acknowledge tells an agent what became of its message, and to slow down when
+// much is waiting.
+func (g *Ingest) acknowledge(sender Sender, agent string, r Result) {
+	ask := slow(len(g.queue))
+	for _, a := range r.Acks {
+		a.Slow = ask
+		g.send(sender, agent, wire.DownAck, a)
+	}
+	for _, reply := range r.Replies {
+		if hello, ok := reply.Message.(wire.Hello); ok {
+			hello.Slow = ask
+			reply.Message = hello
 		}
-		if err != nil {
-			g.o.Log.Warn("acknowledgement not sent, the agent sends again", "agent", agent, "err", err)
-		}
+		g.send(sender, agent, reply.Kind, reply.Message)
+	}
+}
+
+func (g *Ingest) send(sender Sender, agent, kind string, v any) {
+	b, err := g.codec.Encode(v)
+	if err == nil {
+		err = sender.Send(agent, kind, b)
+	}
+	if err != nil {
+		g.o.Log.Warn("message to an agent not sent, it asks again", "agent", agent, "kind", kind, "err", err)
 	}
 }
 

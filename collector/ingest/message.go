@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -22,6 +23,8 @@ type message struct {
 	unfinished bool
 	refused    string // why the payload is not understood, pt-BR
 	body       store.Packed
+	dictionary store.Packed // to be archived; of Size 0 when there is none
+	answer     *wire.Answer // about a dictionary
 }
 
 // record is one record on its way into the store: exactly one of document,
@@ -63,10 +66,21 @@ func (g *Ingest) open(in Incoming) message {
 		if m.unfinished, err = g.assemble(in, &b); err == nil && !m.unfinished {
 			m.epoch, m.records = b.Epoch, in.records(b)
 		}
+	case wire.StreamDictionary:
+		var o wire.Offer
+		if m.unfinished, err = g.assemble(in, &o); err == nil && !m.unfinished {
+			g.openOffer(&m, o)
+		}
 	default:
 		g.refuseMessage(&m, reasonStream)
 	}
-	if err != nil {
+	var lack *wire.LackError
+	switch {
+	case errors.As(err, &lack):
+		// Nothing is lost: the agent holds the records and sends them without.
+		g.o.Log.Warn("message not understood, asking for it without dictionary", "agent", in.Agent, "err", err)
+		m.answer = &wire.Answer{Version: wire.Version, Name: lack.Name}
+	case err != nil:
 		g.refuseMessage(&m, reasonUnreadable)
 	}
 	return m
@@ -74,7 +88,8 @@ func (g *Ingest) open(in Incoming) message {
 
 // refuseMessage sends a whole payload into quarantine.
 func (g *Ingest) refuseMessage(m *message, reason string) {
-	m.beat, m.records, m.refused, m.body = nil, nil, reason, g.o.Store.Pack(m.Payload)
+	m.beat, m.records, m.answer, m.dictionary = nil, nil, nil, store.Packed{}
+	m.refused, m.body = reason, g.o.Store.Pack(m.Payload)
 	g.o.Log.Warn("message quarantined", "agent", m.Agent, "stream", m.Stream, "bytes", len(m.Payload), "reason", reason)
 }
 
