@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 // running agent, which tries it once.
 func cmdCode(ctx context.Context, args []string) error {
 	fs, path := flags("code")
+	device := fs.String("sat", "", "número de série ou endereço do SAT, quando há mais de um")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -31,7 +33,7 @@ func cmdCode(ctx context.Context, args []string) error {
 		return errors.New("nenhum código foi digitado")
 	}
 	var out callReply
-	if err := ask(ctx, c, http.MethodPost, "/code", []byte(code), &out); err != nil {
+	if err := ask(ctx, c, http.MethodPost, "/code?sat="+url.QueryEscape(*device), []byte(code), &out); err != nil {
 		return err
 	}
 	if out.Error != "" {

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
+	"zelo/agent/devices"
 	"zelo/sat"
 	"zelo/sat/ipc"
 )
@@ -24,7 +26,10 @@ import (
 type Config struct {
 	Folder    string   `toml:"pasta" doc:"Onde o agente guarda os cupons e a sua identidade: uma pasta só dele, que ele fecha aos outros usuários. Na subpasta ponte a biblioteca SAT deixa as vendas que fez enquanto o agente estava parado."`
 	Socket    string   `toml:"soquete" doc:"Por onde a biblioteca SAT do PDV fala com o agente: tcp:127.0.0.1:porta ou, no Linux, o caminho de um soquete."`
-	Device    string   `toml:"equipamento" doc:"O equipamento SAT: serial:porta (COM3, /dev/ttyACM0) ou tcp:endereço:porta."`
+	Devices   []string `toml:"equipamentos" doc:"Os equipamentos SAT ou MFE deste computador, na ordem em que são usados: biblioteca:caminho da biblioteca do fabricante, serial:porta (COM3, /dev/ttyACM0), usb:fabricante:produto ou tcp:endereço:porta. O comando zelo-agent devices mostra o que escrever."`
+	Tills     []string `toml:"caixas" doc:"O equipamento de cada caixa, quando há mais de um: [\"001=900000001\", \"002=serial:COM4\"]. O caixa usa o seu primeiro; se ele não puder vender, outro vende no lugar. Caixas que não estão aqui usam o primeiro da lista."`
+	Policy    string   `toml:"preferencia" doc:"Em que ordem os outros equipamentos são usados: fixa (a da lista), menos-ocupado, mais-memoria ou certificado (o que vence antes fica por último)."`
+	Doubt     string   `toml:"venda_incerta" doc:"O que fazer quando ninguém sabe se um SAT emitiu a venda e ele não volta: esperar (a venda fica em dúvida até ele responder) ou outro-equipamento (se o caixa repete a venda, outro SAT a emite; se depois aparecer que o primeiro também emitiu, o contador é avisado para cancelar uma)."`
 	Far       string   `toml:"terminais" doc:"Endereço e porta onde PDVs de outros computadores chegam, por exemplo 0.0.0.0:9020. Vazio: só este computador. Exige chave_terminais."`
 	FarKey    string   `toml:"chave_terminais" doc:"A chave que esses PDVs têm no sat.ini: 64 dígitos hexadecimais, secretos. Crie uma com zelo-agent key."`
 	CancelSAT string   `toml:"codigos_cancelamento_sat" doc:"Tabela dos códigos com que o SAT recusa um cancelamento: antiga (07002 a 07007) ou nova (07002 a 07010)."`
@@ -54,8 +59,9 @@ type paths struct{ config, folder, socket string }
 func defaultConfig() Config {
 	at := defaultPaths()
 	return Config{
-		Folder:    at.folder,
-		Socket:    at.socket,
+		Folder:  at.folder,
+		Socket:  at.socket,
+		Devices: []string{}, Tills: []string{}, Policy: "fixa", Doubt: "esperar",
 		CancelSAT: "antiga", CancelPDV: "antiga",
 		Page:   defaultPage,
 		Status: duration(15 * time.Minute),
@@ -106,8 +112,14 @@ func (c Config) check(path string) error {
 		return bad("soquete", "falta o endereço")
 	case runtime.GOOS == "windows" && !strings.HasPrefix(c.Socket, "tcp:"):
 		return bad("soquete", "escreva tcp:127.0.0.1:porta; a biblioteca procura a porta 9019")
-	case c.Device != "" && !strings.HasPrefix(c.Device, "serial:") && !strings.HasPrefix(c.Device, "tcp:"):
-		return bad("equipamento", "comece com serial: ou tcp:")
+	case c.badDevice() != nil:
+		return bad("equipamentos", c.badDevice().Error())
+	case c.badTill() != nil:
+		return bad("caixas", c.badTill().Error())
+	case !slices.Contains(policies, c.Policy):
+		return bad("preferencia", "use "+strings.Join(policies, ", "))
+	case c.Doubt != "esperar" && c.Doubt != "outro-equipamento":
+		return bad("venda_incerta", "use esperar ou outro-equipamento")
 	case c.Far != "" && c.farKey() == nil:
 		return bad("chave_terminais", "são 64 dígitos hexadecimais")
 	case c.CancelSAT != "antiga" && c.CancelSAT != "nova":
@@ -129,6 +141,42 @@ func (c Config) check(path string) error {
 	}
 	return nil
 }
+
+// badDevice says what is wrong with the addresses of the devices.
+func (c Config) badDevice() error {
+	for i, address := range c.Devices {
+		if err := devices.CheckAddress(address); err != nil {
+			return fmt.Errorf("%q: %w", address, err)
+		}
+		if slices.Contains(c.Devices[:i], address) {
+			return fmt.Errorf("%q aparece duas vezes", address)
+		}
+	}
+	return nil
+}
+
+// badTill says what is wrong with the tills' own devices.
+func (c Config) badTill() error {
+	for _, t := range c.Tills {
+		if till, device, ok := strings.Cut(t, "="); !ok || till == "" || device == "" {
+			return fmt.Errorf("%q: escreva o caixa, o sinal de igual e o número de série ou o endereço do equipamento", t)
+		}
+	}
+	return nil
+}
+
+// ownDevices maps each till to its own device.
+func (c Config) ownDevices() map[string]string {
+	own := map[string]string{}
+	for _, t := range c.Tills {
+		till, device, _ := strings.Cut(t, "=")
+		own[till] = device
+	}
+	return own
+}
+
+// policies are the values of preferencia, in the order of router.Policy.
+var policies = []string{"fixa", "menos-ocupado", "mais-memoria", "certificado"}
 
 // farKey is the key of tills on other computers; nil when it is none.
 func (c Config) farKey() []byte {

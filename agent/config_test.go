@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,7 +19,11 @@ func TestInvalidConfigurationsSayWhatIsWrong(t *testing.T) {
 		"relative folder":     {`pasta = "zelo"`, "pasta: escreva o caminho completo"},
 		"the whole disk":      {`pasta = ` + strconv.Quote(filepath.VolumeName(os.TempDir())+string(filepath.Separator)), "pasta: escreva uma pasta que seja só do agente"},
 		"no socket":           {`soquete = ""`, "soquete: falta"},
-		"unknown driver":      {`equipamento = "usb:1"`, "equipamento: comece com serial: ou tcp:"},
+		"unknown driver":      {`equipamentos = ["cabo:1"]`, "equipamentos: \"cabo:1\": "},
+		"device twice":        {`equipamentos = ["tcp:127.0.0.1:1", "tcp:127.0.0.1:1"]`, "aparece duas vezes"},
+		"till without device": {`caixas = ["001"]`, "caixas: \"001\": escreva o caixa"},
+		"unknown policy":      {`preferencia = "sorte"`, "preferencia: use fixa, menos-ocupado"},
+		"unknown doubt":       {`venda_incerta = "repetir"`, "venda_incerta: use esperar"},
 		"tills without a key": {`terminais = "0.0.0.0:9020"`, "chave_terminais: são 64 dígitos"},
 		"short key":           {"terminais = \"0.0.0.0:9020\"\nchave_terminais = \"0123\"", "chave_terminais: são 64 dígitos"},
 		"no such table":       {`codigos_cancelamento_pdv = "novo"`, "codigos_cancelamento_pdv: use antiga ou nova"},
@@ -55,7 +60,7 @@ func TestManualIsTheDefault(t *testing.T) {
 	if err := toml.NewDecoder(&manual).DisallowUnknownFields().Decode(&c); err != nil {
 		t.Fatal(err)
 	}
-	if c != defaultConfig() {
+	if !reflect.DeepEqual(c, defaultConfig()) {
 		t.Errorf("the manual says %+v, the defaults are %+v", c, defaultConfig())
 	}
 	if time.Duration(c.Status) != 15*time.Minute {

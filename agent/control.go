@@ -27,19 +27,26 @@ import (
 type statusReply struct {
 	Version   string
 	Agent     string // "" when not enrolled
-	Device    string
-	Serial    string
-	Answering bool
-	Since     time.Time
-	Problem   string
-	OpenCases int
-	CodeKnown bool
+	Devices   []deviceReply
+	Answering bool // every device
+	OpenCases int  // of all of them
 	Connected bool
 	ConnSince time.Time
 	LastAck   time.Time
 	Buffer    []buffer.StreamStats
 	Used      int64
 	Bound     int64
+}
+
+// deviceReply is one device in statusReply.
+type deviceReply struct {
+	Name, Serial, Address string
+	Answering             bool
+	Since                 time.Time
+	Problem               string
+	OpenCases             int
+	CodeKnown             bool
+	Unfit                 string // why it sells for no other till now; "" when it does
 }
 
 // waiting counts the records of a stream that the collector has not confirmed.
@@ -54,6 +61,7 @@ func (s statusReply) waiting(stream string) int {
 
 // callRequest is POST /call; the agent puts the activation code in.
 type callRequest struct {
+	Device   string // serial number or address; "" for the first
 	Function string
 	Args     []string // without the activation code
 }
@@ -70,11 +78,17 @@ func (a *agent) serveControl(ctx context.Context, l net.Listener, d door) error 
 }
 
 func (a *agent) controlStatus(w http.ResponseWriter, r *http.Request) {
-	d, s := a.router.State(), a.buffer.Stats()
-	out := statusReply{Version: version, Device: d.Info.Name, Serial: d.Info.Serial, Answering: d.Answering,
-		Since: d.Since, OpenCases: d.OpenCases, CodeKnown: d.CodeKnown, Buffer: s.Streams, Used: s.Used, Bound: s.Bound}
-	if d.Err != nil {
-		out.Problem = d.Err.Error()
+	s := a.buffer.Stats()
+	out := statusReply{Version: version, Buffer: s.Streams, Used: s.Used, Bound: s.Bound}
+	for _, d := range a.router.Devices() {
+		one := deviceReply{Name: d.Info.Name, Serial: d.Info.Serial, Address: d.Address, Answering: d.Answering,
+			Since: d.Since, OpenCases: d.OpenCases, CodeKnown: d.CodeKnown, Unfit: d.Unfit}
+		if d.Err != nil {
+			one.Problem = d.Err.Error()
+		}
+		out.Answering = d.Answering && (out.Answering || len(out.Devices) == 0)
+		out.OpenCases += d.OpenCases
+		out.Devices = append(out.Devices, one)
 	}
 	if a.uplink != nil {
 		u := a.uplink.State()
@@ -89,7 +103,7 @@ func (a *agent) controlCode(w http.ResponseWriter, r *http.Request) {
 	code, err := io.ReadAll(io.LimitReader(r.Body, 64))
 	var reply sat.Reply
 	if err == nil {
-		reply, err = a.router.Device().Call(r.Context(), sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{string(code)}})
+		reply, err = a.router.Device(r.URL.Query().Get("sat")).Call(r.Context(), sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{string(code)}})
 	}
 	out := callReply{}
 	switch {
@@ -105,7 +119,7 @@ func (a *agent) controlCode(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(out)
 }
 
-// controlCall carries a call out as the till "suporte" would.
+// controlCall carries a call out as the till "suporte" would, or on one device.
 func (a *agent) controlCall(w http.ResponseWriter, r *http.Request) {
 	var in callRequest
 	var out callReply
@@ -117,7 +131,12 @@ func (a *agent) controlCall(w http.ResponseWriter, r *http.Request) {
 	req, err := a.supportRequest(in)
 	if err == nil {
 		var reply sat.Reply
-		if reply, err = a.router.Call(r.Context(), req); err == nil {
+		if in.Device != "" && !req.Function.Fiscal() {
+			reply, err = a.router.Device(in.Device).Call(r.Context(), req)
+		} else {
+			reply, err = a.router.Call(r.Context(), req)
+		}
+		if err == nil {
 			out.Reply = string(reply.Raw)
 			a.router.Delivered(req)
 			return
@@ -135,7 +154,7 @@ func (a *agent) supportRequest(in callRequest) (sat.Request, error) {
 	args := in.Args
 	for _, p := range f.Params() {
 		if p.Name == sat.CodeParam {
-			_, code := a.router.Code()
+			_, code := a.router.Code(in.Device)
 			if code == "" && f != sat.AtivarSAT {
 				return req, errors.New("o código de ativação não é conhecido: informe-o com `zelo-agent code`")
 			}
@@ -204,19 +223,11 @@ func printStatus(w io.Writer, s statusReply) {
 	at := func(t time.Time) string { return t.Local().Format("02/01/2006 15:04:05") }
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer tw.Flush()
-	switch {
-	case s.Serial == "":
-		fmt.Fprintf(tw, "SAT\tnenhum encontrado ainda: %s\n", s.Problem)
-	case s.Answering:
-		fmt.Fprintf(tw, "SAT\t%s, nº %s, respondendo desde %s\n", s.Device, s.Serial, at(s.Since))
-	default:
-		fmt.Fprintf(tw, "SAT\t%s, nº %s, sem resposta desde %s: %s\n", s.Device, s.Serial, at(s.Since), s.Problem)
+	if len(s.Devices) == 0 {
+		fmt.Fprintf(tw, "SAT\tnenhum configurado: veja o que está ligado com `zelo-agent devices`\n")
 	}
-	if s.OpenCases > 0 {
-		fmt.Fprintf(tw, "Vendas em dúvida\t%d: não sabemos ainda se saíram; estamos perguntando ao SAT\n", s.OpenCases)
-	}
-	if s.Serial != "" && !s.CodeKnown {
-		fmt.Fprintf(tw, "Código de ativação\tainda não conhecido: será aprendido na próxima venda, ou informe com `zelo-agent code`\n")
+	for _, d := range s.Devices {
+		d.print(tw, len(s.Devices) > 1)
 	}
 	switch {
 	case s.Agent == "":
@@ -238,8 +249,36 @@ func printStatus(w io.Writer, s statusReply) {
 	fmt.Fprintf(tw, "Disco\t%d de %d MB usados\n", s.Used>>20, s.Bound>>20)
 }
 
+// print writes a device's lines; of several, each with why it does not sell for
+// others.
+func (d deviceReply) print(w io.Writer, several bool) {
+	since := d.Since.Local().Format("02/01/2006 15:04:05")
+	switch {
+	case d.Serial == "" && d.Answering:
+		fmt.Fprintf(w, "SAT\t%s: o número de série aparece com a primeira venda, ou informe o código com `zelo-agent code`\n", d.Address)
+	case d.Serial == "":
+		fmt.Fprintf(w, "SAT\tnenhum encontrado ainda em %s: %s\n", d.Address, d.Problem)
+	case d.Answering:
+		fmt.Fprintf(w, "SAT\t%s, nº %s, respondendo desde %s\n", d.Name, d.Serial, since)
+	case d.Address == "":
+		fmt.Fprintf(w, "SAT\tnº %s, que não está mais neste computador\n", d.Serial)
+	default:
+		fmt.Fprintf(w, "SAT\t%s, nº %s, sem resposta desde %s: %s\n", d.Name, d.Serial, since, d.Problem)
+	}
+	if several && d.Answering && d.Unfit != "" {
+		fmt.Fprintf(w, "  não vende para outros caixas\t%s\n", d.Unfit)
+	}
+	if d.OpenCases > 0 {
+		fmt.Fprintf(w, "  vendas em dúvida\t%d: não sabemos ainda se saíram; estamos perguntando ao SAT\n", d.OpenCases)
+	}
+	if d.Serial != "" && d.Address != "" && !d.CodeKnown {
+		fmt.Fprintf(w, "  código de ativação\tainda não conhecido: será aprendido na próxima venda, ou informe com `zelo-agent code`\n")
+	}
+}
+
 func cmdCall(ctx context.Context, args []string) error {
 	fs, path := flags("call")
+	device := fs.String("sat", "", "número de série ou endereço do SAT, quando há mais de um")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -250,7 +289,7 @@ func cmdCall(ctx context.Context, args []string) error {
 	if fs.NArg() == 0 {
 		return errors.New("falta o nome da função, por exemplo ConsultarSAT")
 	}
-	in := callRequest{Function: fs.Arg(0)}
+	in := callRequest{Device: *device, Function: fs.Arg(0)}
 	for _, a := range fs.Args()[1:] {
 		if file, ok := strings.CutPrefix(a, "@"); ok {
 			raw, err := os.ReadFile(file)

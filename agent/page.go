@@ -34,7 +34,7 @@ func (a *agent) servePage(ctx context.Context, ln net.Listener) {
 	host, _, _ := net.SplitHostPort(a.config.Page)
 	o := till.Options{State: a.tillState, Test: a.testDevice, Host: host, Log: a.log, Now: time.Now}
 	if a.config.Hub {
-		o.Hub = &till.Hub{Device: a.router, Code: a.router.Code, Delivered: a.router.Delivered}
+		o.Hub = &till.Hub{Device: a.router, Code: func() (string, string) { return a.router.Code("") }, Delivered: a.router.Delivered}
 	}
 	h, err := till.New(o)
 	if err != nil {
@@ -69,7 +69,7 @@ func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler) error {
 func (a *agent) testDevice(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sat.ConsultarSAT.Deadline())
 	defer cancel()
-	reply, err := a.router.Device().Call(ctx, sat.Request{Function: sat.ConsultarSAT})
+	reply, err := a.router.Device("").Call(ctx, sat.Request{Function: sat.ConsultarSAT})
 	if err == nil && !reply.Code.Success() {
 		err = &sat.Error{Op: "test", Code: reply.Code}
 	}
@@ -79,10 +79,17 @@ func (a *agent) testDevice(ctx context.Context) error {
 // tillState gathers what the local page shows.
 func (a *agent) tillState() till.State {
 	name, _ := os.Hostname()
-	d := a.router.State()
-	s := till.State{Name: name, Device: till.Device{Address: a.config.Device, Info: d.Info, Answering: d.Answering,
-		Since: d.Since, InDoubt: d.OpenCases, DoubtSince: d.DoubtSince, CodeKnown: d.CodeKnown}}
-	s.Device.Status, s.Device.StatusAt = a.monitor.Last()
+	s := till.State{Name: name}
+	for i, d := range a.router.Devices() {
+		one := till.Device{Address: d.Address, Info: d.Info, Answering: d.Answering,
+			Since: d.Since, InDoubt: d.OpenCases, DoubtSince: d.DoubtSince, CodeKnown: d.CodeKnown, Unfit: d.Unfit}
+		one.Status, one.StatusAt = a.monitor.Last(d.Info.Serial)
+		if i == 0 {
+			s.Device = one
+		} else {
+			s.Others = append(s.Others, one)
+		}
+	}
 	for _, st := range a.buffer.Stats().Streams {
 		if st.Name == wire.StreamDocuments {
 			s.Cloud = till.Cloud{Saved: st.Copies, Waiting: st.Waiting, Oldest: st.Oldest}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -78,6 +79,7 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 		parts.Go(func() { a.uplink.Run(inner) })
 	}
 	parts.Go(func() { a.monitor.Run(inner) })
+	parts.Go(func() { devices.Watch(inner, a.log, a.router.Replugged) })
 	tills.Go(func() {
 		failed <- ipc.Serve(ctx, at.till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered})
 	})
@@ -90,7 +92,7 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 		tills.Go(func() { a.servePage(ctx, page) })
 	}
 	tills.Go(func() { failed <- a.serveControl(ctx, at.control, at.door) })
-	a.log.Info("agent ready", "socket", c.Socket, "device", c.Device, "enrolled", a.uplink != nil)
+	a.log.Info("agent ready", "socket", c.Socket, "devices", c.Devices, "enrolled", a.uplink != nil)
 
 	select {
 	case <-ctx.Done():
@@ -216,16 +218,31 @@ func (a *agent) makeRouter() (err error) {
 		Codes:  filepath.Join(a.config.Folder, "codigos"),
 		Bridge: bridgeFolder(a.config), Reserve: a.reserve,
 		DeviceTable: cancelTable(a.config.CancelSAT), TillTable: cancelTable(a.config.CancelPDV),
-		Open: func(ctx context.Context) (router.Conn, sat.Info, error) {
-			if a.config.Device == "" {
-				return nil, sat.Info{}, errors.New("no device is configured")
-			}
-			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-			defer cancel()
-			return devices.Open(ctx, a.config.Device)
-		},
+		Devices: a.deviceOptions(), Own: a.config.ownDevices(),
+		Policy:       router.Policy(slices.Index(policies, a.config.Policy)),
+		SecondDevice: a.config.Doubt == "outro-equipamento",
 	})
 	return err
+}
+
+// A maker's library that cannot be loaded is a process started in vain each time.
+const libraryRetry = 30 * time.Second
+
+func (a *agent) deviceOptions() (all []router.DeviceOptions) {
+	for _, address := range a.config.Devices {
+		d := router.DeviceOptions{Address: address, KeepAlive: devices.KeepAlive(address)}
+		wait := 5 * time.Second
+		if strings.HasPrefix(address, "biblioteca:") {
+			wait, d.Retry = 30*time.Second, libraryRetry
+		}
+		d.Open = func(ctx context.Context) (router.Conn, sat.Info, error) {
+			ctx, cancel := context.WithTimeout(ctx, wait)
+			defer cancel()
+			return devices.Open(ctx, address, devices.Options{Log: a.log})
+		}
+		all = append(all, d)
+	}
+	return all
 }
 
 // makeUplink prepares the connection to the collector. A till that is not
@@ -251,15 +268,24 @@ func (a *agent) makeUplink() error {
 
 func (a *agent) makeMonitor() {
 	a.monitor = monitor.New(monitor.Options{
-		Device: a.router.Device(), Code: a.router.Code, Buffer: a.buffer, Codec: a.codec,
+		Devices: a.watched, Buffer: a.buffer, Codec: a.codec,
 		Every: time.Duration(a.config.Status), Log: a.log, Now: time.Now,
 	})
+}
+
+// watched are the devices whose status is read.
+func (a *agent) watched() (all []monitor.Device) {
+	for _, d := range a.router.Devices() {
+		_, code := a.router.Code(d.Info.Serial)
+		all = append(all, monitor.Device{Serial: d.Info.Serial, Code: code, Device: a.router.Device(d.Info.Serial)})
+	}
+	return all
 }
 
 // beat is the agent's pulse.
 func (a *agent) beat() wire.Beat {
 	host, _ := os.Hostname()
-	s, d := a.buffer.Stats(), a.router.State()
+	s := a.buffer.Stats()
 	b := wire.Beat{Version: wire.Version, Software: version, Host: host, System: runtime.GOOS + "/" + runtime.GOARCH,
 		Started: a.started.UnixMilli(), Clock: time.Now().UnixMilli(), Epoch: a.buffer.Epoch(),
 		Used: s.Used, Bound: s.Bound}
@@ -269,8 +295,11 @@ func (a *agent) beat() wire.Beat {
 			b.Oldest = t.UnixMilli()
 		}
 	}
-	if d.Info.Serial != "" {
-		b.Devices = []wire.BeatDevice{{Serial: d.Info.Serial, Name: d.Info.Name, Answering: d.Answering, OpenCases: d.OpenCases}}
+	for _, d := range a.router.Devices() {
+		if d.Info.Serial != "" {
+			b.Devices = append(b.Devices, wire.BeatDevice{Serial: d.Info.Serial, Name: d.Info.Name,
+				Answering: d.Answering, OpenCases: d.OpenCases})
+		}
 	}
 	return b
 }

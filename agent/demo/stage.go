@@ -245,7 +245,7 @@ func (s *stage) startLines() error {
 	if s.page, err = freeAddress(); err != nil {
 		return err
 	}
-	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamento = %q\npagina = %q\nintervalo_status = \"2s\"\nintervalo_sinal = \"2s\"\nbuffer_mb = 64\n",
+	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [%q]\npagina = %q\nintervalo_status = \"2s\"\nintervalo_sinal = \"2s\"\nbuffer_mb = 64\n",
 		s.path("caixa"), s.path("sat.sock"), "tcp:"+s.deviceLine.listener.Addr().String(), s.page)
 	return os.WriteFile(s.path("agent.toml"), []byte(config), 0o600)
 }

@@ -63,7 +63,7 @@ func openCounter(t *testing.T) *counter {
 		t.Fatal(err)
 	}
 	c.lines = bufio.NewReader(c.wire)
-	c.write("agent.toml", fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamento = \"tcp:%s\"\nintervalo_status = \"1h\"\nbuffer_mb = 64\npagina = \"\"\n",
+	c.write("agent.toml", fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"tcp:%s\"]\nintervalo_status = \"1h\"\nbuffer_mb = 64\npagina = \"\"\n",
 		c.path("caixa"), c.path("sat.sock"), c.device))
 	c.write("sat.ini", fmt.Sprintf("socket = %s\nbiblioteca = %s\nponte = %s\ntrava = %s\nprazo.EnviarDadosVenda = 10\nprazo.ConsultarNumeroSessao = 10\n",
 		c.path("sat.sock"), c.path("libfabricante.so"), c.path("caixa/ponte"), c.path("caixa/ponte/equipamento.lock")))

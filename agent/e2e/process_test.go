@@ -112,7 +112,7 @@ func openShop(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	s.lines = bufio.NewReader(s.wire)
-	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamento = \"serial:%s\"\nintervalo_status = \"1s\"\nbuffer_mb = 64\npagina = \"\"\n",
+	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"serial:%s\"]\nintervalo_status = \"1s\"\nbuffer_mb = 64\npagina = \"\"\n",
 		s.path("caixa"), s.path("sat.sock"), s.path("porta"))
 	if err := os.WriteFile(s.path("agent.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)

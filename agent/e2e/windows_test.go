@@ -93,7 +93,7 @@ func openWindowsShop(t *testing.T) *windowsShop {
 	}
 	l.Close()
 	till := l.Addr().String()
-	s.write("agent.toml", fmt.Sprintf("pasta = '%s'\nsoquete = 'tcp:%s'\nequipamento = 'tcp:%s'\nintervalo_status = '1h'\nintervalo_sinal = '2s'\nbuffer_mb = 64\npagina = ''\n",
+	s.write("agent.toml", fmt.Sprintf("pasta = '%s'\nsoquete = 'tcp:%s'\nequipamentos = ['tcp:%s']\nintervalo_status = '1h'\nintervalo_sinal = '2s'\nbuffer_mb = 64\npagina = ''\n",
 		z("caixa"), till, s.device))
 	s.write("segundo.toml", fmt.Sprintf("pasta = '%s'\nsoquete = 'tcp:%s'\nbuffer_mb = 32\npagina = ''\n", z("outra"), till))
 	waits := "prazo.EnviarDadosVenda = 15\nprazo.ConsultarNumeroSessao = 15\n"

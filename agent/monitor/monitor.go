@@ -1,4 +1,4 @@
-// Package monitor asks the device for its status when nobody else needs it and
+// Package monitor asks each device for its status when nobody else needs it and
 // queues the answer, as the device gave it, for the collector. An absence of
 // alarms is worth something only when somebody looked.
 package monitor
@@ -18,35 +18,45 @@ import (
 
 // Options are what a monitor needs.
 type Options struct {
-	// Device reaches the device behind the tills' queue and its open cases.
-	Device sat.Device
-	// Code gives the device's serial number and activation code; an empty code
-	// means that nobody knows it yet.
-	Code   func() (serial, code string)
-	Buffer *buffer.Buffer
-	Codec  *wire.Codec
-	Every  time.Duration // between two questions; the SEFAZ warns against hammering
-	Log    *slog.Logger
-	Now    func() time.Time
+	// Devices are those to ask now.
+	Devices func() []Device
+	Buffer  *buffer.Buffer
+	Codec   *wire.Codec
+	Every   time.Duration // between two questions; the SEFAZ warns against hammering
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
-// Monitor reads the status of one device.
+// Device is one to ask. Calls wait behind the tills' queue and its open cases.
+type Device struct {
+	Serial string
+	Code   string // activation code; "" when nobody knows it yet
+	sat.Device
+}
+
+// Monitor reads the status of the devices.
 type Monitor struct {
 	o Options
 
 	mu   sync.Mutex
-	last sat.Status
-	at   time.Time
+	last map[string]reading // by serial number
+}
+
+type reading struct {
+	status sat.Status
+	at     time.Time
 }
 
 // New makes a monitor; Run does the work.
-func New(o Options) *Monitor { return &Monitor{o: o} }
+func New(o Options) *Monitor { return &Monitor{o: o, last: map[string]reading{}} }
 
-// Last is the latest status and when it was read; a zero time when none was yet.
-func (m *Monitor) Last() (sat.Status, time.Time) {
+// Last is the latest status of a device and when it was read; a zero time when none
+// was yet.
+func (m *Monitor) Last(serial string) (sat.Status, time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.last, m.at
+	r := m.last[serial]
+	return r.status, r.at
 }
 
 // Run reads the status now and then until ctx ends. A reading that fails is
@@ -73,15 +83,24 @@ func (m *Monitor) Run(ctx context.Context) {
 // errNoCode is normal on a new till: the code is learnt from its first sale.
 var errNoCode = errors.New("no activation code known yet")
 
-// Read asks once and queues the reply.
+// Read asks every device once, one after the other, and queues the replies.
 func (m *Monitor) Read(ctx context.Context) error {
-	serial, code := m.o.Code()
+	all := m.o.Devices()
+	errs := make([]error, len(all))
+	for i, d := range all {
+		errs[i] = m.read(ctx, d)
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Monitor) read(ctx context.Context, d Device) error {
+	serial, code := d.Serial, d.Code
 	if code == "" {
 		return errNoCode
 	}
 	ctx, cancel := context.WithTimeout(ctx, sat.ConsultarStatusOperacional.Deadline())
 	defer cancel()
-	reply, err := m.o.Device.Call(ctx, sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{code}})
+	reply, err := d.Call(ctx, sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{code}})
 	if err != nil {
 		return fmt.Errorf("cannot read the status of device %s: %w", serial, err)
 	}
@@ -90,7 +109,7 @@ func (m *Monitor) Read(ctx context.Context) error {
 	}
 	if s, err := reply.Status(); err == nil {
 		m.mu.Lock()
-		m.last, m.at = s, m.o.Now()
+		m.last[serial] = reading{s, m.o.Now()}
 		m.mu.Unlock()
 	}
 	v, err := m.o.Codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindStatus, Serial: serial,

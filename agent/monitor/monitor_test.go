@@ -31,10 +31,10 @@ func (d *device) Call(_ context.Context, req sat.Request) (sat.Reply, error) {
 	return d.reply, d.err
 }
 
-func (d *device) known() (serial, code string) {
+func (d *device) known() []Device {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return "900000001", d.code
+	return []Device{{"900000001", d.code, d}}
 }
 
 // pass lets time go by. The test has the device to itself before and after.
@@ -59,7 +59,7 @@ func TestReadsWhenACodeIsKnownAndNeverHammers(t *testing.T) {
 		}
 		defer b.Close()
 		d := &device{reply: sat.NewStatusReply(7, sat.Status{Serial: "900000001", State: sat.StateBlockedAutonomous})}
-		m := New(Options{Device: d, Code: d.known, Buffer: b, Codec: codec,
+		m := New(Options{Devices: d.known, Buffer: b, Codec: codec,
 			Every: 15 * time.Minute, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})

@@ -134,9 +134,9 @@ func shop(b *testing.B, dir string) (sell func()) {
 	}
 	r, err := New(Options{Buffer: buf, Codec: codec, Codes: filepath.Join(dir, "codigos"), Now: time.Now, Bridge: dir,
 		Log: slog.New(slog.DiscardHandler),
-		Open: func(context.Context) (Conn, sat.Info, error) {
+		Devices: []DeviceOptions{{Address: "pronto", Open: func(context.Context) (Conn, sat.Info, error) {
 			return &instant{issued: 1}, sat.Info{Serial: "900000001"}, nil
-		}})
+		}}}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"zelo/buffer"
 	"zelo/sat"
@@ -34,16 +35,32 @@ const (
 	tableBridge = "ponte" // file name -> nothing: journaled, to be removed
 )
 
+// bridge is the folder shared with the libraries.
+type bridge struct {
+	folder string // "" for none
+
+	collecting sync.Mutex // held while files are journaled
+	marking    sync.Mutex // guards the file of marks, and coming
+	coming     [][32]byte // calls about to become open cases
+}
+
 // errNoDevice says that a call cannot be journaled before its device is known.
 var errNoDevice = errors.New("no device is known yet")
 
-// collect journals the calls that libraries made without the agent. What cannot be
-// read stays or is set aside, and is told; it never keeps a sale waiting.
+// errNotOurs says that a call was made on another device.
+var errNotOurs = errors.New("another device's call")
+
+// collect journals the calls that libraries made without the agent and that are
+// this device's. What cannot be read stays or is set aside, and is told; it never
+// keeps a sale waiting.
 func (o *owner) collect() {
-	if o.bridge == "" {
+	folder := o.router.bridge.folder
+	if folder == "" {
 		return
 	}
-	files, err := os.ReadDir(o.bridge) // sorted by name, hence by time
+	o.router.bridge.collecting.Lock()
+	defer o.router.bridge.collecting.Unlock()
+	files, err := os.ReadDir(folder) // sorted by name, hence by time
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			o.log.Error("calls made without the agent not collected", "err", err)
@@ -57,14 +74,14 @@ func (o *owner) collect() {
 		switch err := o.collectFile(f.Name()); {
 		case errors.Is(err, errNoDevice):
 			return // this one first
-		case err != nil:
+		case err != nil && !errors.Is(err, errNotOurs):
 			o.log.Error("call made without the agent not collected", "file", f.Name(), "err", err)
 		}
 	}
 }
 
 func (o *owner) collectFile(name string) error {
-	path := filepath.Join(o.bridge, name)
+	path := filepath.Join(o.router.bridge.folder, name)
 	if v, err := o.router.journal.buf.Get(tableBridge, []byte(name)); err != nil || v != nil {
 		if err == nil {
 			err = o.collected(name) // journaled by an agent that died before it removed the file
@@ -89,7 +106,7 @@ func (o *owner) collectFile(name string) error {
 
 // collected removes a file whose call is in the journal.
 func (o *owner) collected(name string) error {
-	if err := os.Remove(filepath.Join(o.bridge, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(o.router.bridge.folder, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	b := &buffer.Batch{}
@@ -122,7 +139,7 @@ func (o *owner) journalSpooled(name string, s ipc.Spooled, b *buffer.Batch) erro
 	req := s.Request
 	e := entry{Till: req.Till, Session: tillSession(req.Session), Function: req.Function, Payload: payloadOf(req),
 		At: spooledAt(name), Direct: true, Delivered: true, State: answered,
-		DeviceSession: tillSession(req.Session), Serial: o.info.Serial}
+		DeviceSession: tillSession(req.Session)}
 	req.Session = e.DeviceSession
 	var reply sat.Reply
 	err := errors.New("no reply")
@@ -135,11 +152,9 @@ func (o *owner) journalSpooled(name string, s ipc.Spooled, b *buffer.Batch) erro
 			e.Serial = k.Serial()
 		}
 	}
-	if e.Serial == "" {
-		e.Serial = o.router.journal.onlyDevice()
-	}
-	if e.Serial == "" {
-		return errNoDevice
+	var cerr error
+	if e.Serial, cerr = o.claim(e); cerr != nil {
+		return cerr
 	}
 	switch {
 	case req.Function.Fiscal():
@@ -152,6 +167,26 @@ func (o *owner) journalSpooled(name string, s ipc.Spooled, b *buffer.Batch) erro
 	}
 	o.log.Warn("a call made without the agent has no reply", "till", e.Till, "function", e.Function, "session", e.Session)
 	return o.router.journal.commit(b)
+}
+
+// claim is the device that a call was made on: the one in the key of its document,
+// else the till's own. The error says that another owner takes it, or that nobody
+// knows the device yet.
+func (o *owner) claim(e entry) (serial string, err error) {
+	home, _ := o.router.home(e.Till)
+	switch by := o.router.named(e.Serial); {
+	case by != nil && by != o, by == nil && home != o:
+		return "", errNotOurs
+	case e.Serial != "":
+		return e.Serial, nil
+	}
+	if serial = o.info.Serial; serial == "" {
+		serial = o.router.journal.lastAt(o.address)
+	}
+	if serial == "" {
+		return "", errNoDevice
+	}
+	return serial, nil
 }
 
 // journalSale enters a fiscal call: answered, or as an open case that is settled
@@ -214,13 +249,17 @@ func spooledAt(name string) int64 {
 
 // mark leaves the hashes of open cases, and of a call about to become one, for the
 // libraries. It waits for the disk only for the latter: a mark that is too many
-// keeps one repeated sale from the bridge, one too few may double it.
-func (o *owner) mark(next ...[32]byte) error {
-	if o.bridge == "" {
+// keeps one repeated sale from the bridge, one too few may double it. The caller
+// ends with marked.
+func (r *Router) mark(next ...[32]byte) error {
+	if r.bridge.folder == "" {
 		return nil
 	}
-	marks := next
-	for _, e := range o.router.journal.open() {
+	r.bridge.marking.Lock()
+	defer r.bridge.marking.Unlock()
+	r.bridge.coming = append(r.bridge.coming, next...)
+	marks := slices.Clone(r.bridge.coming)
+	for _, e := range r.journal.open() {
 		marks = append(marks, e.Payload)
 	}
 	room := make([]byte, marksSize)
@@ -229,7 +268,7 @@ func (o *owner) mark(next ...[32]byte) error {
 			copy(room[i*len(m):], m[:])
 		}
 	}
-	f, err := os.OpenFile(filepath.Join(o.bridge, MarksFile), os.O_WRONLY|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(filepath.Join(r.bridge.folder, MarksFile), os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return fmt.Errorf("cannot mark a sale as open: %w", err)
 	}
@@ -240,9 +279,19 @@ func (o *owner) mark(next ...[32]byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// marked says that a call that was about to become an open case is one now, or
+// never will be.
+func (r *Router) marked(payload [32]byte) {
+	r.bridge.marking.Lock()
+	defer r.bridge.marking.Unlock()
+	if i := slices.Index(r.bridge.coming, payload); i >= 0 {
+		r.bridge.coming = slices.Delete(r.bridge.coming, i, i+1)
+	}
+}
+
 // unmark takes the marks of closed cases away.
-func (o *owner) unmark() {
-	if err := o.mark(); err != nil {
-		o.log.Warn("marks of open sales not renewed", "err", err)
+func (r *Router) unmark() {
+	if err := r.mark(); err != nil {
+		r.log.Warn("marks of open sales not renewed", "err", err)
 	}
 }

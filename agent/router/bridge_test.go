@@ -212,7 +212,7 @@ func TestQuestionOverTheBridgeSettlesTheAgentsCase(t *testing.T) {
 		w.sellDirect(555555, "CHA", true)
 		w.start()
 		time.Sleep(10 * time.Second)
-		if n := w.State().OpenCases; n != 0 {
+		if n := w.Devices()[0].OpenCases; n != 0 {
 			t.Errorf("%d cases still open", n)
 		}
 		w.check(3)
@@ -235,7 +235,7 @@ func TestTwoOpenCasesAreClosedOnceEach(t *testing.T) {
 		w.leave(spooledCall("001", 222222, sat.EnviarDadosVenda, "", saleXML("CHA"))) // never made
 		w.start()
 		time.Sleep(10 * time.Second)
-		if n := w.State().OpenCases; n != 0 {
+		if n := w.Devices()[0].OpenCases; n != 0 {
 			t.Errorf("%d cases still open", n)
 		}
 		w.check(2)

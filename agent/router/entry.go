@@ -38,6 +38,7 @@ type entry struct {
 	Void          bool         `cbor:"17,keyasint,omitempty"` // certain: nothing was issued, and the device gave no answer
 	Disputed      bool         `cbor:"18,keyasint,omitempty"` // the collector was told that the outcome is not known
 	Direct        bool         `cbor:"19,keyasint,omitempty"` // made by the till's library without the agent
+	Aside         bool         `cbor:"20,keyasint,omitempty"` // its call was made again by a second device, as the store chose
 	Evidence      []evidence   `cbor:"15,keyasint,omitempty"` // what the device answered when asked about the case
 }
 

@@ -20,6 +20,7 @@ const (
 	tableCalls     = "calls"     // journalKey -> entry
 	tableDelivered = "delivered" // journalKey -> nothing: the reply reached the till
 	tableDevices   = "devices"   // serial -> deviceState
+	tablePlaces    = "places"    // address -> serial of the device that was there last, when its driver cannot tell
 	tableSessions  = "sessions"  // "next" -> first device session not yet reserved
 )
 
@@ -154,18 +155,6 @@ func (j *journal) lastIssued() (last *entry) {
 		}
 	}
 	return last
-}
-
-// onlyDevice is the device the journal knows when it knows just one; else "".
-func (j *journal) onlyDevice() (serial string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if len(j.devices) == 1 {
-		for s := range j.devices {
-			serial = s
-		}
-	}
-	return serial
 }
 
 // issued are the documents of a device that are certain and that the journal has.
@@ -364,6 +353,33 @@ func (j *journal) lastKey(serial string) (string, bool) {
 	defer j.mu.Unlock()
 	d, ok := j.devices[serial]
 	return d.LastKey, ok
+}
+
+// cnpj is whom a device emits for, as far as its documents tell; "" before the
+// first.
+func (j *journal) cnpj(serial string) string {
+	last, _ := j.lastKey(serial)
+	k, err := cfe.ParseKey(last)
+	if err != nil {
+		return ""
+	}
+	return k.CNPJ()
+}
+
+// lastAt is the device that was last at an address whose driver cannot tell; ""
+// when none was.
+func (j *journal) lastAt(address string) string {
+	v, err := j.buf.Get(tablePlaces, []byte(address))
+	if err != nil {
+		return ""
+	}
+	return string(v)
+}
+
+func (j *journal) putAt(address, serial string) error {
+	b := &buffer.Batch{}
+	b.Put(tablePlaces, []byte(address), []byte(serial))
+	return j.commit(b)
 }
 
 // putLastKey adds a device's latest key to a batch.

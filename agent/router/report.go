@@ -10,18 +10,6 @@ import (
 	"zelo/sat/cfe"
 )
 
-// State is what the agent knows of its device now.
-func (r *Router) State() DeviceState {
-	r.mu.Lock()
-	s := r.device
-	r.mu.Unlock()
-	if cases := r.journal.openCases(s.Info.Serial); len(cases) > 0 { // newest first
-		s.OpenCases, s.DoubtSince = len(cases), cases[len(cases)-1].time()
-	}
-	s.CodeKnown = r.codes.get(s.Info.Serial) != ""
-	return s
-}
-
 // Sale is a document made here; without a key there is none.
 type Sale struct {
 	At           time.Time // of the call
@@ -55,55 +43,6 @@ func (r *Router) LastSale() (Sale, error) {
 	return Sale{At: e.time(), Key: string(doc.Key), Total: doc.Total, Cancellation: e.Function == sat.CancelarUltimaVenda}, nil
 }
 
-// Code gives the device's serial number and activation code; "" when nobody
-// knows it yet.
-func (r *Router) Code() (serial, code string) {
-	serial = r.State().Info.Serial
-	return serial, r.codes.get(serial)
-}
-
-// seen notes whether the device answers. What was known of it stays while it is
-// away.
-func (r *Router) seen(info sat.Info, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if info.Serial != "" {
-		r.device.Info = info
-	}
-	r.device.Err = err
-	if now := err == nil; now != r.device.Answering {
-		r.device.Answering, r.device.Since = now, r.now()
-	}
-}
-
-// tellDevice queues an event when the device has gone or come back since the
-// last one.
-func (r *Router) tellDevice() {
-	r.mu.Lock()
-	s, told, any := r.device, r.told, r.toldAny
-	r.mu.Unlock()
-	if s.Info.Serial == "" || any && told == s.Answering || !any && s.Answering {
-		return
-	}
-	code := wire.EventDeviceGone
-	if s.Answering {
-		code = wire.EventDeviceBack
-	}
-	b := &buffer.Batch{}
-	err := r.append(b, wire.StreamEvents, wire.Item{Kind: wire.KindEvent, Serial: s.Info.Serial, Code: code,
-		At: s.Since.UnixMilli(), Detail: map[string]string{"name": s.Info.Name, "where": s.Info.Where}})
-	if err == nil {
-		err = r.journal.commit(b)
-	}
-	if err != nil {
-		r.log.Error("event not queued", "code", code, "err", err)
-		return
-	}
-	r.mu.Lock()
-	r.told, r.toldAny = s.Answering, true
-	r.mu.Unlock()
-}
-
 // unresolved tells the collector, once, of a case that stays open.
 func (r *Router) unresolved(e *entry, cause error) {
 	r.log.Warn("outcome of a sale still unknown", "till", e.Till, "session", e.Session, "err", cause)
@@ -127,6 +66,22 @@ func (r *Router) unresolved(e *entry, cause error) {
 func (r *Router) caseID(e *entry) string {
 	epoch := r.journal.buf.Epoch()
 	return fmt.Sprintf("%x/%s/%d", epoch[:4], e.Till, e.N)
+}
+
+// setAside lets the call of an open case be made again by another device. The case
+// stays open, and when its document turns up after all the collector hears of both.
+func (r *Router) setAside(old *entry) error {
+	full, err := r.journal.load(old)
+	if err != nil {
+		return err
+	}
+	full.Aside = true
+	b := &buffer.Batch{}
+	if err := r.addEvent(b, wire.EventSecondDevice, full); err != nil {
+		return err
+	}
+	r.log.Warn("sale of unknown outcome goes to a second device", "till", old.Till, "session", old.Session, "first", old.Serial)
+	return r.journal.update(full, b)
 }
 
 func (r *Router) addEvent(b *buffer.Batch, code string, e *entry) error {

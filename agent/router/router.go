@@ -8,20 +8,17 @@
 package router
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strconv"
 	"sync"
 	"time"
 
 	"zelo/agent/wire"
 	"zelo/buffer"
 	"zelo/sat"
-	"zelo/sat/cfe"
 )
 
 // Conn is an open device. Gone is closed when it went away by itself.
@@ -35,37 +32,58 @@ type Conn interface {
 type Options struct {
 	Buffer *buffer.Buffer
 	Codec  *wire.Codec
-	// Open opens the device; it is called again whenever the device has gone.
-	Open  func(context.Context) (Conn, sat.Info, error)
-	Codes string // file of the sealed activation codes
+	// Devices of this computer, in the order in which Fixed uses them. The first one
+	// is home to every till that has none of its own.
+	Devices []DeviceOptions
+	Own     map[string]string // till -> serial number or address of its own device
+	Policy  Policy
+	Codes   string // file of the sealed activation codes
+	// SecondDevice lets a sale whose outcome nobody can tell be made again by another
+	// device; the collector is told of both (DESIGN.md, decision 4).
+	SecondDevice bool
 	// Bridge is the folder where libraries leave the calls they made without the
 	// agent; "" when they make none.
 	Bridge string
-	// Reserve keeps other programs of this machine off the device until released;
+	// Reserve keeps other programs of this machine off the devices until released;
 	// nil when there are none. An error says that one of them has it.
 	Reserve func(context.Context) (release func(), err error)
 	// DeviceTable and TillTable are the refusal codes of CancelarUltimaVenda that
-	// the device uses and that the POS programs understand.
+	// the devices use and that the POS programs understand.
 	DeviceTable, TillTable sat.CancelTable
 	Log                    *slog.Logger
 	Now                    func() time.Time
 }
 
-// Router serves many tills with one device. It is a sat.Device whose replies
+// DeviceOptions say how a device is reached.
+type DeviceOptions struct {
+	Address string // as configured: names the device until its serial number is known
+	// Open opens the device; it is called again whenever the device has gone. An
+	// empty Info.Serial means that the driver cannot tell it.
+	Open func(context.Context) (Conn, sat.Info, error)
+	// Retry is the longest time between two attempts to open it; 0 is a second.
+	Retry time.Duration
+	// KeepAlive is after how much idleness the device is asked whether it is there;
+	// 0 for never.
+	KeepAlive time.Duration
+}
+
+// Router serves many tills with many devices. It is a sat.Device whose replies
 // are ready for the till: its own session number, strict layout.
 type Router struct {
 	journal *journal
 	codes   *codes
 	codec   *wire.Codec
-	owner   *owner
+	owners  []*owner
+	own     map[string]string
+	policy  Policy
+	second  bool
+	bridge  *bridge
 	convert func(sat.Code) sat.Code // to the tills' table
 	log     *slog.Logger
 	now     func() time.Time
 
-	mu       sync.Mutex
-	device   DeviceState
-	told     bool // the last gone or back event said that the device answers
-	toldAny  bool
+	naming   sync.Mutex        // held while a device that was opened is told from the others
+	mu       sync.Mutex        // guards what follows
 	awaiting map[call][]uint64 // replies on their way to a till
 	unsaved  []unsaved
 
@@ -84,18 +102,6 @@ type unsaved struct {
 	batch *buffer.Batch
 }
 
-// DeviceState is what the agent knows of its device now.
-type DeviceState struct {
-	Info      sat.Info
-	Answering bool
-	Since     time.Time // of Answering
-	Err       error     // why it does not answer
-	OpenCases int       // fiscal calls whose outcome is not known
-	CodeKnown bool
-
-	DoubtSince time.Time // of the oldest of those calls
-}
-
 // New makes a router over an open buffer. Run must be called for it to serve.
 func New(o Options) (*Router, error) {
 	first := firstSession + rand.IntN(sat.MaxSession-firstSession)
@@ -107,24 +113,28 @@ func New(o Options) (*Router, error) {
 	if err != nil {
 		o.Log.Error("activation codes not available", "err", err)
 	}
-	r := &Router{journal: j, codes: c, codec: o.Codec, log: o.Log, now: o.Now,
-		awaiting: map[call][]uint64{},
-		convert:  func(c sat.Code) sat.Code { return o.DeviceTable.Convert(c, o.TillTable) }}
-	r.device.Since = o.Now()
-	r.owner = &owner{router: r, open: o.Open, reserve: o.Reserve, bridge: o.Bridge, queue: make(chan *job), log: o.Log}
+	r := &Router{journal: j, codes: c, codec: o.Codec, own: o.Own, policy: o.Policy, second: o.SecondDevice,
+		log: o.Log, now: o.Now, awaiting: map[call][]uint64{}, bridge: &bridge{folder: o.Bridge},
+		convert: func(c sat.Code) sat.Code { return o.DeviceTable.Convert(c, o.TillTable) }}
 	if o.Reserve == nil {
-		r.owner.reserve = func(context.Context) (func(), error) { return func() {}, nil }
+		o.Reserve = func(context.Context) (func(), error) { return func() {}, nil }
+	}
+	for _, d := range o.Devices {
+		r.owners = append(r.owners, newOwner(r, d, o.Reserve))
 	}
 	return r, nil
 }
 
 // Run serves until ctx ends, or until the buffer breaks: then it returns
 // buffer.ErrDamaged, and only opening the buffer anew helps. One goroutine owns
-// the device, this one keeps house.
+// each device, this one keeps house.
 func (r *Router) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { r.owner.run(ctx) })
+	r.unmark()
+	for _, o := range r.owners {
+		wg.Go(func() { o.run(ctx) })
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var err error
@@ -154,7 +164,9 @@ func (r *Router) house() error {
 	if err := r.journal.flush(); err != nil {
 		r.log.Error("deliveries not noted", "err", err)
 	}
-	r.tellDevice()
+	for _, o := range r.owners {
+		o.tellState()
+	}
 	r.compact()
 	return r.journal.broken()
 }
@@ -254,260 +266,44 @@ func (r *Router) Delivered(req sat.Request) {
 	}
 }
 
-// Device gives the agent's own parts access to the device, behind the tills'
-// queue and behind open cases.
-func (r *Router) Device() sat.Device { return own{r} }
+// Device gives the agent's own parts access to one device, by serial number or
+// address and "" for the first, behind the tills' queue and behind open cases. Its
+// calls fail with sat.ErrGone when there is no such device.
+func (r *Router) Device(name string) sat.Device {
+	if name == "" && len(r.owners) > 0 {
+		return own{r.owners[0]}
+	}
+	return own{r.named(name)}
+}
 
-type own struct{ r *Router }
+// named finds a device by serial number or address, rather one that answers; nil
+// when there is none.
+func (r *Router) named(name string) (found *owner) {
+	for _, o := range r.owners {
+		if s := o.state(); name != "" && (s.Address == name || s.Info.Serial == name) && (found == nil || s.Answering) {
+			found = o
+		}
+	}
+	return found
+}
+
+type own struct{ o *owner }
 
 func (d own) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
-	res := d.r.submit(ctx, &job{req: req})
+	if d.o == nil {
+		return sat.Reply{}, fmt.Errorf("no such device: %w: %w", sat.ErrGone, sat.ErrNotSent)
+	}
+	res := d.o.submit(ctx, &job{req: req}, 0)
 	return res.reply, res.err
 }
 
-// submit queues a job for the owner and waits for its result or for ctx.
-func (r *Router) submit(ctx context.Context, j *job) result {
-	j.ctx, j.done = ctx, make(chan result, 1)
-	if j.code == "" {
-		j.code = j.req.Arg(sat.CodeParam)
-	}
-	select {
-	case r.owner.queue <- j:
-	case <-ctx.Done():
-		return result{err: fmt.Errorf("the device is busy: %w", sat.ErrNotSent)}
-	}
-	select {
-	case res := <-j.done:
-		return res
-	case <-ctx.Done():
-		return result{err: ctx.Err()}
-	}
-}
-
-// fiscal answers a sale or cancellation.
-func (r *Router) fiscal(ctx context.Context, req sat.Request) sat.Reply {
-	e := entry{Till: req.Till, Session: req.Session, Function: req.Function, Payload: payloadOf(req)}
-	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.now())
-	if v == isOpen {
-		r.submit(ctx, &job{code: req.Arg(sat.CodeParam)})
-		v, old = place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.now())
-	}
-	if v == isRepeat {
-		if reply, ok := r.refuseStranger(ctx, req); !ok {
-			return reply
+// Replugged says that something was plugged in or out: the devices that are away
+// are looked for at once.
+func (r *Router) Replugged() {
+	for _, o := range r.owners {
+		select {
+		case o.wake <- struct{}{}:
+		default: // it is about to look anyway
 		}
 	}
-	if v == isNew {
-		res := r.submit(ctx, &job{req: req, entry: &e})
-		if res.entry == nil {
-			return r.failed(req, res.err)
-		}
-		v, old = res.verdict, res.entry
-	}
-	switch v {
-	case isDuplicate:
-		return forTill(sat.NewReply(req.Function, 0, req.Function.Success()+97), req.Session)
-	case isVoid:
-		return r.note(req, req.Function.Failed(), r.voidText())
-	case isHeld:
-		return r.note(req, req.Function.Busy(), "Documento ja emitido, ainda nao recuperado. Nao repita a venda; chame o suporte.")
-	case isRepeat:
-		return r.repeat(req, old)
-	}
-	return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
-}
-
-// repeat answers with what the device said to an earlier call. A call under
-// another session is journaled under that one too.
-func (r *Router) repeat(req sat.Request, e *entry) sat.Reply {
-	full := e
-	var err error
-	if full.Reply == nil {
-		full, err = r.journal.load(e)
-	}
-	var reply sat.Reply
-	if err == nil && full.Reply != nil {
-		reply, err = full.reply()
-	}
-	if err != nil || full.Reply == nil {
-		r.log.Error("stored reply not readable", "till", e.Till, "session", e.Session, "err", err)
-		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
-	}
-	numbers := []uint64{e.N}
-	if e.Session != req.Session {
-		twin := *full
-		twin.Session, twin.Twin, twin.Delivered, twin.Direct, twin.Evidence = req.Session, e.N, false, false, nil
-		added, err := r.journal.record(twin, nil)
-		if err != nil {
-			r.log.Error("repeated sale not journaled", "till", e.Till, "session", req.Session, "err", err)
-		} else {
-			numbers = append(numbers, added.N)
-		}
-	}
-	r.await(req, numbers)
-	return forTill(reply, req.Session)
-}
-
-func (r *Router) await(req sat.Request, numbers []uint64) {
-	r.mu.Lock()
-	r.awaiting[call{req.Till, req.Session, req.Function}] = numbers
-	r.mu.Unlock()
-}
-
-// bySession answers ConsultarNumeroSessao from the journal.
-func (r *Router) bySession(ctx context.Context, req sat.Request) sat.Reply {
-	asked, err := strconv.Atoi(req.Arg("cNumeroDeSessao"))
-	if err != nil {
-		return r.note(req, 11003, "Numero de sessao invalido")
-	}
-	asked = tillSession(asked)
-	return r.stored(ctx, req, 11003, func(e *entry) bool { return e.Session == asked })
-}
-
-// lastFiscal answers ConsultarUltimaSessaoFiscal: the till's last, not the
-// device's.
-func (r *Router) lastFiscal(ctx context.Context, req sat.Request) sat.Reply {
-	return r.stored(ctx, req, 19003, func(e *entry) bool { return e.Function.Fiscal() })
-}
-
-// stored answers with the newest entry that matches, under its own session
-// number, as devices do (dossier 5.2).
-func (r *Router) stored(ctx context.Context, req sat.Request, none sat.Code, match func(*entry) bool) sat.Reply {
-	if reply, ok := r.refuseStranger(ctx, req); !ok {
-		return reply
-	}
-	find := func() *entry {
-		for _, e := range r.journal.latest(req.Till) {
-			if !e.Void && match(e) {
-				return e
-			}
-		}
-		return nil
-	}
-	e := find()
-	if e != nil && e.State == open {
-		r.submit(ctx, &job{code: req.Arg(sat.CodeParam)})
-		e = find()
-	}
-	switch {
-	case e == nil:
-		return forTill(sat.NewReply(req.Function, 0, none), req.Session)
-	case e.State == open:
-		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
-	case e.State == missing:
-		return r.note(req, req.Function.Busy(), "Documento ja emitido, ainda nao recuperado. Nao repita a venda; chame o suporte.")
-	}
-	full, err := r.journal.load(e)
-	if err != nil {
-		r.log.Error("stored reply not readable", "till", e.Till, "session", e.Session, "err", err)
-		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
-	}
-	reply, err := full.reply()
-	if err != nil {
-		r.log.Error("stored reply not readable", "till", e.Till, "session", e.Session, "err", err)
-		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
-	}
-	numbers := []uint64{e.N}
-	if e.Twin != 0 {
-		numbers = append(numbers, e.Twin)
-	}
-	r.await(req, numbers)
-	return forTill(reply, e.Session)
-}
-
-// refuseStranger lets a caller at stored replies only with the activation code,
-// as the device would. An unknown code is left to the device to judge, once.
-func (r *Router) refuseStranger(ctx context.Context, req sat.Request) (sat.Reply, bool) {
-	code := req.Arg(sat.CodeParam)
-	known := r.codes.get(r.State().Info.Serial)
-	if known == "" || known == code {
-		return sat.Reply{}, true
-	}
-	res := r.submit(ctx, &job{req: sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{code}}})
-	if res.err == nil && res.reply.Code.Success() {
-		return sat.Reply{}, true
-	}
-	if res.err == nil && res.reply.Code.WrongActivationCode() {
-		return forTill(sat.NewReply(req.Function, 0, req.Function.Success()+1), req.Session), false
-	}
-	return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session), false
-}
-
-// plain carries out a call that issues no document of fiscal value. Replies of
-// functions that change something are journaled for session queries; readings
-// are not, they are asked anew.
-func (r *Router) plain(ctx context.Context, req sat.Request) sat.Reply {
-	res := r.submit(ctx, &job{req: req})
-	if res.err != nil {
-		return r.failed(req, res.err)
-	}
-	switch req.Function {
-	case sat.ConsultarSAT, sat.ConsultarStatusOperacional, sat.ExtrairLogs:
-		return forTill(res.reply, req.Session)
-	}
-	e := entry{Till: req.Till, Session: req.Session, Function: req.Function, Payload: payloadOf(req),
-		State: answered, Serial: r.State().Info.Serial, Reply: res.reply.Raw}
-	b := &buffer.Batch{}
-	if doc, err := res.reply.Document(); err == nil {
-		if err := r.addDocument(b, &e, doc.XML); err != nil {
-			r.log.Error("test document not queued", "err", err)
-		}
-	}
-	if _, err := r.journal.record(e, b); err != nil {
-		r.log.Error("reply not journaled", "till", req.Till, "session", req.Session, "function", req.Function, "err", err)
-	}
-	return forTill(res.reply, req.Session)
-}
-
-// failed words an error for the till: "erro desconhecido" only when the call
-// certainly reached no device, otherwise "em processamento".
-func (r *Router) failed(req sat.Request, err error) sat.Reply {
-	r.log.Warn("call not answered by the device", "till", req.Till, "session", req.Session, "function", req.Function, "err", err)
-	var device *sat.Error
-	switch {
-	case errors.As(err, &device) && device.Code.WrongActivationCode():
-		return forTill(sat.NewReply(req.Function, 0, req.Function.Success()+1), req.Session)
-	case errors.Is(err, errUnresolved):
-		return r.note(req, req.Function.Busy(), "Verificando uma venda anterior no SAT. Tente novamente.")
-	case errors.Is(err, buffer.ErrFull):
-		return r.note(req, req.Function.Failed(), "Disco do caixa cheio: a venda nao foi enviada ao SAT. Chame o suporte.")
-	case errors.Is(err, sat.ErrNotSent) && !r.State().Answering:
-		return r.note(req, req.Function.Failed(), r.voidText())
-	}
-	return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
-}
-
-// voidText says what to do after a sale that certainly was not made.
-func (r *Router) voidText() string {
-	if !r.State().Answering {
-		return "SAT nao encontrado. Verifique o cabo e a energia do equipamento."
-	}
-	return "O SAT nao emitiu este documento. Tente novamente."
-}
-
-func (r *Router) note(req sat.Request, code sat.Code, text string) sat.Reply {
-	reply := sat.NewReply(req.Function, req.Session, code)
-	reply.Message = text
-	return forTill(reply, req.Session)
-}
-
-// complete reports whether the fields behind a document are the document's own.
-func complete(d sat.Document) bool {
-	has := func(before, text, after string) bool {
-		return text != "" && bytes.Contains(d.XML, []byte(before+text+after))
-	}
-	return has(`Id="CFe`, d.Key, `"`) && has("<assinaturaQRCODE>", d.QRSignature, "</assinaturaQRCODE>") && !d.Time.IsZero()
-}
-
-// forTill writes a reply under the session number that the till expects. What a
-// device left out or lost behind the document is filled in from the document.
-func forTill(reply sat.Reply, session int) sat.Reply {
-	reply.Session = session
-	if d, err := reply.Document(); err == nil && reply.Function.Fiscal() && !complete(d) {
-		if doc, err := cfe.Parse(d.XML); err == nil && (d.Key != string(doc.Key) || d.QRSignature != doc.QRSignature) {
-			reply.Data = []string{reply.Data[0], doc.Issued.Format("20060102150405"), doc.Key.ID(), doc.Total, doc.Consumer, doc.QRSignature}
-		}
-	}
-	reply.Raw = reply.Encode(session)
-	return reply
 }

@@ -97,12 +97,12 @@ func (w *world) start() {
 	w.Router, err = New(Options{Buffer: b, Codec: w.codec, Codes: filepath.Join(w.dir, "codigos"), Now: time.Now,
 		Bridge: w.dir, Reserve: w.reserve, TillTable: w.table,
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Open: func(ctx context.Context) (Conn, sat.Info, error) {
+		Devices: []DeviceOptions{{Address: "simulador", Open: func(ctx context.Context) (Conn, sat.Info, error) {
 			if w.away.Load() {
 				return nil, sat.Info{}, sat.ErrGone
 			}
 			return plugged{w.sim}, sat.Info{Serial: "900000001", Name: "simulador"}, nil
-		}})
+		}}}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -336,7 +336,7 @@ func TestCableOut(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				w.sim.Plug()
 				time.Sleep(10 * time.Second) // nobody asks: the agent resolves it by itself
-				if n := w.State().OpenCases; n != 0 {
+				if n := w.Devices()[0].OpenCases; n != 0 {
 					t.Errorf("%d cases still open", n)
 				}
 				if before {
@@ -524,26 +524,26 @@ func TestCancellation(t *testing.T) {
 
 func TestActivationCode(t *testing.T) {
 	inWorld(t, func(w *world) {
-		if w.State().CodeKnown {
+		if w.Devices()[0].CodeKnown {
 			t.Fatal("a code is known before anybody gave it")
 		}
 		code(t, "wrong code", w.call("001", 1, sat.EnviarDadosVenda, "87654321", saleXML("CAFE")), 6001)
-		if w.State().CodeKnown {
+		if w.Devices()[0].CodeKnown {
 			t.Error("a wrong code was learnt")
 		}
 		code(t, "right code", w.sell(2, "CAFE"), 6000)
-		if _, c := w.Code(); c != sim.DefaultCode {
+		if _, c := w.Code(""); c != sim.DefaultCode {
 			t.Errorf("learnt %q", c)
 		}
 		code(t, "a stranger asks for a stored reply", w.call("001", 900, sat.ConsultarNumeroSessao, "87654321", "2"), 11001)
 		w.restart()
-		if _, c := w.Code(); c != sim.DefaultCode {
+		if _, c := w.Code(""); c != sim.DefaultCode {
 			t.Errorf("after a restart the code is %q", c)
 		}
 		changed := w.call("001", 3, sat.TrocarCodigoDeAtivacao, sim.DefaultCode, "1", "abcdefgh", "abcdefgh")
 		code(t, "code changed", changed, 18000)
 		code(t, "sale with the old code", w.sell(4, "CHA"), 6001)
-		if w.State().CodeKnown {
+		if w.Devices()[0].CodeKnown {
 			t.Error("a code that the device refused is kept")
 		}
 	})
@@ -557,7 +557,7 @@ func TestMonitorWaitsForOpenCases(t *testing.T) {
 		w.sim.Plug()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		r, err := w.Device().Call(ctx, sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{sim.DefaultCode}})
+		r, err := w.Device("").Call(ctx, sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{sim.DefaultCode}})
 		if err != nil || !r.Code.Success() {
 			t.Fatalf("status: %s, %v", r.Code, err)
 		}

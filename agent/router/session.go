@@ -42,7 +42,7 @@ func place(latest []*entry, session int, f sat.Function, payload [32]byte, now t
 		if i >= repeatCalls {
 			break
 		}
-		if e.Session != session || !recent(e) || e.Void {
+		if e.Session != session || !recent(e) || e.Void || e.Aside {
 			continue
 		}
 		if e.Function != f || e.Payload != payload {
@@ -54,7 +54,7 @@ func place(latest []*entry, session int, f sat.Function, payload [32]byte, now t
 		if i >= repeatCalls {
 			break
 		}
-		if e.Function != f || e.Payload != payload {
+		if e.Function != f || e.Payload != payload || e.Aside {
 			continue
 		}
 		switch {

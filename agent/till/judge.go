@@ -74,10 +74,10 @@ func presence(d Device, now time.Time) Finding {
 		return Finding{}
 	case d.Address == "":
 		return Finding{"sat_nao_configurado", Warning, "Nenhum SAT está configurado neste caixa.",
-			"No arquivo de configuração do agente, escreva na chave equipamento onde ele está (serial:/dev/ttyACM0 ou serial:COM3, por exemplo) e reinicie o serviço. O comando zelo-agent config explica."}
+			"No arquivo de configuração do agente, escreva na chave equipamentos onde ele está e reinicie o serviço. O comando zelo-agent devices mostra a linha a escrever."}
 	case d.Info.Serial == "":
 		return Finding{"sat_nao_encontrado", Critical, "O SAT ainda não foi encontrado em " + d.Address + ".",
-			"Verifique o cabo USB e a energia do equipamento. Se ele está em outra porta, corrija a chave equipamento no arquivo de configuração do agente e reinicie o serviço."}
+			"Verifique o cabo USB e a energia do equipamento. Se ele está em outra porta, corrija a chave equipamentos no arquivo de configuração do agente e reinicie o serviço."}
 	}
 	return Finding{"sat_nao_responde", Critical, "O SAT não responde" + since(now, d.Since) + ".",
 		"Verifique o cabo USB e a energia do equipamento. Se as luzes estiverem acesas, desligue-o, espere 10 segundos e ligue de novo."}

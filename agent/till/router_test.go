@@ -45,9 +45,9 @@ func startRouter(t *testing.T) (*router.Router, *sim.Sim) {
 		t.Fatal(err)
 	}
 	r, err := router.New(router.Options{Buffer: b, Codec: codec, Codes: filepath.Join(dir, "codigos"), Now: noon, Log: slog.New(slog.DiscardHandler),
-		Open: func(context.Context) (router.Conn, sat.Info, error) {
+		Devices: []router.DeviceOptions{{Address: "simulador", Open: func(context.Context) (router.Conn, sat.Info, error) {
 			return plugged{device}, sat.Info{Serial: "900000001", Name: "simulador"}, nil
-		}})
+		}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func startRouter(t *testing.T) (*router.Router, *sim.Sim) {
 		}
 		codec.Close()
 	})
-	if _, err := r.Device().Call(ctx, sattest.Request(sat.ConsultarStatusOperacional, 0)); err != nil {
+	if _, err := r.Device("").Call(ctx, sattest.Request(sat.ConsultarStatusOperacional, 0)); err != nil {
 		t.Fatal(err)
 	}
 	return r, device
@@ -73,7 +73,7 @@ func TestHubInFrontOfTheRouter(t *testing.T) {
 	r, device := startRouter(t)
 	delivered := make(chan sat.Request, 10)
 	h, err := New(Options{State: fine, Now: noon, Log: slog.New(slog.DiscardHandler),
-		Hub: &Hub{Device: r, Code: r.Code, Delivered: func(req sat.Request) { r.Delivered(req); delivered <- req }}})
+		Hub: &Hub{Device: r, Code: func() (string, string) { return r.Code("") }, Delivered: func(req sat.Request) { r.Delivered(req); delivered <- req }}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,9 @@ import (
 // State is everything that the page and the JSON show. A zero time, an empty text
 // or a nil pointer means that nobody knows; zones do not matter.
 type State struct {
-	Name   string // of this till, as the collector knows it
-	Device Device
+	Name   string   // of this till, as the collector knows it
+	Device Device   // the first, or the only one
+	Others []Device // that serve this computer's tills too
 	Cloud  Cloud
 	Sale   *Sale // the last one made here; nil when none is known
 	// Certificates are the shop's own, found on this computer. The device's comes
@@ -27,6 +28,7 @@ type Device struct {
 	InDoubt    int       // sales whose outcome is not known
 	DoubtSince time.Time // the oldest of them
 	CodeKnown  bool      // the activation code
+	Unfit      string    // why it serves no sale in another's place now; "" when it does
 	Status     sat.Status
 	StatusAt   time.Time // when Status was read; zero when it never was
 }

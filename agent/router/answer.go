@@ -1,0 +1,408 @@
+package router
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"zelo/buffer"
+	"zelo/sat"
+	"zelo/sat/cfe"
+)
+
+// turnWait is how long a sale waits for a busy device while another may serve it.
+const turnWait = 4 * time.Second
+
+// fiscal answers a sale or cancellation.
+func (r *Router) fiscal(ctx context.Context, req sat.Request) sat.Reply {
+	e := entry{Till: req.Till, Session: req.Session, Function: req.Function, Payload: payloadOf(req)}
+	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.now())
+	if v == isOpen {
+		v, old = r.resolve(ctx, req, &e, old)
+	}
+	if v == isRepeat {
+		if reply, ok := r.refuseStranger(ctx, req); !ok {
+			return reply
+		}
+	}
+	if v == isNew {
+		res := r.sell(ctx, req, &e)
+		switch {
+		case res.verdict == isVoid && res.reply.Raw != nil:
+			return forTill(res.reply, req.Session)
+		case res.entry == nil:
+			return r.failed(req, res.err)
+		}
+		v, old = res.verdict, res.entry
+	}
+	switch v {
+	case isDuplicate:
+		return forTill(sat.NewReply(req.Function, 0, req.Function.Success()+97), req.Session)
+	case isVoid:
+		return r.note(req, req.Function.Failed(), r.voidText(req.Till))
+	case isHeld:
+		return r.note(req, req.Function.Busy(), heldText)
+	case isRepeat:
+		return r.repeat(req, old)
+	}
+	return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
+}
+
+const heldText = "Documento ja emitido, ainda nao recuperado. Nao repita a venda; chame o suporte."
+
+// sell offers a new fiscal call to the devices that may serve it, in turn, until
+// one has issued or refused it or its outcome is not known. The result is the last
+// one that says something.
+func (r *Router) sell(ctx context.Context, req sat.Request, e *entry) result {
+	last := result{err: errNoneServes}
+	candidates := r.candidates(req)
+	for i, o := range candidates {
+		j, patience := &job{req: r.withCode(o, req), entry: e, more: i < len(candidates)-1}, time.Duration(0)
+		if j.more {
+			patience = turnWait
+		}
+		res := o.submit(ctx, j, patience)
+		if i == 0 && wrongCode(res.err) != nil || !res.nothing() {
+			return res
+		}
+		if i == 0 || res.reply.Raw != nil {
+			last = res
+		}
+		if j.more {
+			r.log.Warn("sale goes to another device", "till", req.Till, "session", req.Session, "left", o.address, "code", res.reply.Code, "err", res.err)
+		}
+	}
+	return last
+}
+
+// errNoneServes says that no device of this computer may be asked at all.
+var errNoneServes = fmt.Errorf("no device serves this call: %w: %w", sat.ErrGone, sat.ErrNotSent)
+
+// home is the till's own device, or else the first; nil when the agent has none.
+// Own tells which of the two it is.
+func (r *Router) home(till string) (o *owner, own bool) {
+	if o = r.named(r.own[till]); o != nil {
+		return o, true
+	}
+	if len(r.owners) > 0 {
+		return r.owners[0], false
+	}
+	return nil, false
+}
+
+// candidates are the devices that may serve a fiscal call, best first. When none
+// may, it is left to the till's own to refuse it. A cancellation belongs to the
+// device that issued the sale.
+func (r *Router) candidates(req sat.Request) []*owner {
+	home, own := r.home(req.Till)
+	switch {
+	case home == nil:
+		return nil
+	case req.Function == sat.CancelarUltimaVenda:
+		if k, err := cfe.ParseKey(req.Arg("chave")); err == nil {
+			if o := r.named(k.Serial()); o != nil {
+				return []*owner{o}
+			}
+		}
+		return []*owner{home}
+	case len(r.owners) == 1 || !r.authorised(home, req):
+		return []*owner{home}
+	}
+	devices, first := make([]facts, len(r.owners)), -1
+	for i, o := range r.owners {
+		devices[i] = o.facts()
+		if own && o == home {
+			first = i
+		}
+	}
+	var out []*owner
+	for _, i := range order(devices, first, needOf(req), r.policy, r.now()) {
+		out = append(out, r.owners[i])
+	}
+	if len(out) == 0 {
+		out = []*owner{home}
+	}
+	return out
+}
+
+// authorised reports whether the caller's activation code is that of one of the
+// devices, so that the others may serve it too, each with its own code.
+func (r *Router) authorised(home *owner, req sat.Request) bool {
+	code := req.Arg(sat.CodeParam)
+	for _, o := range r.owners {
+		if code != "" && code == r.codes.get(o.state().Info.Serial) {
+			return true
+		}
+	}
+	return false
+}
+
+// withCode puts the device's own activation code into a call for a device that is
+// not the caller's.
+func (r *Router) withCode(o *owner, req sat.Request) sat.Request {
+	code := r.codes.get(o.state().Info.Serial)
+	if home, _ := r.home(req.Till); o == home || code == "" {
+		return req
+	}
+	req.Args = slices.Clone(req.Args)
+	for i, p := range req.Function.Params() {
+		if p.Name == sat.CodeParam && i < len(req.Args) {
+			req.Args[i] = code
+		}
+	}
+	return req
+}
+
+// resolve has the device of an open case asked, and says what to do with the same
+// call now. When nobody can tell and the store allows a second device, the case
+// stands aside: it stays open, and the call is new.
+func (r *Router) resolve(ctx context.Context, req sat.Request, e, old *entry) (verdict, *entry) {
+	if o := r.named(old.Serial); o != nil {
+		within, cancel := ctx, context.CancelFunc(func() {})
+		if d, ok := ctx.Deadline(); ok && r.second {
+			within, cancel = context.WithTimeout(ctx, time.Until(d)/2)
+		}
+		o.submit(within, &job{code: r.withCode(o, req).Arg(sat.CodeParam)}, 0)
+		cancel()
+	}
+	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.now())
+	if v != isOpen || !r.second || len(r.owners) < 2 || old.Function != sat.EnviarDadosVenda {
+		return v, old
+	}
+	if err := r.setAside(old); err != nil {
+		r.log.Error("sale not made a second time", "till", old.Till, "session", old.Session, "err", err)
+		return v, old
+	}
+	return place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.now())
+}
+
+// repeat answers with what the device said to an earlier call. A call under
+// another session is journaled under that one too.
+func (r *Router) repeat(req sat.Request, e *entry) sat.Reply {
+	full := e
+	var err error
+	if full.Reply == nil {
+		full, err = r.journal.load(e)
+	}
+	var reply sat.Reply
+	if err == nil && full.Reply != nil {
+		reply, err = full.reply()
+	}
+	if err != nil || full.Reply == nil {
+		r.log.Error("stored reply not readable", "till", e.Till, "session", e.Session, "err", err)
+		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
+	}
+	numbers := []uint64{e.N}
+	if e.Session != req.Session {
+		twin := *full
+		twin.Session, twin.Twin, twin.Delivered, twin.Direct, twin.Evidence = req.Session, e.N, false, false, nil
+		added, err := r.journal.record(twin, nil)
+		if err != nil {
+			r.log.Error("repeated sale not journaled", "till", e.Till, "session", req.Session, "err", err)
+		} else {
+			numbers = append(numbers, added.N)
+		}
+	}
+	r.await(req, numbers)
+	return forTill(reply, req.Session)
+}
+
+func (r *Router) await(req sat.Request, numbers []uint64) {
+	r.mu.Lock()
+	r.awaiting[call{req.Till, req.Session, req.Function}] = numbers
+	r.mu.Unlock()
+}
+
+// bySession answers ConsultarNumeroSessao from the journal.
+func (r *Router) bySession(ctx context.Context, req sat.Request) sat.Reply {
+	asked, err := strconv.Atoi(req.Arg("cNumeroDeSessao"))
+	if err != nil {
+		return r.note(req, 11003, "Numero de sessao invalido")
+	}
+	asked = tillSession(asked)
+	return r.stored(ctx, req, 11003, func(e *entry) bool { return e.Session == asked })
+}
+
+// lastFiscal answers ConsultarUltimaSessaoFiscal: the till's last, not the
+// device's.
+func (r *Router) lastFiscal(ctx context.Context, req sat.Request) sat.Reply {
+	return r.stored(ctx, req, 19003, func(e *entry) bool { return e.Function.Fiscal() })
+}
+
+// stored answers with the newest entry that matches, under its own session
+// number, as devices do (dossier 5.2).
+func (r *Router) stored(ctx context.Context, req sat.Request, none sat.Code, match func(*entry) bool) sat.Reply {
+	if reply, ok := r.refuseStranger(ctx, req); !ok {
+		return reply
+	}
+	find := func() *entry {
+		for _, e := range r.journal.latest(req.Till) {
+			if !e.Void && match(e) {
+				return e
+			}
+		}
+		return nil
+	}
+	e := find()
+	if e != nil && e.State == open {
+		if o := r.named(e.Serial); o != nil {
+			o.submit(ctx, &job{code: r.withCode(o, req).Arg(sat.CodeParam)}, 0)
+		}
+		e = find()
+	}
+	switch {
+	case e == nil:
+		return forTill(sat.NewReply(req.Function, 0, none), req.Session)
+	case e.State == open:
+		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
+	case e.State == missing:
+		return r.note(req, req.Function.Busy(), heldText)
+	}
+	full, err := r.journal.load(e)
+	if err != nil {
+		r.log.Error("stored reply not readable", "till", e.Till, "session", e.Session, "err", err)
+		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
+	}
+	reply, err := full.reply()
+	if err != nil {
+		r.log.Error("stored reply not readable", "till", e.Till, "session", e.Session, "err", err)
+		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
+	}
+	numbers := []uint64{e.N}
+	if e.Twin != 0 {
+		numbers = append(numbers, e.Twin)
+	}
+	r.await(req, numbers)
+	return forTill(reply, e.Session)
+}
+
+// refuseStranger lets a caller at stored replies only with the activation code of
+// one of the devices, as they would. An unknown code is left to the till's own
+// device to judge, once.
+func (r *Router) refuseStranger(ctx context.Context, req sat.Request) (sat.Reply, bool) {
+	home, _ := r.home(req.Till)
+	if home == nil || r.codes.get(home.state().Info.Serial) == "" || r.authorised(home, req) {
+		return sat.Reply{}, true
+	}
+	res := home.submit(ctx, &job{req: sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{req.Arg(sat.CodeParam)}}}, 0)
+	if res.err == nil && res.reply.Code.Success() {
+		return sat.Reply{}, true
+	}
+	if res.err == nil && res.reply.Code.WrongActivationCode() {
+		return forTill(sat.NewReply(req.Function, 0, req.Function.Success()+1), req.Session), false
+	}
+	return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session), false
+}
+
+// plain carries out a call that issues no document of fiscal value, on the till's
+// own device. Replies of functions that change something are journaled for session
+// queries; readings are not, they are asked anew.
+func (r *Router) plain(ctx context.Context, req sat.Request) sat.Reply {
+	o := r.reader(req)
+	if o == nil {
+		return r.failed(req, errNoneServes)
+	}
+	res := o.submit(ctx, &job{req: r.withCode(o, req)}, 0)
+	if res.err != nil {
+		return r.failed(req, res.err)
+	}
+	switch req.Function {
+	case sat.ConsultarSAT, sat.ConsultarStatusOperacional, sat.ExtrairLogs:
+		return forTill(res.reply, req.Session)
+	}
+	e := entry{Till: req.Till, Session: req.Session, Function: req.Function, Payload: payloadOf(req),
+		State: answered, Serial: o.state().Info.Serial, Reply: res.reply.Raw}
+	b := &buffer.Batch{}
+	if doc, err := res.reply.Document(); err == nil {
+		if err := r.addDocument(b, &e, doc.XML); err != nil {
+			r.log.Error("test document not queued", "err", err)
+		}
+	}
+	if _, err := r.journal.record(e, b); err != nil {
+		r.log.Error("reply not journaled", "till", req.Till, "session", req.Session, "function", req.Function, "err", err)
+	}
+	return forTill(res.reply, req.Session)
+}
+
+// reader is the device that a call without a document goes to: the till's own, or,
+// for the questions by which POS programs find out whether they can sell, another
+// one that answers while that is away.
+func (r *Router) reader(req sat.Request) *owner {
+	home, _ := r.home(req.Till)
+	if home == nil || home.state().Answering {
+		return home
+	}
+	asks := req.Function == sat.ConsultarSAT || req.Function == sat.ConsultarStatusOperacional && r.authorised(home, req)
+	for _, o := range r.owners {
+		if f := o.facts(); asks && f.answering && (f.code || req.Function == sat.ConsultarSAT) {
+			return o
+		}
+	}
+	return home
+}
+
+// failed words an error for the till: "erro desconhecido" only when the call
+// certainly reached no device, otherwise "em processamento".
+func (r *Router) failed(req sat.Request, err error) sat.Reply {
+	r.log.Warn("call not answered by the device", "till", req.Till, "session", req.Session, "function", req.Function, "err", err)
+	home, _ := r.home(req.Till)
+	switch {
+	case wrongCode(err) != nil:
+		return forTill(sat.NewReply(req.Function, 0, req.Function.Success()+1), req.Session)
+	case errors.Is(err, errUnresolved):
+		return r.note(req, req.Function.Busy(), "Verificando uma venda anterior no SAT. Tente novamente.")
+	case errors.Is(err, buffer.ErrFull):
+		return r.note(req, req.Function.Failed(), "Disco do caixa cheio: a venda nao foi enviada ao SAT. Chame o suporte.")
+	case errors.Is(err, sat.ErrNotSent) && (home == nil || !home.state().Answering):
+		return r.note(req, req.Function.Failed(), r.voidText(req.Till))
+	}
+	return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
+}
+
+// wrongCode is the error by which a device refused an activation code; else nil.
+func wrongCode(err error) *sat.Error {
+	var device *sat.Error
+	if errors.As(err, &device) && device.Code.WrongActivationCode() {
+		return device
+	}
+	return nil
+}
+
+// voidText says what to do after a sale that certainly was not made.
+func (r *Router) voidText(till string) string {
+	if home, _ := r.home(till); home == nil || !home.state().Answering {
+		return "SAT nao encontrado. Verifique o cabo e a energia do equipamento."
+	}
+	return "O SAT nao emitiu este documento. Tente novamente."
+}
+
+func (r *Router) note(req sat.Request, code sat.Code, text string) sat.Reply {
+	reply := sat.NewReply(req.Function, req.Session, code)
+	reply.Message = text
+	return forTill(reply, req.Session)
+}
+
+// complete reports whether the fields behind a document are the document's own.
+func complete(d sat.Document) bool {
+	has := func(before, text, after string) bool {
+		return text != "" && bytes.Contains(d.XML, []byte(before+text+after))
+	}
+	return has(`Id="CFe`, d.Key, `"`) && has("<assinaturaQRCODE>", d.QRSignature, "</assinaturaQRCODE>") && !d.Time.IsZero()
+}
+
+// forTill writes a reply under the session number that the till expects. What a
+// device left out or lost behind the document is filled in from the document.
+func forTill(reply sat.Reply, session int) sat.Reply {
+	reply.Session = session
+	if d, err := reply.Document(); err == nil && reply.Function.Fiscal() && !complete(d) {
+		if doc, err := cfe.Parse(d.XML); err == nil && (d.Key != string(doc.Key) || d.QRSignature != doc.QRSignature) {
+			reply.Data = []string{reply.Data[0], doc.Issued.Format("20060102150405"), doc.Key.ID(), doc.Total, doc.Consumer, doc.QRSignature}
+		}
+	}
+	reply.Raw = reply.Encode(session)
+	return reply
+}

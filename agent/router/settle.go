@@ -1,0 +1,252 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"zelo/agent/wire"
+	"zelo/buffer"
+	"zelo/sat"
+)
+
+// sell carries out a till's fiscal call: intent, device, answer.
+func (o *owner) sell(ctx context.Context, j *job) result {
+	if err := o.router.journal.buf.Room(longestAnswer); err != nil {
+		return result{err: fmt.Errorf("%w: no room to keep the document: %w", sat.ErrNotSent, err)}
+	}
+	if err := o.meet(within(ctx, j.ctx), j.code); err != nil {
+		return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
+	}
+	e := *j.entry
+	var err error
+	e.State, e.Serial = open, o.info.Serial
+	e.LastKey, _ = o.router.journal.lastKey(e.Serial)
+	if e.DeviceSession, err = o.router.journal.deviceSession(); err != nil {
+		return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
+	}
+	v, admitted, err := o.admit(e)
+	if err != nil {
+		return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
+	}
+	if v != isNew {
+		return result{verdict: v, entry: admitted}
+	}
+	req := j.req
+	req.Session = e.DeviceSession
+	reply, err := o.send(ctx, req)
+	o.learn(j.code, reply)
+	refusal := err == nil && passesOn(reply)
+	if refusal {
+		o.refused(reply.Code)
+	}
+	switch outcome := sat.OutcomeOf(req, reply, err); {
+	case outcome == sat.NotIssued && refusal && j.more:
+		res := o.close(admitted, step{close: answered})
+		res.reply = reply
+		return res
+	case outcome == sat.Issued && string(keyOf(reply)) != e.LastKey, outcome == sat.NotIssued && err == nil:
+		return o.close(admitted, step{close: answered, reply: reply.Raw})
+	case outcome == sat.NotIssued:
+		o.log.Warn("sale not sent", "till", e.Till, "session", e.Session, "err", err)
+		return o.close(admitted, step{close: answered})
+	}
+	o.log.Warn("outcome of a sale unknown, asking the device", "till", e.Till, "session", e.Session, "device session", e.DeviceSession, "err", err)
+	if err := o.ensure(ctx); err != nil {
+		return result{verdict: isOpen, entry: admitted}
+	}
+	return o.settle(within(ctx, j.ctx), admitted, j.code)
+}
+
+// admit journals the call as an open case and marks it for the libraries, which
+// costs no time of its own: both wait for the same disk.
+func (o *owner) admit(e entry) (verdict, *entry, error) {
+	marked := make(chan error, 1)
+	go func() { marked <- o.router.mark(e.Payload) }()
+	v, admitted, err := o.router.journal.admit(e)
+	if err := <-marked; err != nil {
+		o.log.Warn("open sale not marked for the libraries", "err", err)
+	}
+	o.router.marked(e.Payload)
+	if err != nil || v != isNew {
+		o.router.unmark()
+	}
+	return v, admitted, err
+}
+
+// settleAll resolves the device's open cases and fails on the first that stays
+// open. The answers about one may have closed others meanwhile.
+func (o *owner) settleAll(ctx context.Context, code string) error {
+	for _, e := range o.router.journal.openCases(o.info.Serial) {
+		if !slices.ContainsFunc(o.router.journal.open(), e.is) {
+			continue
+		}
+		r := o.settle(ctx, e, code)
+		if r.verdict == isOpen {
+			if r.err == nil {
+				r.err = errors.New("the device has nothing more to say")
+			}
+			return r.err
+		}
+	}
+	return nil
+}
+
+// settle asks the device about an open case until it is closed, the time is up
+// or the device has said all it can. Every answer is durable before the next
+// question.
+func (o *owner) settle(ctx context.Context, e *entry, code string) result {
+	full, err := o.router.journal.load(e)
+	if err != nil {
+		return result{verdict: isOpen, entry: e, err: err}
+	}
+	c := *full
+	stay := func(err error) result {
+		o.router.unresolved(&c, err)
+		return result{verdict: isOpen, entry: &c, err: err}
+	}
+	if known := o.router.codes.get(o.info.Serial); known != "" {
+		code = known
+	}
+	if code == "" {
+		return stay(errors.New("no activation code known: give it with `zelo-agent code`"))
+	}
+	if next(&c, o.router.journal.issued(c.Serial)).close == 0 {
+		c.Evidence = nil // a new round: what the device said before proved nothing
+	}
+	for {
+		s := next(&c, o.router.journal.issued(c.Serial))
+		switch {
+		case s.close != 0:
+			return o.close(&c, s)
+		case s.again:
+			c.Evidence = c.Evidence[:len(c.Evidence)-1]
+			if !pause(ctx, busyPause) {
+				return stay(errors.New("the device is busy"))
+			}
+		case s.ask == 0:
+			return stay(nil)
+		}
+		ev, reply, err := o.ask(ctx, s.ask, &c, code)
+		if err != nil {
+			return stay(err)
+		}
+		if reply.Code.WrongActivationCode() {
+			o.learn(code, reply)
+			return stay(&sat.Error{Op: "ask about an open case", Device: o.info.Serial, Code: reply.Code})
+		}
+		c.Evidence = append(c.Evidence, ev)
+		if err := o.router.journal.update(&c, nil); err != nil {
+			return stay(err)
+		}
+		o.tell(&c, ev, reply)
+	}
+}
+
+// tell closes the open cases that a reply settles, beside the call that asked:
+// devices say it once.
+func (o *owner) tell(asker *entry, ev evidence, reply sat.Reply) {
+	for _, e := range o.router.journal.openCases(asker.Serial) {
+		if e.is(asker) {
+			continue
+		}
+		c := *e
+		if s, ok := settle(&c, reply, ev); ok {
+			c.Evidence = append(c.Evidence, ev)
+			o.close(&c, s)
+		}
+	}
+}
+
+// ask puts one question about a case.
+func (o *owner) ask(ctx context.Context, f sat.Function, c *entry, code string) (evidence, sat.Reply, error) {
+	session, err := o.router.journal.deviceSession()
+	if err != nil {
+		return evidence{}, sat.Reply{}, err
+	}
+	args := []string{code}
+	if f == sat.ConsultarNumeroSessao {
+		args = append(args, fmt.Sprint(c.DeviceSession))
+	}
+	if err := o.ensure(ctx); err != nil {
+		return evidence{}, sat.Reply{}, err
+	}
+	reply, err := o.send(ctx, sat.Request{Session: session, Function: f, Args: args})
+	if err != nil {
+		return evidence{}, reply, err
+	}
+	return evidence{f, session, reply.Raw}, reply, nil
+}
+
+// close ends a case. An issued document goes into the outgoing stream and the
+// device's last key changes, all in the commit that closes the case. When that
+// commit fails the till still gets its answer, and the write is tried again
+// until it succeeds.
+func (o *owner) close(c *entry, s step) result {
+	e := *c
+	e.State, e.Reply, e.Key = s.close, s.reply, s.key
+	e.Void = s.close == answered && s.reply == nil
+	last := s.last
+	b := &buffer.Batch{}
+	var err error
+	switch {
+	case s.close == missing:
+		e.Issued = true
+		err = o.router.addEvent(b, wire.EventDocumentMissing, &e)
+	case s.reply != nil:
+		reply, perr := sat.ParseReply(e.Function, s.reply)
+		if doc, derr := reply.Document(); perr == nil && derr == nil {
+			e.Issued, e.Key = true, string(keyOf(reply))
+			last = e.Key
+			err = o.router.addDocument(b, &e, doc.XML)
+		}
+	}
+	if last != "" {
+		err = errors.Join(err, o.router.journal.putLastKey(b, e.Serial, last))
+	}
+	err = errors.Join(err, o.addForeign(b, &e))
+	switch {
+	case e.Aside && e.Issued:
+		err = errors.Join(err, o.router.addEvent(b, wire.EventIssuedTwice, &e))
+	case e.Disputed || e.Aside:
+		err = errors.Join(err, o.router.addEvent(b, wire.EventResolved, &e))
+	}
+	if err == nil {
+		err = o.router.journal.update(&e, b)
+	}
+	if err != nil {
+		o.log.Error("answer not written, will try again", "till", e.Till, "session", e.Session, "err", err)
+		o.router.keep(&e, b)
+	}
+	o.router.unmark()
+	o.log.Info("sale closed", "till", e.Till, "session", e.Session, "function", e.Function, "state", e.State, "issued", e.Issued)
+	return result{verdict: known(&e), entry: &e}
+}
+
+// addForeign queues a document that came up while asking about a case and that
+// was made outside the agent: it is not this call's, but it must not be lost.
+func (o *owner) addForeign(b *buffer.Batch, e *entry) error {
+	if len(e.Evidence) == 0 {
+		return nil
+	}
+	known := o.router.journal.issued(e.Serial)
+	for _, ev := range e.Evidence {
+		r, err := sat.ParseReply(ev.Function, ev.Raw)
+		if err != nil {
+			continue
+		}
+		k := keyOf(r)
+		if k == "" || string(k) == e.Key || string(k) == e.LastKey || slices.Contains(known, k) {
+			continue
+		}
+		doc, err := r.Document()
+		if err != nil {
+			continue
+		}
+		if err := o.router.addDocument(b, &entry{Serial: e.Serial, Session: r.Session, Function: r.Function}, doc.XML); err != nil {
+			return err
+		}
+	}
+	return nil
+}
