@@ -1,0 +1,241 @@
+package soak
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"zelo/sat"
+	"zelo/sat/cfe"
+	"zelo/sat/sim"
+)
+
+// keyBits is half of a device's: what is signed is not the point here.
+const keyBits = 1024
+
+// newSigner makes a device's key and certificate.
+func newSigner(t *testing.T, serial string) *cfe.Signer {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), KeyUsage: x509.KeyUsageDigitalSignature,
+		Subject:   pkix.Name{Country: []string{"BR"}, SerialNumber: serial, CommonName: "LOJA DE TESTE:" + sim.TestEmitter(sim.SAT).CNPJ},
+		NotBefore: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2029, 1, 1, 0, 0, 0, 0, time.UTC)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := cfe.LoadSigner(append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// device is a simulated device on a cable that can be pulled.
+type device struct {
+	w      *world
+	serial string
+	sim    *sim.Sim
+
+	mu    sync.Mutex
+	away  bool
+	doubt int // session of a fiscal call of which the agent has no answer; 0 for none
+}
+
+func newDevice(w *world, i int) *device {
+	d := &device{w: w, serial: serialOf(i)}
+	memory := sim.Generous
+	if i == 0 {
+		memory = sim.LastOnly
+	}
+	var err error
+	d.sim, err = sim.New(sim.Options{Serial: d.serial, CA: w.shop.ca, Signer: w.shop.signers[i], Memory: memory, Clock: w.clock,
+		Seed: w.seed, Latency: map[sat.Function]time.Duration{sat.EnviarDadosVenda: 700 * time.Millisecond}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+func serialOf(i int) string { return fmt.Sprintf("90000000%d", i+1) }
+
+// pull takes the cable out, at once or when the next command comes, and puts it
+// back after a while.
+func (d *device) pull(span time.Duration, now bool) {
+	d.mu.Lock()
+	d.away = true
+	d.mu.Unlock()
+	if now {
+		d.sim.Unplug()
+	}
+	d.w.later(span, func() {
+		d.mu.Lock()
+		d.away = false
+		d.mu.Unlock()
+		d.sim.Plug()
+	})
+}
+
+func (d *device) script(f sim.Fault) {
+	if _, err := d.sim.Script(f); err != nil {
+		d.w.fail("%v", err)
+	}
+}
+
+// inOrder checks decision 4: after a call whose outcome is unknown the next
+// command is the query for its session.
+func (d *device) inOrder(req sat.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.doubt == 0 {
+		return
+	}
+	if req.Function != sat.ConsultarNumeroSessao || req.Arg("cNumeroDeSessao") != strconv.Itoa(d.doubt) {
+		d.w.fail("device %s hears %s %v while the outcome of session %06d is unknown", d.serial, req.Function, req.Args[1:], d.doubt)
+	}
+	d.doubt = 0
+}
+
+func (d *device) doubts(session int) {
+	d.mu.Lock()
+	d.doubt = session
+	d.mu.Unlock()
+}
+
+// cable is the device as one life of an agent has it open.
+type cable struct {
+	*device
+	life *life
+}
+
+func (c cable) Gone() <-chan struct{} { return nil }
+func (c cable) Close() error          { return nil }
+
+// open opens the device for a life of an agent.
+func (d *device) open(l *life) (cable, sat.Info, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.away {
+		return cable{}, sat.Info{}, sat.ErrGone
+	}
+	return cable{d, l}, sat.Info{Serial: d.serial, Name: "simulador", Driver: "sim", Where: d.serial}, nil
+}
+
+// Call carries a command to the device, with what goes wrong on the way.
+func (c cable) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
+	if c.life.doomed() {
+		return c.life.end()
+	}
+	if !req.Function.Fiscal() {
+		return c.ask(ctx, req)
+	}
+	if f, ok := c.life.reach(intent); ok && c.early(f) {
+		return c.life.end()
+	}
+	f, strikes := c.life.reach(midway)
+	if strikes && (f.kind == killed || f.kind == powerLoss) {
+		c.life.doom(f)
+		return c.life.end()
+	}
+	if strikes {
+		c.misbehave(f, req.Function, true)
+	} else if f, strikes = c.life.reach(sent); strikes {
+		c.misbehave(f, req.Function, false)
+	}
+	c.inOrder(req)
+	reply, err := c.sim.Call(ctx, req)
+	if sat.OutcomeOf(req, reply, err) == sat.Unknown || c.life.doomed() {
+		c.doubts(req.Session)
+		if c.life.doomed() {
+			return c.life.end()
+		}
+		return reply, err
+	}
+	if f, ok := c.life.reach(answer); ok {
+		c.doubts(req.Session)
+		c.life.doom(f)
+		return c.life.end()
+	}
+	return reply, err
+}
+
+// early is what happens between intent and first byte; true when the agent ends.
+func (c cable) early(f fault) bool {
+	switch f.kind {
+	case killed, powerLoss:
+		c.life.doom(f)
+		return true
+	case unplugged:
+		c.pull(f.span, true)
+	case clockJump:
+		c.life.agent.jump(f)
+	case diskFull:
+		c.life.agent.fill(f)
+	}
+	return false
+}
+
+// ask carries a question, which may be about an open case.
+func (c cable) ask(ctx context.Context, req sat.Request) (sat.Reply, error) {
+	if req.Function.AsksSession() {
+		if f, ok := c.life.reach(asking); ok {
+			switch f.kind {
+			case killed, powerLoss:
+				c.sim.Call(ctx, req) // the device has said it, once
+				c.life.doom(f)
+				return c.life.end()
+			case clockJump:
+				c.life.agent.jump(f)
+			default:
+				c.misbehave(f, req.Function, f.rng().IntN(2) == 0)
+			}
+		}
+	}
+	c.inOrder(req)
+	reply, err := c.sim.Call(ctx, req)
+	if c.life.doomed() {
+		return c.life.end()
+	}
+	return reply, err
+}
+
+// misbehave makes the device do to this call what the fault says, before or after
+// it is carried out.
+func (c cable) misbehave(f fault, fn sat.Function, early bool) {
+	r := f.rng()
+	one := sim.Fault{Function: fn, Before: early}
+	switch f.kind {
+	case killed, powerLoss:
+		c.life.doom(f)
+		return
+	case unplugged:
+		c.pull(f.span, false)
+		one.Do = sim.Unplug
+	case slow:
+		one.Do, one.For = sim.Late, f.span
+	case lost:
+		one.Do = sim.Never
+	case foreign:
+		one.Do, one.Before = []sim.Act{sim.Other, sim.Half, sim.Garbage, sim.Busy}[r.IntN(4)], false
+	case unanswered:
+		one.Do, one.For = sim.Late, fn.Deadline()+10*time.Second+f.span
+	}
+	c.script(one)
+}
