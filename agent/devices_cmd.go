@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/pelletier/go-toml/v2"
 
 	"zelo/agent/devices"
 )
@@ -42,60 +45,79 @@ func reportDevices(w io.Writer, root string, asJSON bool) error {
 		return fmt.Errorf("não foi possível ver os equipamentos ligados; este sistema pode não ter USB, como uma máquina virtual: %w", err)
 	}
 	found := devices.Examine(machine)
+	proposed := devices.Proposed(found)
 	if asJSON {
 		out := json.NewEncoder(w)
+		out.SetEscapeHTML(false)
 		out.SetIndent("", "  ")
-		return out.Encode(found)
+		return out.Encode(map[string]any{"achados": found, "equipamentos": append([]string{}, proposed...)})
 	}
 	var b strings.Builder
 	for _, f := range found {
 		describeFinding(&b, f)
 	}
-	fmt.Fprintf(&b, "A identidade USB só sugere o modelo. Para confirmar: escreva a linha em %s,\n"+
-		"reinicie o agente e rode zelo-agent call ConsultarSAT, que não altera nada no equipamento.\n", defaultPaths().config)
+	if err := describeSetting(&b, proposed); err != nil {
+		return err
+	}
 	_, err = io.WriteString(w, b.String())
 	return err
 }
 
-// describeFinding writes one device: the verdict first, then what to do.
+// describeFinding writes one device: the verdict first, then why, then what to do.
 func describeFinding(b *strings.Builder, f devices.Finding) {
-	title := "nenhum equipamento"
-	if f.USB != "" {
-		title = strings.Join(f.Where, ", ") + ": " + f.USB
-		if f.Name != "" {
-			title += " " + f.Name
-		}
+	fmt.Fprintf(b, "%s  %s\n", strings.ToUpper(string(f.Level)), title(f))
+	line := func(word, text string) { fmt.Fprintf(b, "  %-9s %s\n", word, text) }
+	if len(f.Models) > 1 {
+		line("pode ser", strings.Join(f.Models, ", "))
 	}
-	if f.Serial != "" {
-		title += ", número de série " + f.Serial
-	}
-	fmt.Fprintf(b, "%s  %s\n", strings.ToUpper(string(f.Level)), title)
-	if len(f.Models) > 0 {
-		fmt.Fprintf(b, "  pode ser  %s\n", strings.Join(f.Models, ", "))
-	}
-	fmt.Fprintf(b, "  por quê   %s\n", f.Why)
+	line("por quê", f.Why)
 	for i, step := range f.Missing {
-		fmt.Fprintf(b, "  faça %d    %s\n", i+1, step)
+		line(fmt.Sprint("faça ", i+1), step)
 	}
 	for _, note := range f.Notes {
-		fmt.Fprintf(b, "  saiba     %s\n", note)
+		line("saiba", note)
 	}
 	for _, t := range f.Try {
-		switch {
-		case !opens(t.Address):
-			fmt.Fprintf(b, "  achada    %s; esta versão do agente ainda não usa bibliotecas de fabricante\n", strings.TrimPrefix(t.Address, "biblioteca:"))
-		case len(t.Models) == 0:
-			fmt.Fprintf(b, "  linha     equipamento = '%s'  (só se ele fala o protocolo aberto do Zelo)\n", t.Address)
+		switch about := strings.Join(t.Models, ", "); {
+		case about == "":
+			line("endereço", t.Address+"  (só se ele fala o protocolo aberto do Zelo)")
+		case t.Bits == 0:
+			line("endereço", fmt.Sprintf("%s  (%s)", t.Address, about))
 		default:
-			fmt.Fprintf(b, "  linha     equipamento = '%s'  (%s)\n", t.Address, strings.Join(t.Models, ", "))
+			line("endereço", fmt.Sprintf("%s  (%d bits; %s)", t.Address, t.Bits, about))
 		}
 	}
 	b.WriteString("\n")
 }
 
-// opens reports whether the agent accepts an address as its setting.
-func opens(address string) bool {
-	c := defaultConfig()
-	c.Device = address
-	return c.check("") == nil
+// title names a device in one line: what it is, where, and how it shows itself.
+func title(f devices.Finding) string {
+	if f.USB == "" {
+		return "nenhum equipamento"
+	}
+	what := f.Name
+	if len(f.Models) == 1 {
+		what = f.Models[0]
+	}
+	title := fmt.Sprintf("%s em %s (%s", cmp.Or(what, "aparelho sem nome"), strings.Join(f.Where, ", "), f.USB)
+	if f.Serial != "" {
+		title += ", número de série " + f.Serial
+	}
+	return title + ")"
+}
+
+// describeSetting writes the line for all devices together, and how it is tried.
+func describeSetting(b *strings.Builder, proposed []string) error {
+	if len(proposed) == 0 {
+		b.WriteString("Ainda não há linha a escrever na configuração: faça antes o que falta acima.\n")
+		return nil
+	}
+	line, err := toml.Marshal(map[string][]string{"equipamentos": proposed})
+	if err != nil {
+		return fmt.Errorf("não foi possível escrever a linha da configuração: %w", err)
+	}
+	fmt.Fprintf(b, "Escreva em %s:\n\n  %s\n"+
+		"Reinicie o agente e rode zelo-agent call ConsultarSAT: confirma o equipamento e não altera nada nele.\n"+
+		"Até lá o modelo é uma suspeita, pois a identidade USB só sugere.\n", defaultPaths().config, line)
+	return nil
 }

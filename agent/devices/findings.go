@@ -3,6 +3,7 @@ package devices
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -36,10 +37,13 @@ type Finding struct {
 	generic bool
 }
 
-// Try is an address for the setting "equipamento".
+// Try is an address for the setting "equipamentos".
 type Try struct {
 	Address string   `json:"equipamento"`
 	Models  []string `json:"modelos,omitempty"` // whose library it is; empty for a device of our open protocol
+	Bits    int      `json:"bits,omitempty"`    // of a library
+	Missing string   `json:"falta,omitempty"`   // without which the library does not load, and what to do
+	Note    string   `json:"saiba,omitempty"`   // what it may need
 }
 
 // match is a model together with the identity that points to it.
@@ -55,10 +59,14 @@ func Examine(m Machine) []Finding {
 	var all []Finding
 	recognised := false
 	for _, p := range m.Plugged {
-		if found := matching(p); len(found) > 0 {
+		found := matching(p)
+		switch {
+		case len(found) > 0:
 			recognised = true
 			all = append(all, known(m, p, found))
-		} else if mayBeDevice(p) {
+		case p.Vendor == 0 && m.System == "windows":
+			all = append(all, mute(p))
+		case mayBeDevice(p):
 			all = append(all, unknown(m, p))
 		}
 	}
@@ -91,13 +99,32 @@ func matching(p Plugged) []match {
 	return found
 }
 
+// vendorClass is that of USB interfaces which only their maker's driver knows.
+const vendorClass = 0xff
+
 // mayBeDevice reports whether an unknown USB device has what a fiscal device talks
 // through: a port, a network card, or an interface of a class of its own.
 func mayBeDevice(p Plugged) bool {
-	const communications, data, vendor = 0x02, 0x0a, 0xff
+	const communications, data = 0x02, 0x0a
 	return len(p.Ports) > 0 || len(p.Networks) > 0 || slices.ContainsFunc(p.Interfaces, func(i Interface) bool {
-		return i.Class == communications || i.Class == data || i.Class == vendor && i.Driver == ""
+		return i.Class == communications || i.Class == data || i.Class == vendorClass && i.Driver == "" ||
+			containsFold([]string{"WinUSB", "libusb0", "libusbK"}, i.Driver)
 	})
+}
+
+// alone reports whether no other device shows the same identity and serial number.
+func alone(all []Plugged, p Plugged) bool {
+	return count(all, func(o Plugged) bool { return o.Vendor == p.Vendor && o.Product == p.Product && o.Serial == p.Serial }) == 1
+}
+
+func count(all []Plugged, is func(Plugged) bool) int {
+	n := 0
+	for _, p := range all {
+		if is(p) {
+			n++
+		}
+	}
+	return n
 }
 
 func finding(p Plugged) Finding {
@@ -126,14 +153,18 @@ func known(m Machine, p Plugged, found []match) Finding {
 		f.Models = append(f.Models, one.model.String())
 	}
 	if len(models) == 1 {
-		f.Notes = models[0].Quirks
+		f.Notes = slices.Clone(models[0].Quirks)
 	}
 	f.Try = libraries(m, models)
 	f.Missing = missing(m, p, found)
+	f.tellLibrary()
+	if n := count(m.Plugged, func(o Plugged) bool { return o.Vendor == p.Vendor && o.Product == p.Product }); n > 1 && len(f.Try) > 0 {
+		f.Notes = append(f.Notes, fmt.Sprintf("Há %d com esta identidade, e a biblioteca do fabricante escolhe um deles sozinha: confira o número de série que o agente mostra.", n))
+	}
 	f.Level, f.Why = Complete, fmt.Sprintf("A identidade USB %s é desse modelo (certeza %s).", id, id.Grade)
 	if id.Generic {
 		f.Level, f.Why = Maybe, fmt.Sprintf("A identidade USB %s é genérica: esses modelos a usam, mas também modems, visores e outros aparelhos.", id)
-		f.Try = append(f.Try, open(p)...)
+		f.Try = append(f.Try, open(m, p)...)
 	}
 	if len(f.Missing) > 0 {
 		f.Level = Lacking
@@ -145,7 +176,24 @@ func unknown(m Machine, p Plugged) Finding {
 	f := finding(p)
 	f.Level = Unrecognised
 	f.Why = "Nenhum modelo conhecido tem esta identidade USB, mas a de vários modelos não é pública."
-	f.Try = append(libraries(m, unidentified()), open(p)...)
+	f.Try = libraries(m, unidentified())
+	f.tellLibrary()
+	if m.System == "windows" {
+		f.Missing = append([]string{}, problem(p)...)
+	}
+	if len(f.Missing) > 0 {
+		f.Level = Lacking
+	}
+	f.Try = append(f.Try, open(m, p)...)
+	return f
+}
+
+// mute is a device of which Windows could learn nothing at all.
+func mute(p Plugged) Finding {
+	f := finding(p)
+	f.Level = Lacking
+	f.Why = "Um aparelho USB está ligado, mas não conseguiu dizer ao Windows o que é."
+	f.Missing = []string{"Ligue-o direto numa porta do computador, com o cabo em Y ou a fonte dele; se continuar, troque o cabo e a porta."}
 	return f
 }
 
@@ -158,10 +206,20 @@ func nothing(m Machine) Finding {
 		},
 		Try: libraries(m, unidentified()),
 	}
-	if m.PortsOnly {
-		f.Missing = append(f.Missing, "No Windows aqui só aparecem portas COM. O Elgin SMART SAT, os Sweda e todo equipamento sem driver não aparecem: procure-os no Gerenciador de Dispositivos.")
-	}
+	f.tellLibrary()
 	return f
+}
+
+// tellLibrary adds what the best library lacks, and what it may need.
+func (f *Finding) tellLibrary() {
+	if len(f.Try) == 0 {
+		return
+	}
+	if best := f.Try[0]; best.Missing != "" {
+		f.Missing = append(f.Missing, best.Missing)
+	} else if best.Note != "" {
+		f.Notes = append(f.Notes, best.Note)
+	}
 }
 
 // unidentified are the models whose USB identity is not public.
@@ -169,28 +227,69 @@ func unidentified() []Model {
 	return slices.DeleteFunc(Models(), func(m Model) bool { return len(m.USB) > 0 })
 }
 
-// libraries are the installed libraries that bear the name of one of the models'.
-func libraries(m Machine, models []Model) []Try {
-	var all []Try
-	for _, path := range m.Libraries {
-		t := Try{Address: "biblioteca:" + path}
-		for _, model := range models {
-			if model.loads(m.System, path) {
-				t.Models = append(t.Models, model.String())
-			}
-		}
-		if len(t.Models) > 0 {
-			all = append(all, t)
+// Proposed are the addresses to write as setting: for each finding the maker's
+// library that is most ready, each once. Ports are not among them: what is sent to
+// one that is a scale's or a modem's does harm.
+func Proposed(found []Finding) []string {
+	var all []string
+	for _, f := range found {
+		if len(f.Try) > 0 && len(f.Try[0].Models) > 0 && !slices.Contains(all, f.Try[0].Address) {
+			all = append(all, f.Try[0].Address)
 		}
 	}
 	return all
 }
 
-// open are the ports at which a device of our open protocol may answer.
-func open(p Plugged) []Try {
+// libraries are the installed libraries that bear the name of one of the models',
+// those that lack nothing first.
+func libraries(m Machine, models []Model) []Try {
 	var all []Try
-	for _, port := range p.Ports {
+	for _, file := range m.Libraries {
+		t := Try{Address: "biblioteca:" + file.Path, Bits: file.Bits}
+		var bearers []Model
+		for _, model := range models {
+			if model.loads(m.System, file.Path) {
+				bearers = append(bearers, model)
+				t.Models = append(t.Models, model.String())
+			}
+		}
+		if len(bearers) > 0 {
+			t.Missing, t.Note = needs(m, file, bearers)
+			all = append(all, t)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Try) int { return cmp.Compare(min(len(a.Missing), 1), min(len(b.Missing), 1)) })
+	return all
+}
+
+// open are the places at which a device of our open protocol may answer: its ports,
+// or USB itself where nothing has made a port of it.
+func open(m Machine, p Plugged) []Try {
+	var all []Try
+	for _, port := range p.Lasting {
 		all = append(all, Try{Address: "serial:" + port})
 	}
+	bulk := slices.ContainsFunc(p.Interfaces, func(i Interface) bool { return i.Class == vendorClass && i.Driver == "" })
+	if len(all) == 0 && bulk && m.System == "linux" {
+		all = append(all, Try{Address: "usb:" + usbName(m.Plugged, p)})
+	}
 	return all
+}
+
+// plain are serial numbers that need no care in a setting.
+var plain = regexp.MustCompile(`^[0-9A-Za-z_.-]+$`)
+
+// usbName names a device for as long as can be: by identity and serial number, by
+// identity when no other has it, else by where it is plugged in.
+func usbName(all []Plugged, p Plugged) string {
+	id := USB{Vendor: p.Vendor, Product: p.Product}.String()
+	switch {
+	case !alone(all, p):
+		return p.Place
+	case p.Serial == "":
+		return id
+	case !plain.MatchString(p.Serial):
+		return p.Place
+	}
+	return id + "/" + p.Serial
 }

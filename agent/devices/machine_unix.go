@@ -3,6 +3,7 @@
 package devices
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,7 +30,30 @@ func lookUSB(root string) ([]Plugged, error) {
 		}
 		all = append(all, readDevice(root, bus, e.Name()))
 	}
+	byID, byPath := portNames(root, "by-id"), portNames(root, "by-path")
+	for i, p := range all {
+		for _, port := range p.Ports {
+			name := byPath[port]
+			// Devices that show the same take this name from each other.
+			if id := byID[port]; id != "" && alone(all, p) {
+				name = id
+			}
+			all[i].Lasting = append(all[i].Lasting, cmp.Or(name, port))
+		}
+	}
 	return all, nil
+}
+
+// portNames are udev's names of serial ports, by what the kernel calls the port.
+func portNames(root, kind string) map[string]string {
+	names := map[string]string{}
+	for _, link := range matches(filepath.Join(root, "dev/serial", kind, "*")) {
+		if to, err := os.Readlink(link); err == nil {
+			port := "/dev/" + filepath.Base(to)
+			names[port] = cmp.Or(names[port], "/dev/serial/"+kind+"/"+filepath.Base(link)) // the first of several
+		}
+	}
+	return names
 }
 
 func readDevice(root, bus, name string) Plugged {

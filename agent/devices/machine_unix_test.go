@@ -63,7 +63,7 @@ func TestLookReadsADevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Plugged{{Vendor: 0x0525, Product: 0xa4a7, Maker: "Linux 5.4", Name: "Gadget Serial v2.4", Serial: "900004019", Place: "1-1",
-		Interfaces: []Interface{{0x02, "cdc_acm"}, {0x0a, "cdc_acm"}}, Ports: []string{"/dev/ttyACM0"}, Node: "/dev/bus/usb/001/007", Probed: true}}
+		Interfaces: []Interface{{0x02, "cdc_acm"}, {0x0a, "cdc_acm"}}, Ports: []string{"/dev/ttyACM0"}, Lasting: []string{"/dev/ttyACM0"}, Node: "/dev/bus/usb/001/007", Probed: true}}
 	if !reflect.DeepEqual(m.Plugged, want) {
 		t.Errorf("seen\n%+v, want\n%+v", m.Plugged, want)
 	}
@@ -147,8 +147,8 @@ func TestLookFindsLibraries(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, path := range m.Libraries {
-		got = append(got, strings.TrimPrefix(path, root))
+	for _, l := range m.Libraries {
+		got = append(got, strings.TrimPrefix(l.Path, root))
 	}
 	slices.Sort(got)
 	want := []string{
@@ -168,8 +168,8 @@ func TestOurLibraryIsNoMakers(t *testing.T) {
 	if out, err := exec.Command("sh", "../../sat/shim/build.sh", filepath.Join(root, "usr/lib/libsat.so")).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if got := lookLibraries(root, "linux"); len(got) != 1 || filepath.Base(got[0]) != "libdllsat.so" {
-		t.Errorf("found %q", got)
+	if got := lookLibraries(root, "linux"); len(got) != 1 || filepath.Base(got[0].Path) != "libdllsat.so" {
+		t.Errorf("found %+v", got)
 	}
 }
 
@@ -182,6 +182,6 @@ func TestWindowsLibrariesAreFoundInAnyCase(t *testing.T) {
 		"Program Files/Outro/satelite.dll":         "MZ",
 	})
 	if got := lookLibraries(root, "windows"); len(got) != 3 {
-		t.Errorf("found %q", got)
+		t.Errorf("found %+v", got)
 	}
 }

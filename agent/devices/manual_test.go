@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -48,7 +49,7 @@ func TestManualAgreesWithTheTable(t *testing.T) {
 		if m.Name == "MFE" {
 			section = sections["MFE do Ceará"]
 		}
-		words := append([]string{string(m.Convention), m.Free}, m.Companions...)
+		words := append([]string{string(m.Convention), m.Free}, slices.Concat(m.Companions, m.Sometimes)...)
 		for _, l := range m.Libraries {
 			words = append(words, l.Name)
 		}

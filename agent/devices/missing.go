@@ -19,7 +19,11 @@ func missing(m Machine, p Plugged, found []match) []string {
 		}
 	}
 	say(noPower(p))
-	say(noDriver(m, p, found[0].id.Link))
+	if m.System == "windows" {
+		all = append(all, noWindowsDriver(p, found[0])...)
+	} else {
+		say(noDriver(p, found[0].id.Link))
+	}
 	say(noPermission(p, found[0].id))
 	say(noLibrary(m, found))
 	if m.ModemManager && p.Probed {
@@ -38,10 +42,10 @@ func noPower(p Plugged) string {
 	return ""
 }
 
-// noDriver looks for what a driver would have made of the device. On Windows only
-// devices with a driver are seen; one without configuration has none to look for.
-func noDriver(m Machine, p Plugged, link Link) string {
-	if m.System == "windows" || p.Unconfigured {
+// noDriver looks for what a driver of Linux would have made of the device; one
+// without configuration has none to look for.
+func noDriver(p Plugged, link Link) string {
+	if p.Unconfigured {
 		return ""
 	}
 	const text = "Falta o driver do sistema: não apareceu %s. Rode sudo modprobe %s; se não resolver, o núcleo deste Linux não o tem."
@@ -54,6 +58,42 @@ func noDriver(m Machine, p Plugged, link Link) string {
 		return fmt.Sprintf(text, "a placa de rede do equipamento", "-a rndis_host cdc_ether")
 	}
 	return ""
+}
+
+// noWindowsDriver says what Windows says is wrong, or what is not there although
+// Windows is content.
+func noWindowsDriver(p Plugged, found match) []string {
+	if all := problem(p); all != nil {
+		return all
+	}
+	switch link := found.id.Link; {
+	case (link == LinkACM || link == LinkFTDI) && len(p.Ports) == 0:
+		return []string{"Falta o driver do fabricante: não apareceu a porta COM. Instale-o e religue o equipamento."}
+	case link == LinkEthernet && len(p.Networks) == 0:
+		return []string{"Falta o driver do fabricante: não apareceu a placa de rede do equipamento. Instale-o e religue o equipamento."}
+	}
+	return nil
+}
+
+// problem says what a code of Windows' device manager means and asks for
+// (Microsoft: error codes in device manager). Nothing when there is none.
+func problem(p Plugged) []string {
+	do := ""
+	switch p.Problem {
+	case 0:
+		return nil
+	case 1, 18, 28:
+		do = "Falta o driver: instale o do fabricante e religue o equipamento"
+	case 14:
+		do = "Falta reiniciar o computador para o driver valer"
+	case 22:
+		do = "Está desativado: ative-o no Gerenciador de Dispositivos"
+	case 31, 32, 37, 39, 48, 52:
+		do = "O Windows não aceitou o driver: instale o do fabricante feito para este Windows"
+	default:
+		do = "O Windows não consegue usá-lo: religue-o, troque o cabo e a porta; se continuar, reinstale o driver do fabricante"
+	}
+	return []string{fmt.Sprintf("%s (código %d do Gerenciador de Dispositivos).", do, p.Problem)}
 }
 
 // noPermission names the nodes that are needed and closed to this user.
@@ -86,7 +126,7 @@ func generalRule(id USB) string {
 func noLibrary(m Machine, found []match) string {
 	var names []string
 	for _, one := range found {
-		if slices.ContainsFunc(m.Libraries, func(path string) bool { return one.model.loads(m.System, path) }) {
+		if slices.ContainsFunc(m.Libraries, func(l LibraryFile) bool { return one.model.loads(m.System, l.Path) }) {
 			return ""
 		}
 		for _, l := range one.model.Libraries {
@@ -104,4 +144,29 @@ func noLibrary(m Machine, found []match) string {
 	}
 	slices.Sort(names)
 	return "Falta a biblioteca do fabricante: instale " + strings.Join(slices.Compact(names), " ou ") + "."
+}
+
+// needs says without what a library does not load, and what it may need besides.
+func needs(m Machine, file LibraryFile, bearers []Model) (missing, note string) {
+	switch {
+	case file.Bits == 0:
+		return fmt.Sprintf("O arquivo %s não é uma biblioteca que este computador carregue: instale-a de novo.", file.Path), ""
+	case file.Bits == 32 && m.No32:
+		return fmt.Sprintf("A biblioteca %s é de 32 bits, e este Linux não tem o que ela precisa. No Debian e no Ubuntu: sudo dpkg --add-architecture i386 && sudo apt update && sudo apt install libc6:i386 libstdc++6:i386.", file.Path), ""
+	}
+	var programs, settings []string
+	for _, name := range file.lacks(m.System, bearers) {
+		if isDLL(name) {
+			programs = append(programs, name)
+		} else {
+			settings = append(settings, name)
+		}
+	}
+	switch {
+	case programs != nil:
+		missing = fmt.Sprintf("A biblioteca %s precisa de %s ao lado dela: copie da pasta do instalador ou instale-a de novo.", file.Path, strings.Join(programs, ", "))
+	case settings != nil:
+		note = fmt.Sprintf("Ao lado de %s não está %s; se a biblioteca não responder, copie-o da pasta do instalador.", file.Path, strings.Join(settings, ", "))
+	}
+	return missing, note
 }

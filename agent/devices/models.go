@@ -68,7 +68,8 @@ type Model struct {
 	Maker, Name string
 	USB         []USB // empty where no identity is public
 	Libraries   []Library
-	Companions  []string // files that the library needs beside it
+	Companions  []string // files that the library needs beside it, and the driver's setup file
+	Sometimes   []string // files that only some versions need, or that serve other ends
 	Convention  Convention
 	Free        string        // function that takes each returned text back; "" when nobody frees it
 	KeepAlive   time.Duration // ask something harmless this often, lest it fall asleep; 0 when not needed
@@ -137,7 +138,8 @@ func elgin() []Model {
 		Libraries: []Library{dll(32, "dllsat.dll"), dll(64, "dllsat.dll"),
 			so(32, "libdllsat.so"), so(64, "libdllsat.so"),
 			so(64, "libsatprotocolELGIN64bits.so"), so(0, "libsatelgin.so")},
-		Companions: []string{"sat-config.ini", "zlib.dll", "libstdc++-6.dll"},
+		Companions: []string{"sat-config.ini"},
+		Sometimes:  []string{"zlib.dll", "libstdc++-6.dll"},
 		Convention: Stdcall,
 		Quirks: []string{
 			"Sem equipamento, a biblioteca responde 9999 com quatro dígitos e três campos.",
@@ -239,7 +241,8 @@ func dimep() []Model {
 		Maker:      "Dimep",
 		USB:        []USB{gadgetSerial(GradeA)},
 		Libraries:  []Library{dll(32, "dllsat.dll"), dll(0, "satdimep.dll"), so(0, "libsatprotocol.so")},
-		Companions: []string{"zlib.dll", "discoverySAT.dll", "satdimep.ini"},
+		Companions: []string{"zlib.dll", "satdimep.ini"},
+		Sometimes:  []string{"discoverySAT.dll"},
 		Convention: Stdcall,
 		Quirks:     []string{"A biblioteca encontra a porta sozinha; AbreSerialSAT escolhe outra."},
 		Grade:      GradeA,

@@ -2,6 +2,8 @@ package devices
 
 import (
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,11 @@ func TestModels(t *testing.T) {
 			for _, s := range strings.Split(m.Source, "; ") {
 				if !source.MatchString(s) {
 					t.Errorf("source %q names no section of a dossier", s)
+				}
+			}
+			for _, l := range m.Libraries {
+				if free := taker(l.Name); l.System == runtime.GOOS && free != m.Free {
+					t.Errorf("texts of %s are given back by %q, or by %q", l.Name, free, m.Free)
 				}
 			}
 			if m.Convention != Stdcall && m.Convention != Cdecl {
@@ -80,7 +87,7 @@ func checkFiles(t *testing.T, m Model) {
 	if windows == 0 {
 		t.Error("no library for Windows is named")
 	}
-	for _, f := range m.Companions {
+	for _, f := range slices.Concat(m.Companions, m.Sometimes) {
 		if f == "" || strings.ContainsAny(f, `/\ `) || !strings.Contains(f, ".") {
 			t.Errorf("companion %q is not a file name", f)
 		}
