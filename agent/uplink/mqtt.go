@@ -5,6 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -24,9 +27,14 @@ const (
 // MQTT is the Transport over MQTT 3.1.1 with mutual TLS: clean sessions, QoS 0,
 // no retained messages, no will, and none of paho's own store or reconnection.
 type MQTT struct {
-	Broker string // "tls://host:8883"
-	Agent  string // the id in the agent's certificate, also the client id
-	TLS    *tls.Config
+	Broker   string // "tls://host:8883"
+	Fallback string // "wss://host:443/mqtt", tried where Broker is not reached; "" is none
+	Agent    string // the id in the agent's certificate, also the client id
+	TLS      *tls.Config
+	// Proxy says through which HTTP proxy an address is reached, nil for none;
+	// http.ProxyFromEnvironment when it is nil itself. TLS goes through it whole:
+	// the proxy sees addresses, never contents.
+	Proxy func(*http.Request) (*url.URL, error)
 }
 
 type mqttSession struct {
@@ -40,20 +48,34 @@ type mqttSession struct {
 func (m MQTT) Connect(ctx context.Context, receive func(kind string, payload []byte)) (Session, error) {
 	s := &mqttSession{agent: m.Agent, done: make(chan struct{})}
 	lost := sync.OnceFunc(func() { close(s.done) })
-	o := mqtt.NewClientOptions().AddBroker(m.Broker).SetClientID(m.Agent).SetTLSConfig(m.TLS).
+	o := mqtt.NewClientOptions().AddBroker(m.Broker).SetClientID(m.Agent).
 		SetProtocolVersion(4).SetCleanSession(true).SetKeepAlive(keepAlive).SetPingTimeout(dialTime).
 		SetConnectTimeout(dialTime).SetWriteTimeout(writeTime).SetAutoReconnect(false).SetConnectRetry(false).
 		SetConnectionLostHandler(func(mqtt.Client, error) { lost() })
+	attempts := time.Duration(1)
+	if m.Fallback != "" {
+		o.AddBroker(m.Fallback)
+		attempts++
+	}
+	dialing, cancel := context.WithTimeout(ctx, attempts*dialTime)
+	defer cancel()
+	var failed dialErrors
+	o.SetCustomOpenConnectionFn(func(u *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
+		conn, err := m.open(dialing, u)
+		failed.add(u, err)
+		return conn, err
+	})
 	s.client = mqtt.NewClient(o)
-	if err := await(ctx, s.client.Connect()); err != nil {
-		return nil, fmt.Errorf("cannot connect to the collector at %s: %w", m.Broker, err)
+	if err := await(dialing, s.client.Connect()); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("cannot connect to the collector: %w", failed.explain(err))
 	}
 	down := wire.DownTopic(m.Agent, "+")
 	token := s.client.Subscribe(down, 0, func(_ mqtt.Client, msg mqtt.Message) {
 		kind := msg.Topic()[strings.LastIndexByte(msg.Topic(), '/')+1:]
 		receive(kind, msg.Payload())
 	})
-	if err := await(ctx, token); err != nil {
+	if err := await(dialing, token); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("cannot listen to the collector on %s: %w", down, err)
 	}
@@ -64,17 +86,16 @@ func (m MQTT) Connect(ctx context.Context, receive func(kind string, payload []b
 	return s, nil
 }
 
-// await bounds a paho token by ctx and by the dial time.
+// await waits for a paho token within ctx.
 func await(ctx context.Context, t mqtt.Token) error {
-	timer := time.NewTimer(dialTime)
-	defer timer.Stop()
 	select {
 	case <-t.Done():
 		return t.Error()
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return errors.New("no answer in time")
+		}
 		return ctx.Err()
-	case <-timer.C:
-		return errors.New("no answer in time")
 	}
 }
 

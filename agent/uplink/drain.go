@@ -1,0 +1,263 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"zelo/agent/wire"
+	"zelo/buffer"
+)
+
+// drain is the state of one session.
+type drain struct {
+	u      *Uplink
+	s      Session
+	sent   map[string]*sent
+	id     uint64
+	resend time.Duration
+	quiet  time.Time // since when the collector owes an acknowledgement
+}
+
+// sent is what is under way of one stream.
+type sent struct {
+	cursor  uint64           // highest sequence sent
+	under   map[uint64]int64 // sequence -> bytes, not yet acknowledged
+	bytes   int64            // of all under way
+	noticed time.Time        // since when records wait for company; zero when none do
+}
+
+func newDrain(u *Uplink, s Session) *drain {
+	d := &drain{u: u, s: s, sent: map[string]*sent{}, resend: firstResend}
+	d.rewind()
+	return d
+}
+
+// longWait is how long run sleeps when nothing is due.
+const longWait = time.Hour
+
+func (d *drain) run(ctx context.Context) error {
+	beat := time.NewTicker(d.u.o.BeatEvery)
+	defer beat.Stop()
+	due := time.NewTimer(longWait)
+	defer due.Stop()
+	if err := d.beat(); err != nil {
+		return err
+	}
+	for {
+		wait, err := d.pump()
+		if err != nil {
+			return err
+		}
+		if d.waiting() {
+			wait = min(wait, max(0, d.resend-time.Since(d.quiet)))
+		}
+		due.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.s.Done():
+			return errors.New("the connection was lost")
+		case <-d.u.o.Buffer.Appended():
+		case m := <-d.u.messages:
+			if err := d.message(m); err != nil {
+				return err
+			}
+		case <-due.C:
+			d.sendAgain()
+		case <-beat.C:
+			if err := d.beat(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// waiting reports whether an acknowledgement is owed.
+func (d *drain) waiting() bool {
+	for _, st := range d.sent {
+		if len(st.under) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// sendAgain rewinds when the collector has said nothing for too long.
+func (d *drain) sendAgain() {
+	if !d.waiting() || time.Since(d.quiet) < d.resend {
+		return
+	}
+	d.u.o.Log.Warn("no acknowledgement, sending again", "after", d.resend)
+	d.rewind()
+	d.resend = min(2*d.resend, longResend)
+	d.quiet = time.Now()
+}
+
+// rewind makes everything unacknowledged be sent again.
+func (d *drain) rewind() {
+	for _, name := range d.u.o.Streams {
+		d.sent[name] = &sent{under: map[uint64]int64{}}
+	}
+}
+
+// slowPump is how long sending may take before it counts as the network's
+// silence, not the collector's.
+const slowPump = time.Second
+
+// pump sends as much as windows and limits allow. After each batch it begins
+// again with the most important stream. It says when to look again.
+func (d *drain) pump() (wait time.Duration, err error) {
+	began := time.Now()
+	if !d.waiting() {
+		d.quiet = began
+	}
+	for more := true; more; {
+		more, wait = false, longWait
+		for _, stream := range d.u.o.Streams {
+			sent, later, err := d.batch(stream)
+			if err != nil {
+				return 0, err
+			}
+			if more = sent; sent {
+				break
+			}
+			wait = min(wait, later)
+		}
+	}
+	if time.Since(began) > slowPump {
+		d.quiet = time.Now()
+	}
+	return wait, nil
+}
+
+// batch sends one batch of a stream when there is one to be sent now; otherwise it
+// says when to look again.
+func (d *drain) batch(stream string) (sent bool, later time.Duration, err error) {
+	st := d.sent[stream]
+	if len(st.under) >= windowRecords || st.bytes >= windowBytes {
+		return false, longWait, nil
+	}
+	records, err := d.u.o.Buffer.Peek(stream, st.cursor, batchRecords, batchBytes)
+	if err != nil {
+		return false, 0, fmt.Errorf("cannot read stream %q: %w", stream, err)
+	}
+	if len(records) == 0 {
+		st.noticed = time.Time{}
+		return false, longWait, nil
+	}
+	if !wire.Urgent(stream) {
+		if later = max(d.u.pace.wait(), st.company(stream, records)); later > 0 {
+			return false, later, nil
+		}
+	}
+	st.noticed = time.Time{}
+	for _, p := range d.u.packer.split(stream, records) {
+		if err := d.publish(stream, p); err != nil {
+			return false, 0, err
+		}
+	}
+	st.cursor = records[len(records)-1].Seq
+	return true, 0, nil
+}
+
+// company is how long records still wait for more to fill their batch.
+func (st *sent) company(stream string, records []buffer.Record) time.Duration {
+	bytes := 0
+	for _, r := range records {
+		bytes += len(r.Data)
+	}
+	if len(records) >= batchRecords || bytes >= batchBytes/2 {
+		return 0
+	}
+	if st.noticed.IsZero() {
+		st.noticed = time.Now()
+	}
+	return patience(stream) - time.Since(st.noticed)
+}
+
+// publish sends one message and notes what is under way by it. A record too large
+// for any message stays in the buffer, and out of the way of the others.
+func (d *drain) publish(stream string, p part) error {
+	b := wire.Batch{Version: wire.Version, Epoch: d.u.o.Buffer.Epoch()}
+	for _, r := range p.records {
+		b.Records = append(b.Records, wire.Record{Seq: r.Seq, Data: r.Data})
+	}
+	if err := d.offer(p.device.offer(false)); err != nil {
+		return err
+	}
+	d.id++
+	packets, err := d.u.packer.pack(d.id, p.device, b)
+	if errors.Is(err, wire.ErrTooLarge) {
+		d.u.o.Log.Error("a record cannot be sent, it stays on this till", "stream", stream, "first", p.records[0].Seq, "err", err)
+		return nil
+	}
+	if err == nil {
+		err = d.put(stream, packets)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot publish to stream %q: %w", stream, err)
+	}
+	if p.device != nil {
+		d.u.packer.gather(p.device, b.Records, b.Epoch)
+	}
+	st := d.sent[stream]
+	for _, r := range p.records {
+		st.under[r.Seq] = int64(len(r.Data))
+		st.bytes += int64(len(r.Data))
+	}
+	return nil
+}
+
+// send packs and publishes what is not a batch.
+func (d *drain) send(stream string, v any) error {
+	d.id++
+	packets, err := d.u.o.Codec.Pack(d.id, v)
+	if err == nil {
+		err = d.put(stream, packets)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot publish to stream %q: %w", stream, err)
+	}
+	return nil
+}
+
+// put hands payloads to the network and counts them.
+func (d *drain) put(stream string, packets [][]byte) error {
+	for _, p := range packets {
+		d.u.pace.count(len(wire.UpTopic("", stream)) + len(p))
+		if err := d.s.Publish(stream, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *drain) offer(o *wire.Offer) error {
+	if o == nil {
+		return nil
+	}
+	return d.send(wire.StreamDictionary, *o)
+}
+
+// beat sends the agent's pulse, and asks again about dictionaries that the
+// collector said nothing of.
+func (d *drain) beat() error {
+	d.u.beats++
+	b := d.u.o.Beat()
+	b.Version, b.Number = wire.Version, d.u.beats
+	d.u.beatAt = time.Now()
+	if err := d.send(wire.StreamBeat, b); err != nil {
+		return err
+	}
+	for _, dev := range d.u.packer.devices {
+		if dev.state == unasked {
+			continue // with its next document
+		}
+		if err := d.offer(dev.offer(true)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
