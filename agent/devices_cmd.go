@@ -74,8 +74,8 @@ func describeFinding(b *strings.Builder, f devices.Finding) {
 	for i, step := range f.Missing {
 		line(fmt.Sprint("faça ", i+1), step)
 	}
-	for _, note := range f.Notes {
-		line("saiba", note)
+	if len(f.Notes) > 0 {
+		line("saiba", f.Notes[0]) // -json has all
 	}
 	for _, t := range f.Try {
 		switch about := strings.Join(t.Models, ", "); {

@@ -31,7 +31,7 @@ type Finding struct {
 	Models  []string `json:"pode_ser,omitempty"` // the likely ones
 	Why     string   `json:"por_que"`
 	Missing []string `json:"falta,omitempty"` // what is missing and what to do, first things first
-	Notes   []string `json:"saiba,omitempty"` // quirks, when it can be one model only
+	Notes   []string `json:"saiba,omitempty"` // what matters here and, when it can be one model only, its quirks
 	Try     []Try    `json:"tentar,omitempty"`
 
 	generic bool
@@ -152,14 +152,14 @@ func known(m Machine, p Plugged, found []match) Finding {
 		models = append(models, one.model)
 		f.Models = append(f.Models, one.model.String())
 	}
-	if len(models) == 1 {
-		f.Notes = slices.Clone(models[0].Quirks)
-	}
 	f.Try = libraries(m, models)
 	f.Missing = missing(m, p, found)
-	f.tellLibrary()
 	if n := count(m.Plugged, func(o Plugged) bool { return o.Vendor == p.Vendor && o.Product == p.Product }); n > 1 && len(f.Try) > 0 {
 		f.Notes = append(f.Notes, fmt.Sprintf("Há %d com esta identidade, e a biblioteca do fabricante escolhe um deles sozinha: confira o número de série que o agente mostra.", n))
+	}
+	f.tellLibrary()
+	if len(models) == 1 {
+		f.Notes = append(f.Notes, models[0].Quirks...)
 	}
 	f.Level, f.Why = Complete, fmt.Sprintf("A identidade USB %s é desse modelo (certeza %s).", id, id.Grade)
 	if id.Generic {

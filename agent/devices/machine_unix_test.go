@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +70,56 @@ func TestLookReadsADevice(t *testing.T) {
 	}
 }
 
+// TestLookNamesPortsForGood compares the name that a device keeps when it is plugged
+// in again, with one or two of a model.
+func TestLookNamesPortsForGood(t *testing.T) {
+	const id, path, path2 = "usb-Linux_Gadget_900004019-if00", "pci-0000:00:14.0-usb-0:1:1.0", "pci-0000:00:14.0-usb-0:2:1.0"
+	named := func(f map[string]string, links ...string) {
+		for _, l := range links {
+			name, port, _ := strings.Cut(l, " ")
+			f["dev/serial/"+name] = "->../../" + port
+		}
+	}
+	second := func(f map[string]string, serial string) {
+		device(f, "1-2", "/idVendor", "0525", "/idProduct", "a4a7", "/bConfigurationValue", "1", "/serial", serial,
+			":1.0/bInterfaceClass", "02", ":1.0/tty/ttyACM1/dev", "166:1")
+	}
+	for name, c := range map[string]struct {
+		change func(f map[string]string)
+		want   []string
+	}{
+		"no udev":               {func(map[string]string) {}, []string{"/dev/ttyACM0"}},
+		"by identity":           {func(f map[string]string) { named(f, "by-id/"+id+" ttyACM0", "by-path/"+path+" ttyACM0") }, []string{"/dev/serial/by-id/" + id}},
+		"by place":              {func(f map[string]string) { named(f, "by-path/"+path+" ttyACM0") }, []string{"/dev/serial/by-path/" + path}},
+		"name of another port":  {func(f map[string]string) { named(f, "by-id/"+id+" ttyACM7") }, []string{"/dev/ttyACM0"}},
+		"two names of one port": {func(f map[string]string) { named(f, "by-id/b ttyACM0", "by-id/a ttyACM0") }, []string{"/dev/serial/by-id/a"}},
+		"two with numbers": {func(f map[string]string) {
+			second(f, "900004020")
+			named(f, "by-id/a ttyACM0", "by-id/b ttyACM1", "by-path/"+path+" ttyACM0", "by-path/"+path2+" ttyACM1")
+		}, []string{"/dev/serial/by-id/a", "/dev/serial/by-id/b"}},
+		"two that show the same": {func(f map[string]string) {
+			second(f, "900004019")
+			named(f, "by-id/a ttyACM1", "by-path/"+path+" ttyACM0", "by-path/"+path2+" ttyACM1")
+		}, []string{"/dev/serial/by-path/" + path, "/dev/serial/by-path/" + path2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := linkers()
+			c.change(files)
+			m, err := Look(tree(t, files))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, p := range m.Plugged {
+				got = append(got, p.Lasting...)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("named %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 func TestLookNoticesWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(files map[string]string)
@@ -94,6 +145,8 @@ func TestLookNoticesWhatIsWrong(t *testing.T) {
 		}, func(m Machine) bool {
 			return reflect.DeepEqual(m.Plugged[1].Ports, []string{"/dev/ttyUSB3"}) && m.Plugged[1].Interfaces[0].Driver == "ftdi_sio"
 		}},
+		"no libc for 32 bits": {func(map[string]string) {}, func(m Machine) bool { return m.No32 == (runtime.GOOS == "linux") }},
+		"libc for 32 bits":    {func(f map[string]string) { f["lib/ld-linux.so.2"] = "ELF" }, func(m Machine) bool { return !m.No32 }},
 		"network card": {func(f map[string]string) {
 			device(f, "1-2", "/idVendor", "0525", "/idProduct", "a4a2", "/bConfigurationValue", "1", ":1.0/bInterfaceClass", "02", ":1.0/net/enx0c/mtu", "1500")
 		}, func(m Machine) bool { return reflect.DeepEqual(m.Plugged[1].Networks, []string{"enx0c"}) }},

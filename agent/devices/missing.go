@@ -137,7 +137,7 @@ func noLibrary(m Machine, found []match) string {
 		}
 	}
 	switch {
-	case len(names) == 0 && found[0].id.Generic:
+	case found[0].id.Product == 0 || len(names) == 0 && found[0].id.Generic:
 		return "" // a scale's cable lacks nothing
 	case len(names) == 0:
 		return "Não se conhece biblioteca do fabricante para este sistema: pergunte a ele."
