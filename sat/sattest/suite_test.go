@@ -2,10 +2,14 @@ package sattest_test
 
 import (
 	"context"
+	"net"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"zelo/sat"
+	"zelo/sat/ipc"
 	"zelo/sat/link"
 	"zelo/sat/sattest"
 	"zelo/sat/sim"
@@ -36,6 +40,41 @@ func TestLinkOverPTY(t *testing.T) {
 
 func TestLinkOverTCP(t *testing.T) {
 	sattest.Run(t, overLink(sim.Ports{TCP: "127.0.0.1:0"}, link.OpenTCP))
+}
+
+// The client of sat/ipc is a Device too: behind it are the agent, and neighbours.
+func TestIPCOverUnixSocket(t *testing.T) { sattest.Run(t, overIPC("unix")) }
+
+func TestIPCOverTCP(t *testing.T) { sattest.Run(t, overIPC("tcp")) }
+
+// overIPC serves the simulator at a socket. Its device goes, the server stays.
+func overIPC(network string) sattest.Opener {
+	return func(t *testing.T, o sim.Options) *sattest.Bench {
+		if strings.HasSuffix(t.Name(), "/context_ended_before") {
+			t.Skip("SKIP: the client of sat/ipc may send a call whose context has ended, which is unknown then")
+		}
+		s := newSim(t, o)
+		where := "127.0.0.1:0"
+		if network == "unix" {
+			where = filepath.Join(t.TempDir(), "s")
+		}
+		ln, err := net.Listen(network, where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- ipc.Serve(ctx, ln, s, ipc.Options{}) }()
+		t.Cleanup(func() { cancel(); <-ended })
+		soon, gaveUp := context.WithTimeout(ctx, 10*time.Second)
+		defer gaveUp()
+		c, err := ipc.Dial(soon, network, ln.Addr().String(), ipc.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return &sattest.Bench{Device: c, Sim: s, Unplug: s.Unplug, Reopen: func() sat.Device { s.Plug(); return c }}
+	}
 }
 
 // overLink opens the simulator through a port on which it runs.
