@@ -4,13 +4,15 @@
 // Tables hold keys and values that their owner replaces and deletes. Streams
 // hold records that wait until the collector acknowledged exactly them, by
 // epoch, sequence and SHA-256; then they stay as copies that give way when room
-// is needed. One Batch changes any number of tables and streams together, and
+// is needed. A record that cannot be used goes to quarantine. One Batch changes any number of tables and streams together, and
 // Commit returns when that is on the disk.
 //
 // The file never outgrows its bound, and its blocks are taken from the disk when
-// it is opened. When it is full, copies go first, oldest first; then the waiting
-// records of evictable streams, from the least important stream upwards, leaving
-// a record of the gap; then Commit refuses with ErrFull. Nothing else is dropped.
+// it is opened. When it is full, copies go first, oldest first; then the records
+// of evictable streams, from the least important stream upwards, the quarantined
+// and then the waiting, leaving a record of the gap; then Commit refuses with
+// ErrFull. What exceeds an evictable stream's quota goes too. Nothing else is
+// dropped.
 //
 // Open reads every page before it trusts the file. What is damaged is set aside,
 // what is readable is brought over to a new file, and Recovery names the rest.
@@ -50,7 +52,10 @@ var (
 // Stream declares an outgoing stream.
 type Stream struct {
 	Name      string // 1 to 32 of a-z, 0-9 and "-"
-	Evictable bool   // waiting records may be dropped when the buffer is full
+	Evictable bool   // waiting records may be dropped when the buffer is full, and no copies are kept
+	// Quota is how many bytes of an evictable stream's records wait at most; the
+	// oldest above it are dropped. Zero means that only the buffer's bound counts.
+	Quota int64
 }
 
 // Options are what a buffer needs.
@@ -65,7 +70,7 @@ type Options struct {
 	// Reserve is the part of MaxBytes that only batches with a Put may fill,
 	// 8 MiB when zero.
 	Reserve int64
-	// Evicted is told which waiting records are about to be dropped and returns
+	// Evicted is told which records, not acknowledged, are about to be dropped and returns
 	// the record of the gap, which is committed together with the loss; an empty
 	// stream name appends none. It must not call the buffer.
 	Evicted func(stream string, first, last uint64, n int) (toStream string, data []byte)
@@ -105,8 +110,8 @@ type Buffer struct {
 
 // count is what a stream holds.
 type count struct {
-	waiting, copies           int
-	waitingBytes, copiesBytes int64
+	waiting, copies, quarantined                int
+	waitingBytes, copiesBytes, quarantinedBytes int64
 }
 
 // Stats is a snapshot of what a buffer holds.
@@ -123,6 +128,8 @@ type StreamStats struct {
 	Bytes   int64     // of their data
 	Oldest  time.Time // when the oldest of them was committed; zero when none waits
 	Copies  int       // acknowledged records still held
+	// Quarantined records wait no more, see Batch.Quarantine.
+	Quarantined int
 }
 
 func (o *Options) fill() error {
@@ -152,6 +159,9 @@ func (o *Options) fill() error {
 		if !validName(s.Name) {
 			return fmt.Errorf("stream name %q is not 1 to 32 of a-z, 0-9 and -", s.Name)
 		}
+		if s.Quota < 0 || s.Quota > 0 && !s.Evictable {
+			return fmt.Errorf("stream %q has a quota of %d bytes, but nothing of it may be dropped", s.Name, s.Quota)
+		}
 	}
 	return nil
 }
@@ -167,6 +177,11 @@ func (o *Options) stream(name string) (Stream, error) {
 		}
 	}
 	return Stream{}, fmt.Errorf("unknown stream %q", name)
+}
+
+func (b *Buffer) evictable(stream string) bool {
+	s, err := b.o.stream(stream)
+	return err == nil && s.Evictable
 }
 
 // Open opens the buffer file at path, or makes it. A damaged file never stops
@@ -312,7 +327,7 @@ func (b *Buffer) Stats() Stats {
 			}
 			c := b.streams[st.Name]
 			s.Streams = append(s.Streams, StreamStats{Name: st.Name, Waiting: c.waiting,
-				Bytes: c.waitingBytes, Oldest: at, Copies: c.copies})
+				Bytes: c.waitingBytes, Oldest: at, Copies: c.copies, Quarantined: c.quarantined})
 		}
 		return nil
 	})

@@ -201,7 +201,7 @@ func (s *settlement) endValue() {
 		return
 	}
 	p, _ := parseKey(s.keys[0])
-	switch r := (record{p.name, p.seq, s.now.at, s.now.size, true}); {
+	switch r := (record{p.name, p.seq, s.now.at, s.now.size, kindWaiting}); {
 	case !s.now.whole():
 		s.drop = append(s.drop, s.keys...)
 		s.missing = append(s.missing, p.String())

@@ -25,6 +25,7 @@ type change struct {
 	name string
 	key  []byte
 	data []byte
+	seq  uint64 // to be quarantined
 }
 
 type act uint8
@@ -33,34 +34,35 @@ const (
 	actPut act = iota
 	actDelete
 	actAppend
+	actQuarantine
 )
 
 // Put sets the value of a key in a table. Keys have 1 to 128 bytes, values at
 // most 8 MiB; table names are like stream names.
 func (b *Batch) Put(table string, key, value []byte) {
-	b.changes = append(b.changes, change{actPut, table, key, value})
+	b.changes = append(b.changes, change{act: actPut, name: table, key: key, data: value})
 }
 
 // Delete removes a key from a table; a key that is not there is no error.
 func (b *Batch) Delete(table string, key []byte) {
-	b.changes = append(b.changes, change{actDelete, table, key, nil})
+	b.changes = append(b.changes, change{act: actDelete, name: table, key: key})
 }
 
 // Append adds a record of at most 8 MiB to a stream.
 func (b *Batch) Append(stream string, data []byte) {
-	b.changes = append(b.changes, change{actAppend, stream, nil, data})
+	b.changes = append(b.changes, change{act: actAppend, name: stream, data: data})
 }
 
 func (c change) check(o *Options) error {
 	if len(c.data) > maxValue {
 		return fmt.Errorf("%d bytes for %q, at most %d are taken", len(c.data), c.name, maxValue)
 	}
-	if c.act == actAppend {
+	if c.act == actAppend || c.act == actQuarantine {
 		_, err := o.stream(c.name)
 		return err
 	}
-	if !validName(c.name) {
-		return fmt.Errorf("table name %q is not 1 to 32 of a-z, 0-9 and -", c.name)
+	if !validName(c.name) || c.name == quarantine {
+		return fmt.Errorf("table name %q is not 1 to 32 of a-z, 0-9 and -, or is taken", c.name)
 	}
 	if len(c.key) < 1 || len(c.key) > maxKey {
 		return fmt.Errorf("a key of %d bytes in table %q, 1 to %d are taken", len(c.key), c.name, maxKey)
@@ -122,13 +124,17 @@ func (b *Buffer) commit(batch *Batch) (seqs []uint64, err error) {
 			return nil, err
 		}
 	}
-	w := &pending{pages: batch.pages(b.o.MaxBytes), apply: func(t *txn) (err error) {
+	moved, err := b.moved(batch)
+	if err != nil {
+		return nil, err
+	}
+	w := &pending{pages: batch.pages(b.o.MaxBytes) + moved, apply: func(t *txn) (err error) {
 		seqs, err = t.batch(batch)
 		return err
 	}}
 	if !batch.has(actPut) {
 		w.floor = int(b.o.Reserve / pageSize)
-		w.frees = !batch.has(actAppend)
+		w.frees = !batch.has(actAppend) && !batch.has(actQuarantine)
 	}
 	return seqs, b.write(w)
 }
@@ -205,6 +211,11 @@ func (b *Buffer) writeQueue() {
 			close(w.done)
 		}
 		group = group[n:]
+	}
+	if err := b.failure(); err == nil {
+		if err = b.trim(); err != nil {
+			b.o.Log.Error("a stream exceeds its quota", "err", err)
+		}
 	}
 }
 
@@ -298,77 +309,6 @@ func (b *Buffer) admit(w *pending) error {
 	}
 }
 
-// room counts the pages that are free after the free list is written, and those
-// that evicting everything could free at most.
-func (b *Buffer) room() (free, gain int, err error) {
-	err = b.read(func(t *txn) error {
-		free = b.free(t.b.Tx())
-		free -= (free+sparePages)*8/pageSize + 2
-		return nil
-	})
-	for name, c := range b.streams {
-		if s, err := b.o.stream(name); err == nil && s.Evictable && c.waiting > 0 {
-			gain += pagesFor(int(c.waitingBytes) + c.waiting*200)
-		}
-		if c.copies > 0 {
-			gain += pagesFor(int(c.copiesBytes) + c.copies*200)
-		}
-	}
-	return free, gain, err
-}
-
-const (
-	// evictAtOnce bounds what one transaction evicts: at worst each record lies
-	// in pages of its own, and all of them must fit the spare pages.
-	evictAtOnce = 128
-	// evictShare is the part of the file freed at least, so that a full buffer
-	// does not evict at every commit.
-	evictShare = 256
-)
-
-// evict drops the oldest copies, or when there are none the oldest waiting
-// records of the last evictable stream, until about so many pages are free.
-func (b *Buffer) evict(pages int) error {
-	var victims []record
-	err := b.read(func(t *txn) (err error) {
-		victims, err = t.victims(&b.o, max(pages*pageSize, int(b.bound/evictShare)))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if len(victims) == 0 {
-		return ErrFull
-	}
-	first, last := victims[0], victims[len(victims)-1]
-	gap := change{act: actAppend}
-	if first.waits && b.o.Evicted != nil {
-		gap.name, gap.data = b.o.Evicted(first.stream, first.seq, last.seq, len(victims))
-	}
-	if gap.name != "" {
-		if err := gap.check(&b.o); err != nil {
-			return fmt.Errorf("cannot record what is evicted: %w", err)
-		}
-	}
-	err = b.update(func(t *txn) error {
-		for _, v := range victims {
-			if err := t.drop(v); err != nil {
-				return err
-			}
-		}
-		if gap.name == "" {
-			return nil
-		}
-		_, err := t.append(gap.name, gap.data)
-		return err
-	})
-	if err == nil && first.waits {
-		b.o.Log.Warn("buffer full, waiting records dropped", "stream", first.stream,
-			"first", first.seq, "last", last.seq, "records", len(victims))
-	}
-	return err
-}
-
 // txn is one transaction with what it changes in the counts.
 type txn struct {
 	b     *bbolt.Bucket
@@ -404,7 +344,8 @@ func (b *Buffer) update(fn func(*txn) error) error {
 }
 
 func (c count) plus(d count) count {
-	return count{c.waiting + d.waiting, c.copies + d.copies, c.waitingBytes + d.waitingBytes, c.copiesBytes + d.copiesBytes}
+	return count{c.waiting + d.waiting, c.copies + d.copies, c.quarantined + d.quarantined,
+		c.waitingBytes + d.waitingBytes, c.copiesBytes + d.copiesBytes, c.quarantinedBytes + d.quarantinedBytes}
 }
 
 // view runs fn on the committed state.
@@ -460,6 +401,8 @@ func (t *txn) batch(b *Batch) (seqs []uint64, err error) {
 			err = t.put(tableKey(c.name, c.key), c.data)
 		case actDelete:
 			err = remove(t.b, tableKey(c.name, c.key))
+		case actQuarantine:
+			err = t.quarantine(c.name, c.seq)
 		}
 		if err != nil {
 			return nil, err

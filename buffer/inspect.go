@@ -35,7 +35,7 @@ const (
 type Report struct {
 	Epoch   [16]byte
 	Streams []StreamStats  // by name
-	Tables  map[string]int // entries by name
+	Tables  map[string]int // entries by name, without quarantined records
 	Damage  []string       // in Portuguese; empty when the file is sound
 }
 
@@ -331,7 +331,7 @@ func (in *inspection) count(p place, e element, body []byte) {
 		}
 		in.records--
 		in.streams[p.name] = in.streams[p.name].plus(r.count(1))
-		if _, any := in.oldest[p.name]; r.waits && !any {
+		if _, any := in.oldest[p.name]; r.kind == kindWaiting && !any {
 			in.oldest[p.name] = r.at
 		}
 		return
@@ -346,6 +346,9 @@ func (in *inspection) count(p place, e element, body []byte) {
 	}
 	if err := in.now.add(p, body); err != nil {
 		in.broken("%s: incompleto", p)
+	} else if stream, seq, ok := parseQuarantine(p); ok && p.chunk == 0 {
+		r := record{stream, seq, in.now.at, in.now.size, kindTable}
+		in.streams[stream] = in.streams[stream].plus(r.count(1))
 	}
 }
 
@@ -405,10 +408,11 @@ func check(path string) (Report, error) {
 	}
 	defer lock.Close()
 	in := inspect(f, size, nil)
+	delete(in.tables, quarantine)
 	r := Report{Epoch: in.epoch, Tables: in.tables, Damage: in.damage}
 	for _, name := range slices.Sorted(maps.Keys(in.streams)) {
 		c := in.streams[name]
-		s := StreamStats{Name: name, Waiting: c.waiting, Bytes: c.waitingBytes, Copies: c.copies}
+		s := StreamStats{Name: name, Waiting: c.waiting, Bytes: c.waitingBytes, Copies: c.copies, Quarantined: c.quarantined}
 		if at, ok := in.oldest[name]; ok {
 			s.Oldest = time.Unix(0, at)
 		}

@@ -48,8 +48,9 @@ func prepare(path string, o *Options) (*inspection, Recovery, error) {
 		return nil, r, fmt.Errorf("cannot make a new file in place of a damaged one: %w", err)
 	}
 	for name, c := range in.streams {
-		r.Salvaged[name] = c.waiting + c.copies
+		r.Salvaged[name] = c.waiting + c.copies + c.quarantined
 	}
+	delete(in.tables, quarantine)
 	for name, n := range in.tables {
 		r.Salvaged[name] += n
 	}

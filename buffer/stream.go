@@ -28,7 +28,7 @@ type record struct {
 	seq    uint64
 	at     int64 // Unix nanoseconds
 	size   int
-	waits  bool // or is a copy
+	kind   byte // kindWaiting, kindCopy, or kindTable in quarantine
 }
 
 // Peek returns waiting records of a stream with sequences above after, oldest
@@ -53,8 +53,8 @@ func (b *Buffer) Peek(stream string, after uint64, maxRecords int, maxBytes int6
 	return out, nil
 }
 
-// Acknowledge frees the waiting records that acks name by sequence and hash and
-// keeps them as copies; freed says how many. Acknowledgements of another epoch,
+// Acknowledge frees the waiting records that acks name by sequence and hash;
+// freed says how many. Those of streams that are not evictable stay as copies. Acknowledgements of another epoch,
 // of records that do not wait, or with another hash are passed over.
 func (b *Buffer) Acknowledge(stream string, epoch [16]byte, acks []Ack) (freed int, err error) {
 	if epoch != b.epoch {
@@ -78,14 +78,12 @@ func (b *Buffer) Acknowledge(stream string, epoch [16]byte, acks []Ack) (freed i
 
 func (b *Buffer) acknowledge(t *txn, stream string, acks []Ack) (freed int, err error) {
 	for _, a := range acks {
-		key := waitingKey(stream, a.Seq)
-		sealed := t.b.Get(key)
-		if sealed == nil {
-			continue
-		}
-		r, err := parseIndex(key, sealed)
+		r, ok, err := t.find(stream, a.Seq)
 		if err != nil {
 			return 0, err
+		}
+		if !ok {
+			continue
 		}
 		v, err := t.data(r)
 		if err != nil {
@@ -95,7 +93,12 @@ func (b *Buffer) acknowledge(t *txn, stream string, acks []Ack) (freed int, err 
 			b.o.Log.Warn("acknowledgement with another hash", "stream", stream, "record", a.Seq)
 			continue
 		}
-		if err := t.move(r); err != nil {
+		if b.evictable(stream) {
+			err = t.drop(r)
+		} else {
+			err = t.move(r)
+		}
+		if err != nil {
 			return 0, err
 		}
 		freed++
@@ -134,7 +137,7 @@ func (t *txn) append(stream string, data []byte) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r := record{stream, seq, t.now.UnixNano(), len(data), true}
+	r := record{stream, seq, t.now.UnixNano(), len(data), kindWaiting}
 	if err := store(t.b, dataKey(stream, seq), r.at, data); err != nil {
 		return 0, err
 	}
@@ -142,9 +145,9 @@ func (t *txn) append(stream string, data []byte) (uint64, error) {
 	return seq, t.index(r)
 }
 
-// key is the record's index entry.
+// key is the record's index entry; there is none in quarantine.
 func (r record) key() []byte {
-	if r.waits {
+	if r.kind == kindWaiting {
 		return waitingKey(r.stream, r.seq)
 	}
 	return copyKey(r.seq, r.stream)
@@ -165,12 +168,20 @@ func (t *txn) move(r record) error {
 	if err := t.unindex(r); err != nil {
 		return err
 	}
-	r.waits = !r.waits
+	if r.kind == kindWaiting {
+		r.kind = kindCopy
+	} else {
+		r.kind = kindWaiting
+	}
 	return t.index(r)
 }
 
 // drop removes a record.
 func (t *txn) drop(r record) error {
+	if r.kind == kindTable {
+		t.count(r, -1)
+		return remove(t.b, quarantineKey(r.stream, r.seq))
+	}
 	if err := t.unindex(r); err != nil {
 		return err
 	}
@@ -183,10 +194,15 @@ func (t *txn) count(r record, n int) {
 
 // count is what n records like r add to their stream.
 func (r record) count(n int) count {
-	if r.waits {
-		return count{waiting: n, waitingBytes: int64(n * r.size)}
+	size := int64(n * r.size)
+	switch r.kind {
+	case kindWaiting:
+		return count{waiting: n, waitingBytes: size}
+	case kindCopy:
+		return count{copies: n, copiesBytes: size}
+	default:
+		return count{quarantined: n, quarantinedBytes: size}
 	}
-	return count{copies: n, copiesBytes: int64(n * r.size)}
 }
 
 func (t *txn) data(r record) (value, error) {
@@ -233,25 +249,6 @@ func (t *txn) copies(stream string, most int) (out []record, err error) {
 	return out, nil
 }
 
-// victims are the next records to evict, about enough to free so many bytes.
-func (t *txn) victims(o *Options, bytes int) (out []record, err error) {
-	out, err = t.copies("", evictAtOnce)
-	for i := len(o.Streams) - 1; i >= 0 && len(out) == 0 && err == nil; i-- {
-		if s := o.Streams[i]; s.Evictable {
-			err = t.waiting(s.Name, 0, func(r record) (bool, error) {
-				out = append(out, r)
-				return len(out) < evictAtOnce, nil
-			})
-		}
-	}
-	for i, r := range out {
-		if bytes -= r.size; bytes <= 0 {
-			return out[:i+1], err
-		}
-	}
-	return out, err
-}
-
 // oldest is the time of a stream's first waiting record, zero when none waits.
 func (t *txn) oldest(stream string) (at time.Time, err error) {
 	err = t.waiting(stream, 0, func(r record) (bool, error) {
@@ -269,5 +266,5 @@ func parseIndex(k, sealed []byte) (record, error) {
 		return record{}, fmt.Errorf("%w: index entry %x", ErrDamaged, k)
 	}
 	return record{p.name, p.seq, int64(binary.BigEndian.Uint64(body)),
-		int(binary.BigEndian.Uint32(body[8:])), p.kind == kindWaiting}, nil
+		int(binary.BigEndian.Uint32(body[8:])), p.kind}, nil
 }
