@@ -2,6 +2,7 @@ package devices
 
 import (
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/registry"
@@ -74,7 +75,7 @@ func readNode(set windows.DevInfo, data *windows.DevInfoData) (node, bool) {
 	if key, err := set.OpenDevRegKey(data, windows.DICS_FLAG_GLOBAL, 0, windows.DIREG_DEV, windows.KEY_READ); err == nil {
 		port, _, _ := registry.Key(key).GetStringValue("PortName")
 		registry.Key(key).Close()
-		if n.class == "Ports" {
+		if strings.HasPrefix(port, "COM") {
 			n.port = printable(port)
 		}
 	}

@@ -70,12 +70,12 @@ func TestWatchThatNeverFallsQuiet(t *testing.T) {
 		told := make(chan struct{}, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		go func() {
-			for ctx.Err() == nil {
-				tell(told)
-				time.Sleep(50 * time.Millisecond)
-			}
-		}()
+		var noise func()
+		noise = func() {
+			tell(told)
+			time.AfterFunc(50*time.Millisecond, noise)
+		}
+		noise()
 		calls := 0
 		watch(ctx, told, func() string { return "" }, func() { calls++ })
 		if calls < 4 {
