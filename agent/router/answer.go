@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -94,6 +93,17 @@ func (r *Router) home(till string) (o *owner, own bool) {
 	return nil, false
 }
 
+// keeper is the device that knows how a till's call ended, or else the till's own:
+// a library that cannot tell its device may have found it again. nil when the agent
+// has none.
+func (r *Router) keeper(e *entry) *owner {
+	if o := r.named(e.Serial); o != nil {
+		return o
+	}
+	o, _ := r.home(e.Till)
+	return o
+}
+
 // candidates are the devices that may serve a fiscal call, best first. When none
 // may, it is left to the till's own to refuse it. A cancellation belongs to the
 // device that issued the sale.
@@ -148,20 +158,14 @@ func (r *Router) withCode(o *owner, req sat.Request) sat.Request {
 	if home, _ := r.home(req.Till); o == home || code == "" {
 		return req
 	}
-	req.Args = slices.Clone(req.Args)
-	for i, p := range req.Function.Params() {
-		if p.Name == sat.CodeParam && i < len(req.Args) {
-			req.Args[i] = code
-		}
-	}
-	return req
+	return req.WithArg(sat.CodeParam, code)
 }
 
 // resolve has the device of an open case asked, and says what to do with the same
 // call now. When nobody can tell and the store allows a second device, the case
 // stands aside: it stays open, and the call is new.
 func (r *Router) resolve(ctx context.Context, req sat.Request, e, old *entry) (verdict, *entry) {
-	if o := r.named(old.Serial); o != nil {
+	if o := r.keeper(old); o != nil {
 		within, cancel := ctx, context.CancelFunc(func() {})
 		if d, ok := ctx.Deadline(); ok && r.second {
 			within, cancel = context.WithTimeout(ctx, time.Until(d)/2)
@@ -249,7 +253,7 @@ func (r *Router) stored(ctx context.Context, req sat.Request, none sat.Code, mat
 	}
 	e := find()
 	if e != nil && e.State == open {
-		if o := r.named(e.Serial); o != nil {
+		if o := r.keeper(e); o != nil {
 			o.submit(ctx, &job{code: r.withCode(o, req).Arg(sat.CodeParam)}, 0)
 		}
 		e = find()
@@ -307,6 +311,10 @@ func (r *Router) plain(ctx context.Context, req sat.Request) sat.Reply {
 		return r.failed(req, errNoneServes)
 	}
 	res := o.submit(ctx, &job{req: r.withCode(o, req)}, 0)
+	if other := r.reader(req); errors.Is(res.err, sat.ErrGone) && other != o { // it went away just now
+		o = other
+		res = o.submit(ctx, &job{req: r.withCode(o, req)}, 0)
+	}
 	if res.err != nil {
 		return r.failed(req, res.err)
 	}

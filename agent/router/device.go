@@ -153,6 +153,7 @@ func (o *owner) heard(reply sat.Reply) error {
 func (o *owner) recognise(serial string) error {
 	bare := func(s string) string { return strings.TrimLeft(s, "0") }
 	if bare(serial) == "" || bare(serial) == bare(o.info.Serial) {
+		o.sure = o.sure || bare(serial) != ""
 		return nil
 	}
 	if err := o.alone(serial); err != nil {
@@ -160,7 +161,7 @@ func (o *owner) recognise(serial string) error {
 		return err
 	}
 	before := o.info.Serial
-	o.info.Serial, o.met = serial, false
+	o.info.Serial, o.met, o.sure = serial, false, true
 	o.log = o.router.log.With("device", serial)
 	o.seen(o.info, nil)
 	if err := o.router.journal.putAt(o.address, serial); err != nil {
@@ -170,7 +171,19 @@ func (o *owner) recognise(serial string) error {
 		o.log.Info("device told its serial number")
 		return nil
 	}
-	return &sat.Error{Op: "go on with", Device: before, Err: fmt.Errorf("device %s answers at %s now", serial, o.address)}
+	return &sat.Error{Op: "go on", Device: before, Err: fmt.Errorf("device %s answers at %s now", serial, o.address)}
+}
+
+// identify asks a device whose driver cannot tell its serial number for it.
+func (o *owner) identify(ctx context.Context, code string) error {
+	_, err := o.asked(ctx, sat.ConsultarStatusOperacional, code)
+	switch {
+	case o.sure && o.conn != nil:
+		return nil // perhaps another device than was taken for granted
+	case err == nil:
+		return fmt.Errorf("the device at %s does not say its serial number", o.address)
+	}
+	return err
 }
 
 // learn keeps the activation code that the device accepted and forgets the one
@@ -216,8 +229,6 @@ func (o *owner) meet(ctx context.Context, code string) error {
 	s, err := reply.Status()
 	known, any := o.router.journal.lastKey(o.info.Serial)
 	switch {
-	case o.info.Serial == "":
-		return fmt.Errorf("the device at %s does not say its serial number", o.address)
 	case err != nil && !any:
 		return fmt.Errorf("cannot learn the device's last document: %w", err)
 	case err == nil && (!any || s.LastKey != known):
@@ -237,7 +248,7 @@ func (o *owner) asked(ctx context.Context, f sat.Function, code string) (sat.Rep
 	}
 	o.learn(code, reply)
 	if reply.Code.WrongActivationCode() {
-		return reply, &sat.Error{Op: "ask " + f.String() + " of", Device: o.info.Serial, Code: reply.Code}
+		return reply, &sat.Error{Op: "ask", Request: f, Device: o.info.Serial, Code: reply.Code}
 	}
 	return reply, nil
 }

@@ -44,6 +44,7 @@ type owner struct {
 	log    *slog.Logger
 	conn   Conn
 	info   sat.Info
+	sure   bool      // the serial number was told since it was opened, not remembered
 	met    bool      // it was asked what it did before it was opened
 	used   time.Time // when it last answered
 	failed int       // attempts to open it since it was open
@@ -206,6 +207,7 @@ func (o *owner) ensure(ctx context.Context) error {
 	}
 	o.router.naming.Lock()
 	defer o.router.naming.Unlock()
+	o.sure = info.Serial != ""
 	if err := o.place(&info); err != nil {
 		conn.Close()
 		o.seen(sat.Info{}, err)
@@ -273,6 +275,14 @@ func (o *owner) do(ctx context.Context, j *job) result {
 	}
 	if err := o.settleAll(inTime, j.code); err != nil {
 		return result{err: errors.Join(errUnresolved, err)}
+	}
+	if j.code != "" && !o.sure {
+		if err := o.identify(inTime, j.code); err != nil {
+			return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
+		}
+		if err := o.settleAll(inTime, j.code); err != nil {
+			return result{err: errors.Join(errUnresolved, err)}
+		}
 	}
 	switch {
 	case j.entry != nil:

@@ -45,10 +45,11 @@ func (r *Router) LastSale() (Sale, error) {
 
 // unresolved tells the collector, once, of a case that stays open.
 func (r *Router) unresolved(e *entry, cause error) {
-	r.log.Warn("outcome of a sale still unknown", "till", e.Till, "session", e.Session, "err", cause)
 	if e.Disputed {
+		r.log.Debug("outcome of a sale still unknown", "till", e.Till, "session", e.Session, "err", cause)
 		return
 	}
+	r.log.Warn("outcome of a sale still unknown", "till", e.Till, "session", e.Session, "err", cause)
 	e.Disputed = true
 	b := &buffer.Batch{}
 	err := r.addEvent(b, wire.EventUnresolved, e)

@@ -34,7 +34,8 @@ type world struct {
 	stop func()
 	next int // session of the next sale
 
-	table sat.CancelTable // of the tills
+	table  sat.CancelTable // of the tills
+	change func(*Options)  // before the router is made; nil for none
 
 	inUse, away atomic.Bool // another program has the device; it cannot be opened
 }
@@ -94,7 +95,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.buffer = b
-	w.Router, err = New(Options{Buffer: b, Codec: w.codec, Codes: filepath.Join(w.dir, "codigos"), Now: time.Now,
+	o := Options{Buffer: b, Codec: w.codec, Codes: filepath.Join(w.dir, "codigos"), Now: time.Now,
 		Bridge: w.dir, Reserve: w.reserve, TillTable: w.table,
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Devices: []DeviceOptions{{Address: "simulador", Open: func(ctx context.Context) (Conn, sat.Info, error) {
@@ -102,7 +103,11 @@ func (w *world) start() {
 				return nil, sat.Info{}, sat.ErrGone
 			}
 			return plugged{w.sim}, sat.Info{Serial: "900000001", Name: "simulador"}, nil
-		}}}})
+		}}}}
+	if w.change != nil {
+		w.change(&o)
+	}
+	w.Router, err = New(o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
