@@ -47,12 +47,17 @@ func hear(told chan<- struct{}) (stop func(), err error) {
 	}, nil
 }
 
-// concerns reports whether an event is of a USB device or of a terminal. An event
-// is a line ACTION@DEVPATH and pairs KEY=VALUE, each ended by NUL (the kernel's
-// kobject_uevent.c).
+// concerns reports whether an event is of a USB device or a terminal that came or
+// went. An event is a line ACTION@DEVPATH and pairs KEY=VALUE, each ended by NUL
+// (the kernel's kobject_uevent.c). Others must not count: to open a USB device binds
+// it, and an owner who tries in vain would be told to try again for ever.
 func concerns(event []byte) bool {
-	for field := range strings.SplitSeq(string(event), "\x00") {
-		if field == "SUBSYSTEM=usb" || field == "SUBSYSTEM=tty" {
+	action, pairs, _ := strings.Cut(string(event), "@")
+	if action != "add" && action != "remove" {
+		return false
+	}
+	for pair := range strings.SplitSeq(pairs, "\x00") {
+		if pair == "SUBSYSTEM=usb" || pair == "SUBSYSTEM=tty" {
 			return true
 		}
 	}

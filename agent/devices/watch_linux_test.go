@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"os"
@@ -68,12 +69,24 @@ func TestEventsThatConcernDevices(t *testing.T) {
 		"remove@/devices/x/tty/ttyACM0\x00ACTION=remove\x00SUBSYSTEM=tty\x00":                 true,
 		"add@/devices/x/block/sda\x00ACTION=add\x00SUBSYSTEM=block\x00":                       false,
 		"add@/devices/SUBSYSTEM=usb\x00ACTION=add\x00SUBSYSTEM=usbmisc\x00":                   false,
-		"": false,
+		"bind@/devices/x/1-1:1.0\x00ACTION=bind\x00SUBSYSTEM=usb\x00":                         false, // somebody opened it
+		"change@/devices/x/tty/tty0\x00ACTION=change\x00SUBSYSTEM=tty\x00":                    false,
+		"add": false,
+		"":    false,
 	} {
 		if got := concerns([]byte(event)); got != want {
 			t.Errorf("concerns(%q) is %v", event, got)
 		}
 	}
+}
+
+func FuzzEvents(f *testing.F) {
+	f.Add([]byte("add@/devices/x\x00SUBSYSTEM=usb\x00"))
+	f.Fuzz(func(t *testing.T, event []byte) {
+		if concerns(event) && !bytes.HasPrefix(event, []byte("add@")) && !bytes.HasPrefix(event, []byte("remove@")) {
+			t.Errorf("%q counts", event)
+		}
+	})
 }
 
 // TestWatchHearsTheKernel asks the kernel to tell again of a terminal that it has
@@ -100,7 +113,7 @@ func TestWatchHearsTheKernel(t *testing.T) {
 	again := time.NewTicker(400 * time.Millisecond)
 	defer again.Stop()
 	for heard := false; !heard; {
-		if err := os.WriteFile(terminal, []byte("change"), 0); err != nil {
+		if err := os.WriteFile(terminal, []byte("add"), 0); err != nil {
 			t.Skip("SKIP: the kernel does not send an event on demand: ", err)
 		}
 		select {

@@ -2,6 +2,7 @@ package devices
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +34,9 @@ func TestWatchTellsOnceWhatBelongsTogether(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				start, list := time.Now(), "at first"
+				start := time.Now()
+				var list atomic.Value
+				list.Store("at first")
 				told := make(chan struct{}, 1)
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
@@ -42,12 +45,12 @@ func TestWatchTellsOnceWhatBelongsTogether(t *testing.T) {
 						if m.tell {
 							tell(told)
 						} else {
-							list = m.list
+							list.Store(m.list)
 						}
 					})
 				}
 				var got []time.Duration
-				watch(ctx, told, func() string { synctest.Wait(); return list }, func() { got = append(got, time.Since(start)) })
+				watch(ctx, told, func() string { synctest.Wait(); return list.Load().(string) }, func() { got = append(got, time.Since(start)) })
 				if len(got) != len(c.want) {
 					t.Fatalf("told at %v, want %v", got, c.want)
 				}
