@@ -45,6 +45,8 @@ var (
 	// ErrDamaged reports that the file, or the disk under it, broke while in use.
 	// Every later call fails with it; Close and Open salvage what is readable.
 	ErrDamaged = errors.New("buffer damaged")
+	// ErrTooLarge reports a file that this system cannot map into memory.
+	ErrTooLarge = errors.New("buffer file too large for this system")
 	// ErrBusy reports that Compact gave way to a commit.
 	ErrBusy = errors.New("buffer busy")
 )
@@ -186,7 +188,8 @@ func (b *Buffer) evictable(stream string) bool {
 
 // Open opens the buffer file at path, or makes it. A damaged file never stops
 // it: see Recovery. It fails when the file is in use, may not be written, is no
-// regular file, or when the disk has no room for a new one.
+// regular file, is too large for a 32-bit system, or when the disk has no room for
+// a new one.
 func Open(path string, o Options) (*Buffer, Recovery, error) {
 	b, r, err := open(path, o)
 	if err != nil {

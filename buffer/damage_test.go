@@ -275,7 +275,7 @@ func TestNotOurs(t *testing.T) {
 	})
 	db.Close()
 	r, _, _ := compareSalvaged(t, path, held{})
-	if len(r.Salvaged) != 0 || !strings.Contains(strings.Join(r.Damage, "\n"), "outro programa") {
+	if len(r.Salvaged) != 0 || !strings.Contains(strings.Join(r.Damage, "\n"), "outro programa") || strings.HasSuffix(r.SetAside, wholeMark) {
 		t.Errorf("%+v", r)
 	}
 }
@@ -294,7 +294,7 @@ func TestNewerFormat(t *testing.T) {
 	})
 	db.Close()
 	r, _, _ := compareSalvaged(t, path, held{})
-	if len(r.Salvaged) != 0 || !strings.Contains(strings.Join(r.Lost, "\n"), "versão mais nova") {
+	if len(r.Salvaged) != 0 || !strings.Contains(strings.Join(r.Lost, "\n"), "versão mais nova") || strings.HasSuffix(r.SetAside, wholeMark) {
 		t.Errorf("%+v", r)
 	}
 }

@@ -276,6 +276,7 @@ func parsePage(p []byte) ([]element, error) {
 func (in *inspection) bucket(e element) {
 	if !e.bucket || string(e.key) != bucketName || len(e.value) < bucketHeader {
 		in.broken("conteúdo de outro programa: %q", e.key)
+		in.hole("conteúdo de outro programa")
 		return
 	}
 	if root := binary.LittleEndian.Uint64(e.value); root != 0 {
