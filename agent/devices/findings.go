@@ -155,7 +155,7 @@ func known(m Machine, p Plugged, found []match) Finding {
 	f.Try = libraries(m, models)
 	f.Missing = missing(m, p, found)
 	if n := count(m.Plugged, func(o Plugged) bool { return o.Vendor == p.Vendor && o.Product == p.Product }); n > 1 && len(f.Try) > 0 {
-		f.Notes = append(f.Notes, fmt.Sprintf("Há %d com esta identidade, e a biblioteca do fabricante escolhe um deles sozinha: confira o número de série que o agente mostra.", n))
+		f.Notes = append(f.Notes, fmt.Sprintf("Há %d com esta identidade, e a biblioteca do fabricante escolhe um deles sozinha: confira com zelo-agent status o número de série do que respondeu.", n))
 	}
 	f.tellLibrary()
 	if len(models) == 1 {
@@ -177,10 +177,8 @@ func unknown(m Machine, p Plugged) Finding {
 	f.Level = Unrecognised
 	f.Why = "Nenhum modelo conhecido tem esta identidade USB, mas a de vários modelos não é pública."
 	f.Try = libraries(m, unidentified())
+	f.Missing = problem(p)
 	f.tellLibrary()
-	if m.System == "windows" {
-		f.Missing = append([]string{}, problem(p)...)
-	}
 	if len(f.Missing) > 0 {
 		f.Level = Lacking
 	}
