@@ -55,9 +55,6 @@ func parentProgram(library string) int {
 // host builds satlib-host for this computer, as it lies beside the agent.
 var host = sync.OnceValue(func() error { return buildGo("satlib-host-amd64", "../host", "linux", "amd64") })
 
-// device builds the program by which the fake library reaches the simulator.
-var device = sync.OnceValue(func() error { return buildGo("device", "./testdata/device", "linux", "amd64") })
-
 func buildGo(name, pkg, system, arch string) error {
 	sources, err := filepath.Glob(filepath.Join(pkg, "*.go"))
 	if err != nil || len(sources) == 0 {
@@ -108,10 +105,19 @@ const makerSource = "../shim/testdata/maker.c"
 // odd builds the misbehaving library with its companion beside it.
 func odd(t testing.TB) string {
 	t.Helper()
-	at := compile(t, "libcompanion.so", "-DCOMPANION", "testdata/odd.c")
-	dir := filepath.Dir(at)
-	library := filepath.Join(dir, "libodd.so")
-	compileTo(t, "gcc", library, "-fPIC", "testdata/odd.c", "-L"+dir, "-lcompanion")
+	dir, err := os.MkdirTemp(folder, "library")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return oddTo(t, dir, "gcc", ".so", "-fPIC")
+}
+
+// oddTo builds it by a compiler into a folder.
+func oddTo(t testing.TB, dir, compiler, suffix string, args ...string) string {
+	t.Helper()
+	compileTo(t, compiler, filepath.Join(dir, "libcompanion"+suffix), append(args, "-DCOMPANION", "testdata/odd.c")...)
+	library := filepath.Join(dir, "libodd"+suffix)
+	compileTo(t, compiler, library, append(args, "testdata/odd.c", "-L"+dir, "-lcompanion")...)
 	return library
 }
 

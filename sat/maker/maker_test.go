@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +22,9 @@ import (
 
 func TestOddReplies(t *testing.T) {
 	library := odd(t)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(library), "sat.conf"), []byte("COM3"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	c := opened(t, maker.Options{Library: library})
 	for _, test := range []struct {
 		name    string
@@ -28,16 +32,17 @@ func TestOddReplies(t *testing.T) {
 		code    sat.Code
 		message string
 	}{
-		{"working folder and companion", 1, 8000, filepath.Dir(library) + " companheira"},
+		{"companion, and a file by its name alone", 1, 8000, "companheira COM3"},
 		{"busy with six fields", 7, 8098, "SAT em processamento..."},
 		{"code of four digits", 8, 9999, "SAT Desconectado"},
+		{"ten megabytes", 22, 8000, strings.Repeat("x", 10<<20)},
 		{"Latin-1", 9, 8000, "SAT em operação"},
 		{"prints, and closes its output", 15, 8000, "SAT em operacao"},
 		{"still there", 16, 8000, "SAT em operacao"},
 	} {
 		r, err := call(c, ask(test.session))
 		if err != nil || r.Code != test.code || r.Message != test.message {
-			t.Errorf("%s: %s %q, %v", test.name, r.Code, r.Message, err)
+			t.Errorf("%s: %s %.99q, %v", test.name, r.Code, r.Message, err)
 		}
 	}
 }
@@ -56,6 +61,7 @@ func TestNoReply(t *testing.T) {
 		{"exit", 4, "exit status 0"},
 		{"abort", 5, "exit status"},
 		{"text without an end", 10, "16 MiB"},
+		{"text up to the end of its memory", 18, "exit status"},
 		{"no reply", 11, "malformed"},
 		{"empty text", 12, "malformed"},
 	} {
@@ -199,6 +205,35 @@ func TestProcessEndsWithItsParent(t *testing.T) {
 	ended()
 }
 
+// Loaded and called on one thread, whoever calls.
+func TestOneThread(t *testing.T) {
+	c := opened(t, maker.Options{Library: odd(t)})
+	var callers sync.WaitGroup
+	said := make(chan string, 40)
+	for range 4 {
+		callers.Go(func() {
+			for range 10 {
+				r, err := call(c, ask(23))
+				if err != nil {
+					t.Error(err)
+				}
+				said <- r.Message
+			}
+		})
+	}
+	callers.Wait()
+	close(said)
+	threads := map[string]bool{}
+	for threadsOfCall := range said {
+		for _, thread := range strings.Fields(threadsOfCall) {
+			threads[thread] = true
+		}
+	}
+	if len(threads) != 1 {
+		t.Errorf("threads %v", threads)
+	}
+}
+
 // A caller that gives up leaves the library at work; the next waits for its turn,
 // and gets its own reply.
 func TestCallerLeaves(t *testing.T) {
@@ -208,7 +243,7 @@ func TestCallerLeaves(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	first := make(chan error, 1)
 	go func() {
-		_, err := c.Call(ctx, sale(1))
+		_, err := c.Call(ctx, sale(24))
 		first <- err
 	}()
 	hung(t, began)

@@ -5,30 +5,38 @@ package maker_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
-	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"zelo/sat"
-	"zelo/sat/ipc"
 	"zelo/sat/maker"
 	"zelo/sat/sattest"
 	"zelo/sat/sim"
 )
 
+// library is an open one, here or in Wine.
+type library interface {
+	sat.Device
+	Gone() <-chan struct{}
+	Close() error
+}
+
 // owner holds a library as a driver's owner does: it opens it again when it is
 // gone and the cable is in. So a library that was killed is a device that answers.
 type owner struct {
-	open func() *maker.Conn
+	open func() library
 
 	mu    sync.Mutex
-	conn  *maker.Conn
+	conn  library
 	inUse bool // the cable is in
 }
 
-func (o *owner) current() *maker.Conn {
+func (o *owner) current() library {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	select {
@@ -60,54 +68,79 @@ func (o *owner) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
 	}
 }
 
-// simulated starts a simulator, which the fake libraries opened next reach.
+// simulated starts a simulator, which the remote libraries opened next reach.
 func simulated(t *testing.T, o sim.Options) *sim.Sim {
 	t.Helper()
-	if err := device(); err != nil {
-		t.Fatal(err)
-	}
 	s, err := sim.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	socket := filepath.Join(t.TempDir(), "s")
-	ln, err := net.Listen("unix", socket)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var served sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- ipc.Serve(ctx, ln, s, ipc.Options{}) }()
-	t.Cleanup(func() { cancel(); <-served })
-	t.Setenv("ZELO_MAKER_EXEC", filepath.Join(folder, "device"))
-	t.Setenv("ZELO_TEST_DEVICE", socket)
+	served.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			served.Go(func() { carryOut(ctx, conn, s) })
+		}
+	})
+	t.Cleanup(func() { ln.Close(); cancel(); served.Wait() })
+	t.Setenv("ZELO_TEST_DEVICE", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
 	return s
 }
 
-// The simulator behind a maker's library: the library runs a program for each
-// call, which asks the simulator.
+// carryOut is a connection from testdata/remote.c: one call. The device gives up
+// when the library does.
+func carryOut(ctx context.Context, conn net.Conn, s *sim.Sim) {
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	said, err := io.ReadAll(conn)
+	call := strings.Split(string(said), "\x00")
+	if err != nil || len(call) < 3 {
+		return
+	}
+	session, err := strconv.Atoi(call[1])
+	if f, ok := sat.FunctionByName(call[0]); ok && err == nil {
+		reply, _ := s.Call(ctx, sat.Request{Session: session, Function: f, Args: call[2 : len(call)-1]})
+		conn.Write(reply.Raw) // also when it is no reply
+	}
+}
+
+// bench puts a library, which open opens, before a simulator.
+func bench(t *testing.T, s *sim.Sim, open func() library) *sattest.Bench {
+	d := &owner{open: open, conn: open(), inUse: true}
+	t.Cleanup(func() { d.conn.Close() })
+	return &sattest.Bench{Device: d, Sim: s,
+		Unplug: func() { // a library without its device fails, and is given up
+			s.Unplug()
+			d.plug(false)
+			call(d, ask(999))
+		},
+		Reopen: func() sat.Device {
+			s.Plug()
+			d.plug(true)
+			return d
+		},
+	}
+}
+
+const remoteSource = "testdata/remote.c"
+
 func TestLibraryPassesTheSuite(t *testing.T) {
-	library := compile(t, "libfabricante.so", makerSource)
+	at := compile(t, "libremote.so", remoteSource)
 	sattest.Run(t, func(t *testing.T, o sim.Options) *sattest.Bench {
-		s := simulated(t, o)
-		open := func() *maker.Conn {
-			return opened(t, maker.Options{Library: library, Slack: 200 * time.Millisecond})
-		}
-		d := &owner{open: open, conn: open(), inUse: true}
-		t.Cleanup(func() { d.conn.Close() })
-		return &sattest.Bench{Device: d, Sim: s,
-			Unplug: func() { // a library without its device fails, and is given up
-				s.Unplug()
-				d.plug(false)
-				call(d, ask(999))
-			},
-			Reopen: func() sat.Device {
-				s.Plug()
-				d.plug(true)
-				return d
-			},
-		}
+		return bench(t, simulated(t, o), func() library {
+			return opened(t, maker.Options{Library: at, Slack: 200 * time.Millisecond})
+		})
 	})
 }
 
@@ -119,7 +152,7 @@ func TestIdentify(t *testing.T) {
 		t.Errorf("a library that finds no device: %v", err)
 	}
 	simulated(t, sim.Options{})
-	c = opened(t, maker.Options{Library: compile(t, "libfabricante.so", makerSource)})
+	c = opened(t, maker.Options{Library: compile(t, "libremote.so", remoteSource)})
 	for code, serial := range map[string]string{"": "", sim.DefaultCode: "900000001"} {
 		if info, err := c.Identify(context.Background(), len(code), code); err != nil || info.Serial != serial {
 			t.Errorf("with code %q: %+v, %v", code, info, err)
