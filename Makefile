@@ -14,6 +14,8 @@ build:
 	@.ci/deps.sh build
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o bin/zelo-agent ./agent
+	for a in 386 amd64; do GOOS=linux GOARCH=$$a CGO_ENABLED=0 \
+	  $(GO) build $(GOFLAGS_BUILD) -o bin/satlib-host-$$a ./sat/host || exit 1; done
 	CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o bin/zelo-collector ./collector
 	CC=$(CC) sat/shim/build.sh $(CURDIR)/bin/libsat.so
 
@@ -41,8 +43,9 @@ bench: deps
 
 windows: deps
 	@mkdir -p bin/windows
-	for a in 386 amd64; do GOOS=windows GOARCH=$$a CGO_ENABLED=0 \
-	  $(GO) build $(GOFLAGS_BUILD) -o bin/windows/zelo-agent-$$a.exe ./agent || exit 1; done
+	for a in 386 amd64; do export GOOS=windows GOARCH=$$a CGO_ENABLED=0; \
+	  $(GO) build $(GOFLAGS_BUILD) -o bin/windows/zelo-agent-$$a.exe ./agent && \
+	  $(GO) build $(GOFLAGS_BUILD) -o bin/windows/satlib-host-$$a.exe ./sat/host || exit 1; done
 	sat/shim/build-windows.sh $(CURDIR)/bin/windows
 
 e2e-windows:

@@ -15,6 +15,7 @@ here='^(plain|address,undefined|thread)$' # what make test runs
 ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 6m -v ./sat/shim -run '^Test' -skip "Test/$here|Test/./$here" >"$log" 2>&1
 code=$?
 ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 4m -v ./agent/e2e -run 'TestWindows$' >>"$log" 2>&1 || code=1
+ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 5m -v ./sat/maker -run OnWindows >>"$log" 2>&1 || code=1
 
 # reason RESULTS: why the first skipped one of these tests was.
 reason() {
@@ -48,6 +49,7 @@ part 'ponte direta' "TestBridge[^ ]*/($any)(/[^ ]*)?" 'TestWindows/ponte_direta'
 part 'load/free 1000' $(for p in $parts; do echo "TestLoadedAndFreedAThousandTimes/$p"; done)
 part agent 'TestWindows/agent' 'TestWindows/archive'
 part service 'TestWindows/service'
+part maker TestOnWindows 'TestOnWindows/[^/]*/(calls|suite|sales|end_with_the_parent)'
 
 grep -E '^ *--- FAIL' "$log" && echo "(all of it is in $log)"
 grep -h '_test.go:[0-9]*: SKIP: ' "$log" | sed 's/^ *//' | sort -u
