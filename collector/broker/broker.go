@@ -30,6 +30,7 @@ import (
 // Options are what a broker needs.
 type Options struct {
 	Listen string      // host:port of the MQTT listener; port 0 picks one
+	Web    string      // host:port of the listener for MQTT over WebSocket at /mqtt; "" is none
 	TLS    *tls.Config // the server's certificate
 	CAs    *x509.CertPool
 	Folder string // disposable; made when missing
@@ -46,14 +47,40 @@ type Options struct {
 // Broker is a running broker.
 type Broker struct {
 	o    Options
-	host string
 	once sync.Once
 	stop chan struct{}
 	done chan struct{}
 
 	mu   sync.Mutex
 	life *life // nil while it is being started anew
-	port int
+	mqtt address
+	web  address // of port 0 and no host when there is none
+}
+
+// address is where a listener listens.
+type address struct {
+	host string
+	port int // 0 picks one
+}
+
+func parseAddress(addr string) (p address, err error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return p, err
+	}
+	p.host = host
+	p.port, err = strconv.Atoi(port)
+	return p, err
+}
+
+func (p address) String() string { return net.JoinHostPort(p.host, strconv.Itoa(p.port)) }
+
+// asked is the port as the server wants to be told.
+func (p address) asked() int {
+	if p.port == 0 {
+		return server.RANDOM_PORT
+	}
+	return p.port
 }
 
 // errNotRunning is a moment's state: agents send again.
@@ -63,10 +90,10 @@ var errNotRunning = errors.New("the broker is being started anew")
 // folder; Close ends everything.
 func Start(o Options) (*Broker, error) {
 	b := &Broker{o: o, stop: make(chan struct{}), done: make(chan struct{})}
-	host, port, err := net.SplitHostPort(o.Listen)
-	if err == nil {
-		b.host = host
-		b.port, err = strconv.Atoi(port)
+	var err error
+	b.mqtt, err = parseAddress(o.Listen)
+	if err == nil && o.Web != "" {
+		b.web, err = parseAddress(o.Web)
 	}
 	if err == nil {
 		b.life, err = b.begin()
@@ -74,13 +101,21 @@ func Start(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the broker on %s: %w", o.Listen, err)
 	}
-	b.port = b.life.port
+	b.mqtt.port, b.web.port = b.life.port, b.life.webPort
 	go b.watch()
 	return b, nil
 }
 
 // Addr is host:port of the MQTT listener.
-func (b *Broker) Addr() string { return net.JoinHostPort(b.host, strconv.Itoa(b.port)) }
+func (b *Broker) Addr() string { return b.mqtt.String() }
+
+// WebAddr is host:port of the WebSocket listener, "" when there is none.
+func (b *Broker) WebAddr() string {
+	if b.o.Web == "" {
+		return ""
+	}
+	return b.web.String()
+}
 
 // Send publishes a payload to one agent, if it is connected. A nil error does not
 // say that it arrived.

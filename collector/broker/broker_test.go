@@ -121,13 +121,17 @@ type till struct {
 
 // dial connects with a certificate; none when cert is nil.
 func (p *place) dial(b *Broker, clientID string, cert *tls.Certificate) (*till, error) {
+	return p.dialAt(b.Addr(), clientID, cert)
+}
+
+func (p *place) dialAt(addr, clientID string, cert *tls.Certificate) (*till, error) {
 	config := &tls.Config{RootCAs: p.ca.Pool()}
 	if cert != nil {
 		config.Certificates = []tls.Certificate{*cert}
 	}
 	c := &till{agent: clientID, lost: make(chan struct{})}
 	lost := sync.OnceFunc(func() { close(c.lost) })
-	o := mqtt.NewClientOptions().AddBroker("tls://" + b.Addr()).SetClientID(clientID).SetTLSConfig(config).SetProtocolVersion(4).
+	o := mqtt.NewClientOptions().AddBroker("tls://" + addr).SetClientID(clientID).SetTLSConfig(config).SetProtocolVersion(4).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectTimeout(patience).SetWriteTimeout(patience).
 		SetConnectionLostHandler(func(mqtt.Client, error) { lost() })
 	c.Client = mqtt.NewClient(o)

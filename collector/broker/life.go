@@ -34,11 +34,12 @@ const (
 // life is one life of the embedded server, with the collector's own connection
 // to it.
 type life struct {
-	server *server.Server
-	conn   *nats.Conn
-	stream nats.JetStreamContext
-	folder string
-	port   int
+	server  *server.Server
+	conn    *nats.Conn
+	stream  nats.JetStreamContext
+	folder  string
+	port    int // of the MQTT listener
+	webPort int // of the WebSocket listener, if any
 }
 
 // begin starts a server in an empty folder, on the broker's port.
@@ -67,7 +68,7 @@ func (b *Broker) begin() (_ *life, err error) {
 	if err := l.ready(log.fatal); err != nil {
 		return nil, err
 	}
-	l.port = opts.MQTT.Port
+	l.port, l.webPort = opts.MQTT.Port, opts.Websocket.Port
 	l.conn, err = nats.Connect("", nats.InProcessServer(l.server), nats.UserInfo(collectorUser, secret),
 		nats.MaxReconnects(-1), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			b.o.Log.Warn("messages of agents were dropped, they send them again", "err", err)
@@ -120,10 +121,11 @@ func (b *Broker) serverOptions(folder, secret string) (*server.Options, error) {
 	o.JetStreamMaxMemory, o.JetStreamMaxStore = 16<<20, maxStored
 	o.MaxPayload, o.MaxSubs, o.NoSystemAccount = maxPacket, 32, true
 	o.CustomClientAuthentication = &gate{b, secret}
-	o.MQTT.Host, o.MQTT.Port = b.host, b.port
-	if b.port == 0 {
-		o.MQTT.Port = server.RANDOM_PORT
+	if b.o.Web != "" {
+		o.Websocket = server.WebsocketOpts{Host: b.web.host, Port: b.web.asked(), TLSConfig: config, HandshakeTimeout: startTime,
+			AuthTimeout: 10, SameOrigin: true}
 	}
+	o.MQTT.Host, o.MQTT.Port = b.mqtt.host, b.mqtt.asked()
 	o.MQTT.TLSConfig, o.MQTT.TLSTimeout, o.MQTT.AuthTimeout = config, 10, 10
 	return o, nil
 }
@@ -156,12 +158,12 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	return true
 }
 
-// clientID reports whether a client calls itself by its agent's id. Another id
-// would throw out the client that has it. The server shows it only as the end of
+// clientID reports whether a client speaks MQTT and calls itself by its agent's id.
+// Another id would throw out the client that has it. The server shows both only in
 // the connection's name.
 func clientID(c server.ClientAuthentication, agent string) bool {
 	name, ok := c.(fmt.Stringer)
-	return ok && strings.HasSuffix(name.String(), " - "+strconv.Quote(agent))
+	return ok && strings.Contains(name.String(), " - mid") && strings.HasSuffix(name.String(), " - "+strconv.Quote(agent))
 }
 
 // permissions are an agent's own topics. A stream the collector does not know is
