@@ -32,6 +32,16 @@ type collector struct {
 	kept      map[string]map[uint64][]byte
 	beats     []wire.Beat
 	sent      []string // stream of every record received, in order
+	batches   int
+	bytes     int           // of all payloads
+	version   int           // of the collector; 1 knows neither Hello nor dictionaries
+	ahead     time.Duration // its clock, of the real time
+	slow      *wire.Slow    // what it asks for in every answer
+	held      map[wire.Name][]byte
+	offers    int  // dictionaries brought
+	packed    int  // batches packed with one
+	refuses   bool // to hold any
+	lacked    int
 }
 
 type session struct {
@@ -58,21 +68,30 @@ func (s *session) Publish(stream string, payload []byte) error {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if stream == wire.StreamBeat {
-		var b wire.Beat
-		if ok, err := c.assembler.Add("agent001", payload, &b); ok && err == nil {
-			c.beats = append(c.beats, b)
-		}
+	c.bytes += len(payload)
+	switch stream {
+	case wire.StreamBeat:
+		c.heard(payload)
+		return nil
+	case wire.StreamDictionary:
+		c.offered(payload)
 		return nil
 	}
 	var b wire.Batch
 	done, err := c.assembler.Add("agent001", payload, &b)
+	var lack *wire.LackError
+	if errors.As(err, &lack) {
+		c.lacked++
+		c.tell(wire.DownDictionary, wire.Answer{Version: 2, Name: lack.Name})
+		return nil
+	}
 	if err != nil {
 		c.t.Errorf("batch not understood: %v", err)
 	}
 	if !done {
 		return nil
 	}
+	c.batches++
 	for range b.Records {
 		c.sent = append(c.sent, stream)
 	}
@@ -84,6 +103,41 @@ func (s *session) Publish(stream string, payload []byte) error {
 	}
 	c.ack(stream, b, nil)
 	return nil
+}
+
+// heard answers a beat.
+func (c *collector) heard(payload []byte) {
+	var b wire.Beat
+	if ok, err := c.assembler.Add("agent001", payload, &b); !ok || err != nil {
+		c.t.Errorf("beat not understood: %v", err)
+	}
+	c.beats = append(c.beats, b)
+	if c.version >= 2 {
+		c.tell(wire.DownHello, wire.Hello{Version: c.version, Beat: b.Number, StoreEpoch: c.store, Time: time.Now().Add(c.ahead).UnixMilli(), Slow: c.slow})
+	}
+}
+
+// offered keeps a dictionary and says so.
+func (c *collector) offered(payload []byte) {
+	var o wire.Offer
+	if ok, err := c.assembler.Add("agent001", payload, &o); !ok || err != nil || c.version < 2 {
+		c.t.Errorf("offer not understood: %v", err)
+	}
+	if len(o.Data) > 0 {
+		c.offers++
+		if !c.refuses {
+			c.held[o.Name] = o.Data
+		}
+	}
+	c.tell(wire.DownDictionary, wire.Answer{Version: 2, Name: o.Name, Held: c.held[o.Name] != nil})
+}
+
+func (c *collector) tell(kind string, v any) {
+	p, err := c.codec.Encode(v)
+	if err != nil {
+		c.t.Error(err)
+	}
+	c.receive(kind, p)
 }
 
 // pass lets time go by. The test has the collector to itself before and after.
@@ -103,22 +157,24 @@ func (c *collector) keep(stream string, r wire.Record) {
 
 // ack confirms a batch; change may falsify it first.
 func (c *collector) ack(stream string, b wire.Batch, change func(*wire.Ack)) {
-	a := wire.Ack{Version: 1, Epoch: b.Epoch, StoreEpoch: c.store, Time: time.Now().UnixMilli(), Stream: stream}
+	a := wire.Ack{Version: 1, Epoch: b.Epoch, StoreEpoch: c.store, Time: time.Now().UnixMilli(), Stream: stream, Slow: c.slow}
 	for _, r := range b.Records {
 		a.Records = append(a.Records, wire.AckRecord{Seq: r.Seq, SHA256: sha256.Sum256(r.Data)})
 	}
 	if change != nil {
 		change(&a)
 	}
-	p, err := c.codec.Encode(a)
-	if err != nil {
-		c.t.Error(err)
-	}
-	c.receive(wire.DownAck, p)
+	c.tell(wire.DownAck, a)
 }
 
 // inWorld runs an uplink against a collector in a bubble.
 func inWorld(t *testing.T, setup func(*collector), test func(c *collector, b *buffer.Buffer, u *Uplink)) {
+	t.Helper()
+	inWorldWith(t, nil, setup, test)
+}
+
+// inWorldWith is inWorld with other options.
+func inWorldWith(t *testing.T, options func(*Options), setup func(*collector), test func(c *collector, b *buffer.Buffer, u *Uplink)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		codec, err := wire.NewCodec()
@@ -127,18 +183,27 @@ func inWorld(t *testing.T, setup func(*collector), test func(c *collector, b *bu
 		}
 		defer codec.Close()
 		b, _, err := buffer.Open(filepath.Join(t.TempDir(), "b.db"), buffer.Options{MaxBytes: 64 << 20,
-			Streams: []buffer.Stream{{Name: wire.StreamEvents}, {Name: wire.StreamDocuments}}})
+			Streams: []buffer.Stream{{Name: wire.StreamEvents}, {Name: wire.StreamDocuments}, {Name: wire.StreamStatus, Evictable: true}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer b.Close()
-		c := &collector{t: t, codec: codec, assembler: wire.NewAssembler(codec, 16<<20), store: wire.Epoch{1}, kept: map[string]map[uint64][]byte{}}
+		c := &collector{t: t, codec: codec, assembler: wire.NewAssembler(codec, 16<<20), store: wire.Epoch{1}, kept: map[string]map[uint64][]byte{},
+			version: 2, held: map[wire.Name][]byte{}}
+		c.assembler.Dictionary = func(_ string, name wire.Name) []byte {
+			c.packed++
+			return c.held[name]
+		}
 		if setup != nil {
 			setup(c)
 		}
-		u := New(Options{Buffer: b, Codec: codec, Transport: c, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-			Streams: []string{wire.StreamEvents, wire.StreamDocuments},
-			Beat:    func() wire.Beat { return wire.Beat{Version: 1, Software: "test"} }})
+		o := Options{Buffer: b, Codec: codec, Transport: c, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+			Streams: []string{wire.StreamEvents, wire.StreamDocuments, wire.StreamStatus},
+			Beat:    func() wire.Beat { return wire.Beat{Version: 1, Software: "test"} }}
+		if options != nil {
+			options(&o)
+		}
+		u := New(o)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { defer close(done); u.Run(ctx) }()

@@ -1,0 +1,282 @@
+package uplink
+
+import (
+	"errors"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"zelo/agent/wire"
+	"zelo/buffer"
+)
+
+// addRandom appends records that cannot be packed.
+func addRandom(t *testing.T, b *buffer.Buffer, stream string, n, size int) {
+	t.Helper()
+	r := rand.NewChaCha8([32]byte{7})
+	batch := &buffer.Batch{}
+	for range n {
+		data := make([]byte, size)
+		r.Read(data)
+		batch.Append(stream, data)
+	}
+	if _, err := b.Commit(batch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func count(sent []string, stream string) (n int) {
+	for _, s := range sent {
+		if s == stream {
+			n++
+		}
+	}
+	return n
+}
+
+// An alarm goes out although documents fill their window.
+func TestAlarmPassesAFullWindow(t *testing.T) {
+	inWorld(t, func(c *collector) { c.silent = true }, func(c *collector, b *buffer.Buffer, u *Uplink) {
+		add(t, b, wire.StreamDocuments, 2000, 5000)
+		c.pass(time.Second)
+		before := len(c.sent)
+		add(t, b, wire.StreamEvents, 1, 100)
+		c.pass(0)
+		if len(c.sent) != before+1 || c.sent[before] != wire.StreamEvents {
+			t.Errorf("%d records sent after the alarm", len(c.sent)-before)
+		}
+	})
+}
+
+// Records wait a little for company, alarms never.
+func TestBatchesBySizeAndAge(t *testing.T) {
+	for stream, c := range map[string]struct {
+		within time.Duration // ten records come
+		after  time.Duration // the first
+		want   int           // batches
+	}{
+		wire.StreamEvents:    {200 * time.Millisecond, 200 * time.Millisecond, 10},
+		wire.StreamDocuments: {200 * time.Millisecond, 300 * time.Millisecond, 1},
+		wire.StreamStatus:    {4 * time.Second, 5100 * time.Millisecond, 1},
+	} {
+		t.Run(stream, func(t *testing.T) {
+			inWorld(t, nil, func(w *collector, b *buffer.Buffer, u *Uplink) {
+				for range 10 {
+					add(t, b, stream, 1, 100)
+					w.pass(c.within / 10)
+				}
+				w.pass(c.after - c.within)
+				if w.batches != c.want || waiting(b) != 0 {
+					t.Errorf("%d batches, want %d; %d records wait", w.batches, c.want, waiting(b))
+				}
+			})
+		})
+	}
+	t.Run("a full batch goes at once", func(t *testing.T) {
+		inWorld(t, nil, func(w *collector, b *buffer.Buffer, u *Uplink) {
+			add(t, b, wire.StreamStatus, batchRecords, 100)
+			w.pass(0)
+			if waiting(b) != 0 {
+				t.Errorf("%d records wait", waiting(b))
+			}
+		})
+	})
+}
+
+func TestCollectorSlowsDown(t *testing.T) {
+	for name, c := range map[string]struct {
+		slow  wire.Slow
+		after time.Duration
+		most  int // records of 1000 bytes sent by then
+		least int
+	}{
+		"pause":               {wire.Slow{Pause: 60_000}, 59 * time.Second, 0, 0},
+		"pause is over":       {wire.Slow{Pause: 60_000}, 91 * time.Second, 500, 500},
+		"endless pause":       {wire.Slow{Pause: 1 << 60}, wire.MaxSlow + time.Second, 500, 500},
+		"rate":                {wire.Slow{Rate: 4 << 10, For: 60_000}, 50 * time.Second, 330, 120},
+		"rate is over":        {wire.Slow{Rate: 4 << 10, For: 60_000}, 70 * time.Second, 500, 500},
+		"no rate to speak of": {wire.Slow{Rate: 1, For: 60_000}, 59 * time.Second, 150, 1},
+		"negative":            {wire.Slow{Rate: -1, For: -1, Pause: -1}, time.Second, 500, 500},
+		"nothing":             {wire.Slow{}, time.Second, 500, 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *collector) { w.slow = &c.slow }, func(w *collector, b *buffer.Buffer, u *Uplink) {
+				w.slow = nil // said once, in the answer to the first beat
+				addRandom(t, b, wire.StreamDocuments, 500, 1000)
+				add(t, b, wire.StreamEvents, 1, 10)
+				w.pass(0)
+				if count(w.sent, wire.StreamEvents) != 1 {
+					t.Error("the alarm waits")
+				}
+				w.pass(c.after)
+				if n := count(w.sent, wire.StreamDocuments); n > c.most || n < c.least {
+					t.Errorf("%d documents sent after %v, want %d to %d", n, c.after, c.least, c.most)
+				}
+			})
+		})
+	}
+}
+
+func TestMeteredLink(t *testing.T) {
+	const limit, record = 100 << 10, 1000
+	inWorldWith(t, func(o *Options) { o.HourBytes = limit }, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
+		addRandom(t, b, wire.StreamDocuments, 400, record)
+		start, last := c.bytes, 0
+		for hour := 1; waiting(b) > 0 && hour < 10; hour++ {
+			c.pass(30 * time.Minute)
+			s := u.Stats()
+			if s.Hour > limit+batchRecords*record+8<<10 || s.Limit != limit {
+				t.Errorf("hour %d: %+v", hour, s)
+			}
+			if waiting(b) > 0 && !s.Full && s.Hour+batchRecords*record < limit {
+				t.Errorf("hour %d: documents wait although there is room: %+v", hour, s)
+			}
+			add(t, b, wire.StreamEvents, 1, 100)
+			c.pass(0)
+			if n := count(c.sent, wire.StreamEvents); n != hour {
+				t.Errorf("hour %d: %d alarms sent", hour, n)
+			}
+			c.pass(30 * time.Minute)
+			last = hour
+		}
+		if waiting(b) != 0 || last < 3 {
+			t.Errorf("%d records wait after %d hours", waiting(b), last)
+		}
+		if s := u.Stats(); s.Total < int64(c.bytes-start) {
+			t.Errorf("%+v, the collector got %d bytes", s, c.bytes-start)
+		}
+		c.pass(61 * time.Minute)
+		if s := u.Stats(); s.Full || s.Hour > 30<<10 {
+			t.Errorf("an hour of beats alone: %+v", s)
+		}
+	})
+}
+
+func TestTooLargeRecordIsPassedOver(t *testing.T) {
+	inWorld(t, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
+		addRandom(t, b, wire.StreamDocuments, 1, wire.MaxBatch+1<<17)
+		add(t, b, wire.StreamDocuments, 10, 100)
+		c.pass(time.Minute)
+		if n := waiting(b); n != 1 || len(c.dials) != 1 {
+			t.Errorf("%d records wait, %d connections", n, len(c.dials))
+		}
+	})
+}
+
+// A till whose collector was restored hears it with the next beat, also when it
+// sells nothing.
+func TestRestoredStoreIsHeardInABeat(t *testing.T) {
+	inWorld(t, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
+		add(t, b, wire.StreamDocuments, 50, 1000)
+		c.pass(time.Second)
+		c.kept, c.store = map[string]map[uint64][]byte{}, wire.Epoch{2}
+		c.pass(2 * time.Minute)
+		if n := len(c.kept[wire.StreamDocuments]); n != 50 || waiting(b) != 0 {
+			t.Errorf("the restored collector has %d documents, want 50; %d wait", n, waiting(b))
+		}
+		sent := len(c.sent)
+		c.pass(10 * time.Minute)
+		if len(c.sent) != sent {
+			t.Errorf("%d records sent again and again", len(c.sent)-sent)
+		}
+	})
+}
+
+// A clock that is years off, or jumps, neither stops nor storms anything.
+func TestWrongClock(t *testing.T) {
+	for name, clock := range map[string]func() time.Time{
+		"years back":  func() time.Time { return time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC) }, // and standing still
+		"years ahead": func() time.Time { return time.Now().AddDate(30, 0, 0) },
+		"jumping":     func() time.Time { return time.Unix(rand.Int64N(1<<33), 0) },
+		"zero":        func() time.Time { return time.Time{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorldWith(t, func(o *Options) { o.Now = clock }, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
+				for range 20 {
+					add(t, b, wire.StreamDocuments, 50, 1000)
+					c.pass(30 * time.Second)
+				}
+				if n := waiting(b); n != 0 || len(c.dials) != 1 || len(c.sent) != 1000 || len(c.beats) != 11 {
+					t.Errorf("%d wait, %d connections, %d records, %d beats in ten minutes", n, len(c.dials), len(c.sent), len(c.beats))
+				}
+				close(c.session.done)
+				c.refuse = true
+				c.pass(time.Hour)
+				if n := len(c.dials); n < 20 || n > 120 {
+					t.Errorf("%d attempts in an hour", n)
+				}
+			})
+		})
+	}
+}
+
+func TestClockOffset(t *testing.T) {
+	for _, ahead := range []time.Duration{0, 90 * time.Second, -48 * time.Hour} {
+		inWorld(t, func(c *collector) { c.ahead = ahead }, func(c *collector, b *buffer.Buffer, u *Uplink) {
+			if s := u.State(); !s.ClockKnown || (s.ClockOff+ahead).Abs() > time.Millisecond {
+				t.Errorf("collector %v ahead, learnt %v (%v)", ahead, s.ClockOff, s.ClockKnown)
+			}
+		})
+	}
+	inWorld(t, func(c *collector) { c.version = 1 }, func(c *collector, b *buffer.Buffer, u *Uplink) {
+		if s := u.State(); s.ClockKnown {
+			t.Errorf("a collector of version 1 tells no time, learnt %v", s.ClockOff)
+		}
+	})
+}
+
+// The time of certificates is the latest of three, never goes back, and outlives
+// a restart.
+func TestClockOfCertificates(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b.db")
+	synctest.Test(t, func(t *testing.T) {
+		built, real := time.Now().AddDate(-1, 0, 0), time.Now()
+		system := time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+		open := func() (*buffer.Buffer, *Clock) {
+			b, _, err := buffer.Open(path, buffer.Options{MaxBytes: 32 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := NewClock(b, built, func() time.Time { return system })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b, c
+		}
+		want := func(what string, c *Clock, want time.Time) {
+			t.Helper()
+			if got := c.Now(); got.Sub(want).Abs() > time.Second {
+				t.Errorf("%s: %v, want %v", what, got, want)
+			}
+		}
+		b, c := open()
+		want("nothing learnt", c, built)
+		learn := func(at time.Time, trip time.Duration) {
+			t.Helper()
+			if err := c.learn(at, trip, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		learn(real, longTrip+1)
+		want("an answer too slow", c, built)
+		learn(real, time.Second)
+		time.Sleep(10 * time.Minute)
+		want("learnt, and ten minutes on", c, real.Add(10*time.Minute))
+		learn(real.AddDate(-3, 0, 0), 0)
+		want("the collector's clock goes back", c, real.Add(10*time.Minute))
+		system = real.AddDate(1, 0, 0)
+		want("the till's clock is later", c, system)
+		system = time.Time{}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b, c = open()
+		want("after a restart", c, real)
+		b.Close()
+		if _, err := NewClock(b, built, time.Now); !errors.Is(err, buffer.ErrClosed) {
+			t.Errorf("%v", err)
+		}
+	})
+}
