@@ -17,18 +17,21 @@ const defaultBaud = 115200
 
 // OpenSerial opens the device on a serial port or pseudo terminal at the given
 // speed (0 is 115200), 8 bits, no parity, one stop bit. Modem lines are left
-// alone: not every port has them (dossier on the device link, section 4). Like
+// alone: not every port has them (dossier on the device link, section 4). The port
+// has one owner: while it is open nobody else of us can open it, root included. Like
 // every failure to open, one to open the port wraps [sat.ErrGone].
 func OpenSerial(ctx context.Context, path string, baud int) (*Conn, sat.Info, error) {
 	if baud == 0 {
 		baud = defaultBaud
 	}
-	port, err := serial.Open(path, &serial.Mode{BaudRate: baud})
+	port, err := openPort(path, &serial.Mode{BaudRate: baud})
 	if err != nil {
 		return nil, sat.Info{}, unopened(path, err)
 	}
 	return Open(ctx, port, Options{Driver: "serial", Where: path})
 }
+
+var errBusy = errors.New("another program uses it: stop that program first")
 
 // OpenTCP opens the device that listens on a TCP address.
 func OpenTCP(ctx context.Context, addr string) (*Conn, sat.Info, error) {

@@ -10,20 +10,33 @@ import (
 
 	"github.com/creack/pty"
 	"go.bug.st/serial"
+	"golang.org/x/term"
 )
 
 func newPTY(t *testing.T) (till, dev io.ReadWriteCloser) {
+	t.Helper()
+	slave, dev := newPort(t)
+	port, err := serial.Open(slave.Name(), &serial.Mode{BaudRate: 115200})
+	slave.Close() // so that the device sees when the till closes
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port, dev
+}
+
+// newPort makes a pseudo terminal, which the till opens by the slave's name. It is
+// set up as a serial port from the beginning.
+func newPort(t *testing.T) (slave, dev *os.File) {
 	t.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := serial.Open(slave.Name(), &serial.Mode{BaudRate: 115200})
-	slave.Close()
-	if err != nil {
+	t.Cleanup(func() { slave.Close() })
+	if _, err := term.MakeRaw(int(slave.Fd())); err != nil {
 		t.Fatal(err)
 	}
-	return port, pollable(t, master)
+	return slave, pollable(t, master)
 }
 
 // pollable returns the file in non-blocking mode, so that Close ends a Read.

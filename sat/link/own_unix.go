@@ -1,0 +1,50 @@
+//go:build unix
+
+package link
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"go.bug.st/serial"
+	"golang.org/x/sys/unix"
+)
+
+// ownedPort is a serial port that nobody else of us can open until it is closed.
+// It is written through a descriptor of its own, which does not block: a write to a
+// port that takes no bytes ends when the port is closed, which the library's cannot.
+type ownedPort struct {
+	serial.Port
+	file *os.File // also holds the lock
+}
+
+// openPort opens a port as its only owner. The lock that the kernel offers for
+// terminals (TIOCEXCL, which the library sets) does not hold against root, as which
+// the agent runs; flock does, and other programs for serial ports heed it too.
+func openPort(path string, mode *serial.Mode) (*ownedPort, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.EBUSY) {
+		return nil, errBusy
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the port: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), path)
+	var port serial.Port
+	if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		err = errBusy
+	}
+	if err == nil {
+		port, err = serial.Open(path, mode)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return &ownedPort{port, file}, nil
+}
+
+func (p *ownedPort) Write(b []byte) (int, error) { return p.file.Write(b) }
+
+func (p *ownedPort) Close() error { return errors.Join(p.Port.Close(), p.file.Close()) }

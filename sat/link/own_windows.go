@@ -1,0 +1,17 @@
+package link
+
+import (
+	"errors"
+
+	"go.bug.st/serial"
+)
+
+// openPort opens a port as its only owner: Windows opens a port for one program at a
+// time.
+func openPort(path string, mode *serial.Mode) (serial.Port, error) {
+	port, err := serial.Open(path, mode)
+	if e := (*serial.PortError)(nil); errors.As(err, &e) && e.Code() == serial.PortBusy {
+		return nil, errBusy
+	}
+	return port, err
+}
