@@ -25,6 +25,8 @@ const (
 	stall = 5 * time.Second
 	// grace is what a write under way is given when its caller leaves.
 	grace = 100 * time.Millisecond
+	// silence is how long the till hears nothing before it asks again.
+	silence = time.Second
 	// openTime bounds Open when the context does not.
 	openTime = 10 * time.Second
 )
@@ -80,7 +82,7 @@ func Open(ctx context.Context, stream io.ReadWriteCloser, o Options) (*Conn, sat
 		reading: make(chan struct{}), writing: make(chan struct{}),
 	}
 	if c.retry == 0 {
-		c.retry = time.Second
+		c.retry = silence
 	}
 	c.turn <- struct{}{}
 	go c.read()
@@ -221,15 +223,15 @@ func (c *Conn) exchange(ctx context.Context, req frame) ([]byte, error) {
 // receive waits for a frame about seq. The zero frame says that the line was
 // silent for the time of Retry.
 func (c *Conn) receive(ctx context.Context, seq uint32) (frame, error) {
-	silence := time.NewTimer(c.retry)
-	defer silence.Stop()
+	again := time.NewTimer(c.retry)
+	defer again.Stop()
 	for {
 		select {
 		case f := <-c.in:
 			if f.client == c.client && f.seq == seq {
 				return f, nil
 			}
-		case <-silence.C:
+		case <-again.C:
 			return frame{}, nil
 		case <-c.gone:
 			return frame{}, c.cause

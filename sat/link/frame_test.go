@@ -139,9 +139,9 @@ func FuzzDecoder(f *testing.F) {
 	})
 }
 
-func FuzzMessages(f *testing.F) {
+func FuzzRequest(f *testing.F) {
 	f.Add(encodeRequest(sat.Request{Function: sat.EnviarDadosVenda, Session: 123456, Args: []string{"12345678", "<CFe/>"}}))
-	f.Add(Hello{Model: "simulador SAT", Serial: "900000001", Software: "01.00.00"}.encode())
+	f.Add(encodeRequest(sat.Request{Function: sat.ConsultarSAT, Session: 1}))
 	f.Add([]byte{5, 0, 0, 0, 1, 1, 255, 255, 255, 255})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -150,6 +150,15 @@ func FuzzMessages(f *testing.F) {
 				t.Fatalf("request %+v", req)
 			}
 		}
+	})
+}
+
+func FuzzWelcome(f *testing.F) {
+	f.Add(Hello{Model: "simulador SAT", Serial: "900000001", Software: "01.00.00"}.encode())
+	f.Add(append(Hello{}.encode(), "what a later version adds"...))
+	f.Add([]byte{255, 255, 255, 255, 3, 'S', 'A'})
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, most, err := decodeWelcome(b); err == nil {
 			again, _, err := decodeWelcome(h.encode())
 			if err != nil || again != h || most > MaxPayload {
