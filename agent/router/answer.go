@@ -19,7 +19,7 @@ const turnWait = 4 * time.Second
 // fiscal answers a sale or cancellation.
 func (r *Router) fiscal(ctx context.Context, req sat.Request) sat.Reply {
 	e := entry{Till: req.Till, Session: req.Session, Function: req.Function, Payload: payloadOf(req)}
-	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.now())
+	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
 	if v == isOpen {
 		v, old = r.resolve(ctx, req, &e, old)
 	}
@@ -173,7 +173,7 @@ func (r *Router) resolve(ctx context.Context, req sat.Request, e, old *entry) (v
 		o.submit(within, &job{code: r.withCode(o, req).Arg(sat.CodeParam)}, 0)
 		cancel()
 	}
-	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.now())
+	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
 	if v != isOpen || !r.second || len(r.owners) < 2 || old.Function != sat.EnviarDadosVenda {
 		return v, old
 	}
@@ -181,7 +181,7 @@ func (r *Router) resolve(ctx context.Context, req sat.Request, e, old *entry) (v
 		r.log.Error("sale not made a second time", "till", old.Till, "session", old.Session, "err", err)
 		return v, old
 	}
-	return place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.now())
+	return place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
 }
 
 // repeat answers with what the device said to an earlier call. A call under

@@ -24,8 +24,9 @@ type entry struct {
 	N             uint64       `cbor:"2,keyasint"` // counts the till's calls
 	Session       int          `cbor:"3,keyasint"` // the till's
 	Function      sat.Function `cbor:"4,keyasint"`
-	Payload       [32]byte     `cbor:"5,keyasint"` // hash of function and arguments, without secrets
-	At            int64        `cbor:"6,keyasint"` // Unix milliseconds
+	Payload       [32]byte     `cbor:"5,keyasint"`            // hash of function and arguments, without secrets
+	At            int64        `cbor:"6,keyasint"`            // Unix milliseconds, by the computer's clock
+	Steady        int64        `cbor:"21,keyasint,omitempty"` // the same by the journal's steady time
 	State         state        `cbor:"7,keyasint"`
 	Serial        string       `cbor:"8,keyasint,omitempty"`  // device
 	DeviceSession int          `cbor:"9,keyasint,omitempty"`  // allotted by the agent
@@ -50,6 +51,13 @@ type evidence struct {
 }
 
 func (e *entry) time() time.Time { return time.UnixMilli(e.At) }
+
+func (e *entry) steady() time.Time {
+	if e.Steady == 0 {
+		return e.time()
+	}
+	return time.UnixMilli(e.Steady)
+}
 
 // is reports whether both are the same call, whatever is known of it by now.
 func (e *entry) is(other *entry) bool { return e.Till == other.Till && e.N == other.N }

@@ -21,6 +21,7 @@ const (
 	tableDelivered = "delivered" // journalKey -> nothing: the reply reached the till
 	tableDevices   = "devices"   // serial -> deviceState
 	tablePlaces    = "places"    // address -> serial of the device that was there last, when its driver cannot tell
+	tableClock     = "clock"     // "offset" -> nanoseconds by which the clock was set
 	tableSessions  = "sessions"  // "next" -> first device session not yet reserved
 )
 
@@ -36,6 +37,7 @@ type journal struct {
 	buf   *buffer.Buffer
 	codec *wire.Codec
 	now   func() time.Time
+	*steady
 
 	mu      sync.Mutex
 	tills   map[string]*calls
@@ -54,7 +56,7 @@ type calls struct {
 
 func openJournal(buf *buffer.Buffer, codec *wire.Codec, now func() time.Time, first int) (*journal, error) {
 	j := &journal{buf: buf, codec: codec, now: now,
-		tills: map[string]*calls{}, devices: map[string]deviceState{}}
+		steady: openSteady(buf, now), tills: map[string]*calls{}, devices: map[string]deviceState{}}
 	err := buf.Scan(tableCalls, nil, func(k, v []byte) error {
 		var e entry
 		if err := codec.Decode(v, &e); err != nil {
@@ -87,9 +89,11 @@ func openJournal(buf *buffer.Buffer, codec *wire.Codec, now func() time.Time, fi
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the journal: %w", err)
 	}
+	// Far from where the last life ended: the file may be an older copy put back, and
+	// the device remembers the numbers it was called with since.
 	j.session = first
 	if v, err := buf.Get(tableSessions, []byte("next")); err == nil && len(v) == 4 {
-		j.session = int(binary.BigEndian.Uint32(v))
+		j.session = wrapSession(int(binary.BigEndian.Uint32(v)) + sessionBlock + first/2)
 	}
 	j.limit = j.session
 	return j, nil
@@ -191,7 +195,7 @@ func (j *journal) load(e *entry) (*entry, error) {
 // the call may be sent, and must be closed or resolved.
 func (j *journal) admit(e entry) (verdict, *entry, error) {
 	j.mu.Lock()
-	v, old := place(newestFirst(j.till(e.Till).list), e.Session, e.Function, e.Payload, j.now())
+	v, old := place(newestFirst(j.till(e.Till).list), e.Session, e.Function, e.Payload, j.steadyNow())
 	if v != isNew {
 		j.mu.Unlock()
 		return v, old, nil
@@ -239,6 +243,7 @@ func (j *journal) add(e entry) *entry {
 	if !e.Direct || e.At == 0 {
 		e.At = j.now().UnixMilli()
 	}
+	e.Steady = j.steadyNow().UnixMilli()
 	light := e
 	light.Reply = nil
 	t.next++
@@ -305,6 +310,7 @@ func (j *journal) commit(b *buffer.Batch) error {
 	for _, k := range marks {
 		b.Put(tableDelivered, k, nil)
 	}
+	j.keepOffset(b, j.now())
 	_, err := j.buf.Commit(b)
 	if err != nil {
 		j.mu.Lock()

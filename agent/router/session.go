@@ -32,12 +32,11 @@ const (
 //
 // The same session and content returns what was answered; the same session with
 // other content is refused; the same content under a new session while its
-// earlier case is open, or its document was never delivered, is that sale.
+// earlier case is open, or its document was never delivered, is that sale. Now is
+// the journal's steady time. The content of a time to come is a repeat too: the
+// clock was put back while the agent was off.
 func place(latest []*entry, session int, f sat.Function, payload [32]byte, now time.Time) (verdict, *entry) {
-	recent := func(e *entry) bool {
-		age := now.Sub(e.time())
-		return age < repeatWindow && age > -repeatWindow
-	}
+	recent := func(e *entry) bool { return now.Sub(e.steady()) < repeatWindow }
 	for i, e := range latest {
 		if i >= repeatCalls {
 			break
@@ -45,10 +44,12 @@ func place(latest []*entry, session int, f sat.Function, payload [32]byte, now t
 		if e.Session != session || !recent(e) || e.Void || e.Aside {
 			continue
 		}
-		if e.Function != f || e.Payload != payload {
+		switch {
+		case e.Function == f && e.Payload == payload:
+			return known(e), e
+		case now.Sub(e.steady()) > -repeatWindow:
 			return isDuplicate, e
 		}
-		return known(e), e
 	}
 	for i, e := range latest {
 		if i >= repeatCalls {
@@ -154,7 +155,7 @@ func settle(e *entry, r sat.Reply, ev evidence) (step, bool) {
 	r.Session = e.DeviceSession
 	switch sat.OutcomeOf(e.request(), r, nil) {
 	case sat.Issued:
-		if k := keyOf(r); k == "" || string(k) != e.LastKey {
+		if k := keyOf(r); k == "" || e.LastKey == "" || after(e.LastKey, k) {
 			return step{close: answered, reply: r.Raw}, true
 		}
 	case sat.NotIssued:
@@ -221,6 +222,13 @@ func between(a, b string, known []cfe.Key) (numbers []int, ok bool) {
 		}
 	}
 	return nil, false
+}
+
+// after reports whether b is a document that the device made after a, and not one
+// of long ago that it keeps under the same session number.
+func after(a string, b cfe.Key) bool {
+	_, ok := between(a, string(b), nil)
+	return ok
 }
 
 // follows reports whether b is the very next document after a on one device.

@@ -46,7 +46,7 @@ func (o *owner) sell(ctx context.Context, j *job) result {
 		res := o.close(admitted, step{close: answered})
 		res.reply = reply
 		return res
-	case outcome == sat.Issued && string(keyOf(reply)) != e.LastKey, outcome == sat.NotIssued && err == nil:
+	case outcome == sat.Issued && (e.LastKey == "" || after(e.LastKey, keyOf(reply))), outcome == sat.NotIssued && err == nil:
 		return o.close(admitted, step{close: answered, reply: reply.Raw})
 	case outcome == sat.NotIssued:
 		o.log.Warn("sale not sent", "till", e.Till, "session", e.Session, "err", err)
