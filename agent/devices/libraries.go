@@ -56,17 +56,22 @@ func beside(root, system, library string, bits int) []string {
 	folders := []string{filepath.Dir(library)}
 	if system == "windows" {
 		own := filepath.Join(root, "Windows", "System32")
-		if wow := filepath.Join(root, "Windows", "SysWOW64"); bits == 32 && isFolder(wow) {
+		if wow := filepath.Join(root, "Windows", "SysWOW64"); bits == 32 && exists(wow) {
 			own = wow
 		}
 		folders = append(folders, own)
+	}
+	companions := map[string]bool{}
+	for _, m := range Models() {
+		for _, name := range m.Companions {
+			companions[strings.ToLower(name)] = true
+		}
 	}
 	var all []string
 	for _, folder := range folders {
 		entries, _ := os.ReadDir(folder) // one that cannot be read shows nothing
 		for _, e := range entries {
-			name := strings.ToLower(e.Name())
-			if slices.ContainsFunc(Models(), func(m Model) bool { return containsFold(m.Companions, name) }) {
+			if name := strings.ToLower(e.Name()); companions[name] {
 				all = append(all, name)
 			}
 		}
@@ -74,9 +79,10 @@ func beside(root, system, library string, bits int) []string {
 	return all
 }
 
-func isFolder(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
+// exists reports whether there is something at path, to which links may lead.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func containsFold(names []string, name string) bool {

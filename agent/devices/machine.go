@@ -52,15 +52,9 @@ func Look(root string) (Machine, error) {
 		System:       runtime.GOOS,
 		Plugged:      plugged,
 		Libraries:    lookLibraries(root, runtime.GOOS),
-		No32:         runtime.GOOS == "linux" && !isFile(filepath.Join(root, "lib/ld-linux.so.2")),
+		No32:         runtime.GOOS == "linux" && !exists(filepath.Join(root, "lib/ld-linux.so.2")),
 		ModemManager: running(root, "ModemManager"),
 	}, nil
-}
-
-// isFile also follows links.
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && !info.IsDir()
 }
 
 // running reports whether a program of that name runs, where the system shows its
