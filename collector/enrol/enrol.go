@@ -42,9 +42,22 @@ func New(ca *CA, s *store.Store, now func() time.Time) *Registry { return &Regis
 // NewToken makes a token that so many computers may use until it expires. It is
 // told once; the store keeps a hash of its secret.
 func (r *Registry) NewToken(ctx context.Context, label string, allowed int, expires time.Time) (string, error) {
+	return r.NewShopToken(ctx, "", label, allowed, expires)
+}
+
+// NewShopToken is NewToken for the computers of one establishment, named by its
+// CNPJ of 14 characters without punctuation. Their certificates name it, and so
+// they lend each other their devices. "" is none.
+func (r *Registry) NewShopToken(ctx context.Context, cnpj, label string, allowed int, expires time.Time) (string, error) {
 	var b [16]byte
 	rand.Read(b[:])
 	secret := base64.RawURLEncoding.EncodeToString(b[:])
+	if cnpj != "" {
+		if !wire.ValidEstablishment(cnpj) {
+			return "", fmt.Errorf("cannot make an enrolment token: %q is not a CNPJ of 14 characters without punctuation", cnpj)
+		}
+		secret += shopMark + cnpj
+	}
 	err := r.store.Update(ctx, func(w *store.Writer) error {
 		return w.AddToken(secret, store.Token{Label: label, Allowed: allowed, ExpiresAt: expires, CreatedAt: r.now()})
 	})
@@ -53,6 +66,20 @@ func (r *Registry) NewToken(ctx context.Context, label string, allowed int, expi
 	}
 	pin := r.ca.Pin()
 	return secret + "." + base64.RawURLEncoding.EncodeToString(pin[:]), nil
+}
+
+// shopMark parts a secret's random characters from the establishment it is for.
+// The store knows a token by the hash of both: neither can be exchanged.
+const shopMark = "~"
+
+// subject is who a certificate is for: an agent, of the establishment that the
+// token's secret names.
+func subject(agent, secret string) pkix.Name {
+	name := pkix.Name{CommonName: agent}
+	if _, cnpj, _ := strings.Cut(secret, shopMark); wire.ValidEstablishment(cnpj) {
+		name.Organization = []string{cnpj}
+	}
+	return name
 }
 
 // Identity is what an enrolled agent gets.
@@ -73,7 +100,7 @@ func (r *Registry) Issue(ctx context.Context, secret string, csr []byte, host st
 	now := r.now()
 	agent := newAgentID()
 	leaf, err := r.ca.sign(&x509.Certificate{
-		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: agent},
+		SerialNumber: newSerial(), Subject: subject(agent, secret),
 		NotBefore: now.Add(-backdate), NotAfter: now.AddDate(agentLife, 0, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, public)
