@@ -20,6 +20,7 @@ look() {
   need libxml2-utils command -v xmllint
   need chromium command -v chromium
   need fp-compiler command -v fpc
+  need mosquitto test -x /usr/sbin/mosquitto
   need gcc-mingw-w64-i686 command -v i686-w64-mingw32-gcc
   need gcc-mingw-w64-x86-64 command -v x86_64-w64-mingw32-gcc
   ! command -v javac >/dev/null 2>&1 || need libjna-java test -e /usr/share/java/jna.jar
@@ -37,6 +38,10 @@ if command -v apt-get >/dev/null 2>&1 && $as_root true 2>/dev/null; then
   # One by one when they do not come together: a distribution may lack one of them.
   $as_root env DEBIAN_FRONTEND=noninteractive sh -c \
     "apt-get update -qq; $get$missing || for p in$missing; do $get \$p; done" >/dev/null 2>&1 || true
+  case "$missing " in *" mosquitto "*)
+    # Tests start their own: what the package started is stopped, for good.
+    $as_root sh -c 'systemctl disable --now mosquitto || { service mosquitto stop; update-rc.d mosquitto disable; }' >/dev/null 2>&1 || true ;;
+  esac
   look "${1:-}"
   [ -n "$missing" ] || exit 0
 fi
