@@ -80,7 +80,7 @@ func (a *agent) jump(f fault) {
 const (
 	bufferBound   = 32 << 20
 	bufferReserve = 2 << 20
-	streamFill    = "enchimento" // what takes the room in a full buffer
+	tableFill     = "enchimento" // what takes the room in a full buffer
 )
 
 // life is an agent from its start to its death. Once it is doomed nothing it does
@@ -136,7 +136,7 @@ func (l *life) load(known bool) error {
 		log = slog.New(slog.NewTextHandler(l.w.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})).With("agent", l.number)
 	}
 	b, recovery, err := buffer.Open(l.path, buffer.Options{MaxBytes: bufferBound, Reserve: bufferReserve, Now: l.now,
-		Random: l.random, Log: log, Evicted: l.evicted, Streams: []buffer.Stream{{Name: streamFill}, {Name: wire.StreamEvents},
+		Random: l.random, Log: log, Evicted: l.evicted, Streams: []buffer.Stream{{Name: wire.StreamEvents},
 			{Name: wire.StreamDocuments}, {Name: wire.StreamStatus, Evictable: true}}})
 	if err != nil {
 		return err
@@ -195,7 +195,7 @@ func (l *life) run() {
 
 // poll reads the status now and then, as the monitor does.
 func (l *life) poll(ctx context.Context) {
-	tick := time.NewTicker(20 * time.Second)
+	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
 		select {
@@ -326,7 +326,7 @@ func (a *agent) quiet() bool {
 		return false
 	}
 	for _, s := range l.buffer.Stats().Streams {
-		if s.Waiting > 0 {
+		if s.Waiting > 0 && s.Name != wire.StreamStatus {
 			return false
 		}
 	}
@@ -341,43 +341,46 @@ func (l *life) open() (n int) {
 	return n
 }
 
-// fill takes the network away and then all the room that the buffer has for
-// records; both come back.
+// fill takes the network away and then the room that a sale needs; both come back.
 func (a *agent) fill(f fault) {
 	l := a.current()
-	a.w.net.cut(a.id, f.span+time.Minute)
-	rubbish := make([]byte, 512<<10)
-	for size := len(rubbish); size > 1000; {
-		b := &buffer.Batch{}
-		b.Append(streamFill, rubbish[:size])
-		if _, err := l.buffer.Commit(b); errors.Is(err, buffer.ErrFull) {
+	if l == nil {
+		return
+	}
+	a.w.net.cut(a.name(), f.span+time.Minute)
+	rubbish := make([]byte, 4<<20)
+	keys := 0
+	for size := len(rubbish); size > 64<<10; {
+		if err := l.buffer.Room(int64(len(rubbish)) + int64(size)); errors.Is(err, buffer.ErrFull) {
 			size /= 2
-		} else if err != nil {
+			continue
+		}
+		b := &buffer.Batch{}
+		b.Put(tableFill, []byte{byte(keys)}, rubbish[:size])
+		if _, err := l.buffer.Commit(b); err != nil {
 			a.w.fail("agent %d: %v", a.number, err)
 			return
 		}
+		keys++
 	}
-	a.w.later(f.span+30*time.Second, func() {
-		if l := a.current(); l != nil {
-			l.drainFill()
-		} else {
-			a.w.later(time.Minute, func() { a.current().drainFill() })
-		}
-	})
+	a.w.later(f.span+30*time.Second, func() { a.clear(keys) })
 }
 
-// drainFill makes what fills the buffer evictable.
-func (l *life) drainFill() {
-	records, err := l.buffer.Peek(streamFill, 0, 1000, 1<<30)
-	var acks []buffer.Ack
-	for _, r := range records {
-		acks = append(acks, buffer.Ack{Seq: r.Seq, SHA256: r.SHA256})
+// clear gives the room back; when the agent is down just now, a little later.
+func (a *agent) clear(keys int) {
+	l := a.current()
+	if l == nil {
+		a.w.later(10*time.Second, func() { a.clear(keys) })
+		return
 	}
-	if err == nil {
-		_, err = l.buffer.Acknowledge(streamFill, l.buffer.Epoch(), acks)
+	b := &buffer.Batch{}
+	for k := range keys {
+		b.Delete(tableFill, []byte{byte(k)})
 	}
-	if err != nil && !l.doomed() {
-		l.w.fail("agent %d: %v", l.number, err)
+	if _, err := l.buffer.Commit(b); err != nil && !l.doomed() {
+		a.w.fail("agent %d: %v", a.number, err)
+	} else if l.doomed() {
+		a.w.later(10*time.Second, func() { a.clear(keys) })
 	}
 }
 
@@ -415,10 +418,8 @@ func (a *agent) rest() {
 		a.alone(func() { a.swap(f, a) })
 	case f.kind == clonedAgent:
 		other := a.w.agents[(a.number+1)%agents]
-		other.alone(func() {
-			other.copied = a.snapshot()
-			other.swap(f, a)
-		})
+		a.alone(func() { other.copied = a.snapshot() })
+		other.alone(func() { other.swap(f, a) })
 	}
 }
 

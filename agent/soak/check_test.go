@@ -153,7 +153,7 @@ func (w *world) answered(byMark map[string][]string, issued map[string]sim.Recor
 // remembers checks that a new life has what tills were told in the one before: an
 // answer is on the disk before the till hears it.
 func (w *world) remembers(l *life, told []heard) {
-	if len(told) == 0 {
+	if len(told) == 0 || w.central.restored {
 		return
 	}
 	records, err := l.buffer.Peek(wire.StreamDocuments, 0, 10000, 1<<30)

@@ -69,10 +69,11 @@ type collector struct {
 	w   *world
 	dir string
 
-	mu     sync.Mutex
-	server *server
-	lives  int
-	backup string // folder of an older copy; "" for none
+	mu       sync.Mutex
+	server   *server
+	lives    int
+	backup   string // folder of an older copy; "" for none
+	restored bool   // what was acknowledged may be only in the agents
 }
 
 // server is one life of it.
@@ -205,6 +206,7 @@ func (c *collector) restore(f fault) {
 	if err := newEpoch(filepath.Join(c.backup, storeFile), true); err != nil {
 		c.w.fail("%v", err)
 	}
+	c.restored = true
 	c.replace(old, c.backup, f.span)
 }
 

@@ -10,8 +10,12 @@ import (
 	"zelo/agent/wire"
 )
 
-// latency is what a message takes from one side to the other.
-const latency = 20 * time.Millisecond
+// Messages to the collector arrive by the slot, so that what several agents say
+// meets; those of one direction keep their order.
+const (
+	latency = 20 * time.Millisecond
+	slot    = 8 * time.Second
+)
 
 // network is the broker and the lines to it. It keeps nothing: what is under way
 // when it restarts is gone.
@@ -19,12 +23,13 @@ type network struct {
 	w        *world
 	mu       sync.Mutex
 	sessions map[*session]bool
-	up       time.Time            // not before, for anybody
-	lines    map[string]time.Time // not before, by agent
+	up       time.Time              // not before, for anybody
+	lines    map[string]time.Time   // not before, by agent
+	under    map[time.Time][]func() // under way, by the time of arrival
 }
 
 func newNetwork(w *world) *network {
-	return &network{w: w, sessions: map[*session]bool{}, lines: map[string]time.Time{}}
+	return &network{w: w, sessions: map[*session]bool{}, lines: map[string]time.Time{}, under: map[time.Time][]func(){}}
 }
 
 // line is the transport of one life of an agent.
@@ -39,7 +44,6 @@ type session struct {
 	agent   string
 	receive func(kind string, payload []byte)
 	done    chan struct{}
-	last    time.Time // when the last message arrives: they keep their order
 }
 
 var errNoBroker = errors.New("no broker to be reached")
@@ -114,31 +118,38 @@ func (s *session) Publish(stream string, payload []byte) error {
 	return nil
 }
 
-// send lets a payload arrive, unless the session ends before.
+// send lets a payload arrive.
 func (s *session) send(stream string, payload []byte, extra time.Duration) {
-	s.after(extra, func() { s.n.w.central.receive(s.agent, stream, payload) })
+	at := time.Now().Add(latency + extra).Truncate(slot).Add(slot)
+	s.deliver(at, func() { s.n.w.central.receive(s.agent, stream, payload) })
 }
 
-// after does something when a message given to the line now arrives.
-func (s *session) after(extra time.Duration, arrive func()) {
-	s.n.mu.Lock()
-	defer s.n.mu.Unlock()
-	now := time.Now()
-	at := now.Add(latency)
-	if !at.After(s.last) {
-		at = s.last.Add(time.Microsecond)
+// deliver does something when a message arrives, unless the session ends before.
+func (s *session) deliver(at time.Time, arrive func()) {
+	n := s.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.under[at] == nil {
+		time.AfterFunc(time.Until(at), func() { n.arrive(at) })
 	}
-	if s.last = at; extra > 0 {
-		at = at.Add(extra)
-	}
-	time.AfterFunc(at.Sub(now), func() {
-		s.n.mu.Lock()
-		alive := s.n.sessions[s]
-		s.n.mu.Unlock()
+	n.under[at] = append(n.under[at], func() {
+		n.mu.Lock()
+		alive := n.sessions[s]
+		n.mu.Unlock()
 		if alive {
 			arrive()
 		}
 	})
+}
+
+func (n *network) arrive(at time.Time) {
+	n.mu.Lock()
+	messages := n.under[at]
+	delete(n.under, at)
+	n.mu.Unlock()
+	for _, m := range messages {
+		m()
+	}
 }
 
 // Send implements ingest.Sender: to all that are connected under this name.
@@ -180,12 +191,12 @@ func (s *session) down(kind string, payload []byte) {
 		case unacknowledged:
 			return
 		case duplicated:
-			s.after(2*time.Second, arrive)
+			s.deliver(time.Now().Add(3*time.Second), arrive)
 		case reordered:
 			extra = f.span
 		}
 	}
-	s.after(extra, arrive)
+	s.deliver(time.Now().Add(latency+extra), arrive)
 }
 
 // restart ends all sessions; none begins for a while.

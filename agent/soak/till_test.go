@@ -46,7 +46,7 @@ func newTill(w *world, i int) *till {
 // work sells all day.
 func (t *till) work() {
 	for i := range salesPerTill {
-		time.Sleep(time.Duration(500+t.r.IntN(15000)) * time.Millisecond)
+		time.Sleep(time.Duration(300+t.r.IntN(7000)) * time.Millisecond)
 		<-t.agent.tokens
 		t.w.begin(t.agent)
 		t.act(&sale{till: t, mark: fmt.Sprintf("ITEM-%s-%02d", t.name, i)})
