@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -322,6 +323,7 @@ func TestEveryBroker(t *testing.T) {
 			t.Run("port blocked", s.testBlocked)
 			t.Run("proxy", s.testProxy)
 			t.Run("foreign topics", s.testForeign)
+			t.Run("wrong clock", s.testWrongClock)
 		})
 	}
 }
@@ -439,6 +441,51 @@ func (s *stand) testForeign(t *testing.T) {
 	victim.drained() // its acknowledgement went by
 	if n := s.arrived(victim.agent); n != 2 || len(stolen) != 0 {
 		t.Errorf("the victim has %d records, sent 2; %d of its messages went elsewhere", n, len(stolen))
+	}
+}
+
+// testWrongClock: a till that woke up years ago says so in plain words, unless it
+// was made later or ever heard the collector's time.
+func (s *stand) testWrongClock(t *testing.T) {
+	agent, cert := enrolled(t, s.registry)
+	past := func() time.Time { return time.Date(2009, 1, 1, 0, 0, 0, 0, time.UTC) }
+	connect := func(now func() time.Time) error {
+		m := uplink.MQTT{Broker: "tls://" + s.mqtt, Agent: agent, Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
+			TLS: &tls.Config{RootCAs: s.ca.Pool(), Certificates: []tls.Certificate{cert}, Time: now}}
+		session, err := m.Connect(t.Context(), func(string, []byte) {})
+		if err == nil {
+			session.Close()
+		}
+		return err
+	}
+	clock := func(b *buffer.Buffer, built time.Time) func() time.Time {
+		c, err := uplink.NewClock(b, built, past)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Now
+	}
+	fresh, _, err := buffer.Open(filepath.Join(t.TempDir(), "b.db"), buffer.Options{MaxBytes: 32 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fresh.Close()
+	heard := s.till(t, nil)
+	until(t, "the clock", func() bool { return heard.uplink.State().ClockKnown })
+	if err := connect(past); !errors.Is(err, uplink.ErrClock) {
+		t.Errorf("in 2009: %v", err)
+	}
+	if err := connect(func() time.Time { return time.Now().AddDate(50, 0, 0) }); !errors.Is(err, uplink.ErrClock) {
+		t.Errorf("in fifty years: %v", err)
+	}
+	if err := connect(clock(fresh, time.Time{})); !errors.Is(err, uplink.ErrClock) {
+		t.Errorf("in 2009, nothing known: %v", err)
+	}
+	if err := connect(clock(fresh, time.Now())); err != nil {
+		t.Errorf("in 2009, made today: %v", err)
+	}
+	if err := connect(clock(heard.buffer, time.Time{})); err != nil {
+		t.Errorf("in 2009, heard the collector's time before: %v", err)
 	}
 }
 
