@@ -90,6 +90,24 @@ func TestSmallDisk(t *testing.T) {
 			t.Errorf("%d records wait after reopening, want %d", got, before+n)
 		}
 	})
+	t.Run("a disk that may only be read", func(t *testing.T) {
+		b := mustOpen(t, path, o)
+		want := len(mustPeek(t, b, "documents"))
+		mustClose(t, b)
+		os.Remove(path + ".lock")
+		if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := Check(path); err != nil || len(r.Damage) > 0 || r.Streams[0].Waiting != want {
+			t.Errorf("check: %+v, %v", r, err)
+		}
+		if records, lost := readAll(t, path, "documents"); len(records) != want || len(lost) > 0 {
+			t.Errorf("read %d of %d, lost %q", len(records), want, lost)
+		}
+		if _, _, err := Open(path, o); !errors.Is(err, syscall.EROFS) {
+			t.Errorf("open: %v", err)
+		}
+	})
 }
 
 // fillDisk takes what is left of a disk.

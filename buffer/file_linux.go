@@ -42,6 +42,10 @@ func allocate(path string, size int64) error {
 	return f.Sync()
 }
 
+// readOnly reports that a whole file system may only be read, so that nobody has a
+// file of it open for writing.
+func readOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
+
 func diskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

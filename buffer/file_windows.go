@@ -44,6 +44,10 @@ func allocate(path string, size int64) error {
 	return f.Sync()
 }
 
+// readOnly reports that a whole volume may only be read, so that nobody has a file
+// of it open for writing.
+func readOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+
 func diskFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }

@@ -398,16 +398,11 @@ func Check(path string) (Report, error) {
 }
 
 func check(path string) (Report, error) {
-	f, size, err := openRegular(path)
+	f, size, err := openToRead(path)
 	if err != nil {
 		return Report{}, err
 	}
 	defer f.Close()
-	lock, err := lockFile(path + ".lock")
-	if err != nil {
-		return Report{}, err
-	}
-	defer lock.Close()
 	in := inspect(f, size, nil)
 	delete(in.tables, quarantine)
 	r := Report{Epoch: in.epoch, Tables: in.tables, Damage: in.damage}
@@ -420,6 +415,33 @@ func check(path string) (Report, error) {
 		r.Streams = append(r.Streams, s)
 	}
 	return r, nil
+}
+
+// lockedFile is a file that nobody else opens as a buffer meanwhile.
+type lockedFile struct {
+	*os.File
+	lock *os.File // nil where nothing can be written
+}
+
+func (f *lockedFile) Close() error {
+	if f.lock != nil {
+		defer f.lock.Close()
+	}
+	return f.File.Close()
+}
+
+// openToRead opens a buffer file that no process has open.
+func openToRead(path string) (*lockedFile, int64, error) {
+	f, size, err := openRegular(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	lock, err := lockFile(path + ".lock")
+	if err != nil && !readOnly(err) {
+		f.Close()
+		return nil, 0, err
+	}
+	return &lockedFile{f, lock}, size, nil
 }
 
 // openRegular opens a regular file for reading; os.ErrNotExist when there is none.

@@ -24,16 +24,12 @@ func Read(path, stream, scratch string, fn func(Record) error) (lost []string, e
 }
 
 func read(path, stream, scratch string, fn func(Record) error) (lost []string, err error) {
-	f, size, err := openRegular(path)
+	given, size, err := openToRead(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	lock, err := lockFile(path + ".lock")
-	if err != nil {
-		return nil, err
-	}
-	defer lock.Close()
+	defer given.Close()
+	f := given.File
 	if !inspect(f, size, nil).sound() {
 		whole, err := os.CreateTemp(scratch, "salvado-*")
 		if err != nil {
