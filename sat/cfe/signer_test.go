@@ -78,3 +78,27 @@ func TestLoadSignerRefuses(t *testing.T) {
 		t.Error("a device was taken for an authority")
 	}
 }
+
+// A person may name any file as the key of a device.
+func FuzzLoadSigner(f *testing.F) {
+	text, ca := testdata(f, "device.pem"), testdata(f, "ca.pem")
+	f.Add(text)
+	f.Add(ca)
+	f.Add(text[:len(text)/2])
+	f.Add(append(bytes.Clone(ca), text...))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := LoadSigner(b)
+		if err != nil {
+			return
+		}
+		again, err := s.PEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		same, err := LoadSigner(again)
+		if err != nil || !same.Certificate().Equal(s.Certificate()) || !same.key.Equal(s.key) {
+			t.Fatalf("another signer came back, %v", err)
+		}
+	})
+}

@@ -3,6 +3,8 @@ package sim_test
 import (
 	"context"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -81,5 +83,35 @@ func FuzzControl(f *testing.F) {
 		}
 		here.Close()
 		<-ended
+	})
+}
+
+// A folder damaged by whatever is refused or read, the same each time, and what
+// is read of the documents issued stays there.
+func FuzzFolder(f *testing.F) {
+	ca, signer := certificates()
+	f.Add([]byte(`{"stage":3,"code":"12345678","number":41,"sessions":[1,2]}`), []byte(`{"key":"1"}`+"\n"))
+	f.Add([]byte(`{"replies":[null],"fiscal":{}}`), []byte(`{"key":"1"}`+"\n"+`{"key":`))
+	f.Add([]byte(`null`), []byte("\n"))
+	f.Add([]byte(``), []byte(`[]`+"\n"))
+	f.Fuzz(func(t *testing.T, state, issued []byte) {
+		dir := t.TempDir()
+		for name, b := range map[string][]byte{"device.json": state, "issued.jsonl": issued} {
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var found []int
+		for range 2 {
+			n := -1
+			if s, err := sim.New(sim.Options{CA: ca, Signer: signer, Clock: noon, Dir: dir}); err == nil {
+				n = len(s.Issued())
+				s.Close()
+			}
+			found = append(found, n)
+		}
+		if found[0] != found[1] {
+			t.Fatalf("%d documents, then %d", found[0], found[1])
+		}
 	})
 }
