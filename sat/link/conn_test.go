@@ -424,6 +424,9 @@ func TestNothingThere(t *testing.T) {
 	if _, _, err := OpenSerial(soon(t), "/dev/nenhuma-porta", 0); !errors.Is(err, sat.ErrGone) {
 		t.Errorf("serial: %v", err)
 	}
+	if _, _, err := OpenUSB(soon(t), "2fe7:0001/nenhum"); !errors.Is(err, sat.ErrGone) {
+		t.Errorf("USB: %v", err)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
