@@ -13,23 +13,14 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file of the present format anew")
 
-// writeGolden makes testdata/v1.db: the used pages of a closed buffer.
-func writeGolden(t *testing.T, golden string) {
+// writeGolden makes a file of testdata: the used pages of a closed buffer.
+func writeGolden(t *testing.T, golden string, fill func(*Buffer)) {
 	path := filepath.Join(t.TempDir(), "b")
 	o := small()
 	o.Now = func() time.Time { return time.Unix(1800000000, 0) }
 	o.Random = bytes.NewReader([]byte("epoch of golden."))
 	b := mustOpen(t, path, o)
-	for i := range 6 {
-		var batch Batch
-		batch.Append("documents", noise(uint64(i), i*500))
-		batch.Append("logs", []byte("log"))
-		batch.Put("calls", []byte{byte(i), 0, 0xFF}, noise(uint64(100+i), i*300))
-		if _, err := b.Commit(&batch); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mustAcknowledge(t, b, "documents", mustPeek(t, b, "documents")[:2])
+	fill(b)
 	mustClose(t, b)
 	f, err := os.ReadFile(path)
 	if err != nil {
@@ -42,11 +33,25 @@ func writeGolden(t *testing.T, golden string) {
 	}
 }
 
+// fillGolden is what testdata/v1.db holds.
+func fillGolden(t *testing.T, b *Buffer) {
+	for i := range 6 {
+		var batch Batch
+		batch.Append("documents", noise(uint64(i), i*500))
+		batch.Append("logs", []byte("log"))
+		batch.Put("calls", []byte{byte(i), 0, 0xFF}, noise(uint64(100+i), i*300))
+		if _, err := b.Commit(&batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustAcknowledge(t, b, "documents", mustPeek(t, b, "documents")[:2])
+}
+
 // TestGolden reads what version 1 wrote. Later versions must read it for ever.
 func TestGolden(t *testing.T) {
 	golden := filepath.Join("testdata", "v1.db")
 	if *update {
-		writeGolden(t, golden)
+		writeGolden(t, golden, func(b *Buffer) { fillGolden(t, b) })
 	}
 	path := filepath.Join(t.TempDir(), "b")
 	f, err := os.ReadFile(golden)
@@ -83,6 +88,34 @@ func TestGolden(t *testing.T) {
 	}
 	if n, err := b.Requeue("documents"); n != 2 || err != nil {
 		t.Errorf("queued %d again, %v", n, err)
+	}
+}
+
+// TestGoldenQuarantine reads a file of version 1 with a record in quarantine.
+func TestGoldenQuarantine(t *testing.T) {
+	golden := filepath.Join("testdata", "v1-quarantine.db")
+	if *update {
+		writeGolden(t, golden, func(b *Buffer) {
+			mustAppend(t, b, "documents", noise(1, 3000), noise(2, 100))
+			quarantineOne(t, b, "documents", 1)
+		})
+	}
+	f, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "b")
+	if err := os.WriteFile(path, f, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := mustOpen(t, path, small())
+	if s := stats(t, b, "documents"); s.Waiting != 1 || s.Quarantined != 1 {
+		t.Errorf("%+v", s)
+	}
+	mustClose(t, b)
+	records, _ := readAll(t, path, "documents")
+	if len(records) != 2 || records[1].Seq != 1 || !records[1].Time.Equal(time.Unix(1800000000, 0)) || !bytes.Equal(records[1].Data, noise(1, 3000)) {
+		t.Errorf("%d records", len(records))
 	}
 }
 
