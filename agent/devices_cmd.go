@@ -42,7 +42,7 @@ func cmdDevices(_ context.Context, args []string) error {
 func reportDevices(w io.Writer, root string, asJSON bool) error {
 	machine, err := devices.Look(root)
 	if err != nil {
-		return fmt.Errorf("não foi possível ver os equipamentos ligados; este sistema pode não ter USB, como uma máquina virtual: %w", err)
+		return fmt.Errorf("não foi possível ver os equipamentos ligados: %w", err)
 	}
 	found := devices.Examine(machine)
 	proposed := devices.Proposed(found)

@@ -129,11 +129,21 @@ func checkProposals(t *testing.T, found []devices.Finding, text string) {
 
 func TestReportDevicesWithoutUSB(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("SKIP: Windows always lists its ports")
+		t.Skip("SKIP: Windows always lists its devices")
 	}
-	err := reportDevices(&strings.Builder{}, t.TempDir(), false)
-	if err == nil || !strings.Contains(err.Error(), "não foi possível ver os equipamentos ligados") {
-		t.Errorf("error %v", err)
+	var text strings.Builder
+	if err := reportDevices(&text, t.TempDir(), false); err != nil || !strings.Contains(text.String(), "não mostra USB nenhum") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "sys/bus/usb"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "sys/bus/usb/devices"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := reportDevices(&text, root, false); err == nil || !strings.Contains(err.Error(), "não foi possível ver os equipamentos ligados") {
+		t.Errorf("a list that cannot be read: %v", err)
 	}
 }
 

@@ -204,6 +204,10 @@ func nothing(m Machine) Finding {
 		},
 		Try: libraries(m, unidentified()),
 	}
+	if m.NoUSB {
+		f.Why = "Este computador não mostra USB nenhum, como uma máquina virtual ou um contêiner."
+		f.Missing = []string{"Ligue o equipamento e o agente no mesmo computador, ou passe o USB do equipamento para esta máquina virtual; um contêiner precisa de /sys e /dev."}
+	}
 	f.tellLibrary()
 	return f
 }

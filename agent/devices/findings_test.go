@@ -135,6 +135,7 @@ func TestExamineSaysWhatToDo(t *testing.T) {
 		"everything, in order": {Machine{System: "linux", ModemManager: true,
 			Plugged: []Plugged{changed(gadget(), func(p *Plugged) { p.Probed, p.WeakHub, p.Closed = true, true, p.Ports })}},
 			[]string{"hub USB", "não pode abrir", "Falta a biblioteca", "ModemManager"}},
+		"no USB at all":      {Machine{System: "linux", NoUSB: true}, []string{"máquina virtual"}},
 		"nothing on Windows": {Machine{System: "windows"}, []string{"aceso", "500 mA", "Troque o cabo"}},
 		"no library on Windows": {Machine{System: "windows", Plugged: []Plugged{{Vendor: 0x0b1b, Product: 0x0110, Ports: []string{"COM3"}}}},
 			[]string{"instale BemaSAT32.dll (Bematech)."}},

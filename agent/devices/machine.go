@@ -1,6 +1,8 @@
 package devices
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +15,7 @@ import (
 type Machine struct {
 	System       string // as runtime.GOOS
 	Plugged      []Plugged
+	NoUSB        bool          // the system has no USB at all, as many virtual machines
 	Libraries    []LibraryFile // ours left out
 	No32         bool          // a Linux without what 32-bit programs need
 	ModemManager bool          // it runs, and sends commands to every new serial port
@@ -45,12 +48,13 @@ type Interface struct {
 // nothing is opened or sent, and no rights are needed.
 func Look(root string) (Machine, error) {
 	plugged, err := lookUSB(root)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Machine{}, err
 	}
 	return Machine{
 		System:       runtime.GOOS,
 		Plugged:      plugged,
+		NoUSB:        err != nil,
 		Libraries:    lookLibraries(root, runtime.GOOS),
 		No32:         runtime.GOOS == "linux" && !exists(filepath.Join(root, "lib/ld-linux.so.2")),
 		ModemManager: running(root, "ModemManager"),

@@ -20,7 +20,7 @@ func lookUSB(root string) ([]Plugged, error) {
 	bus := filepath.Join(root, "sys/bus/usb/devices")
 	entries, err := os.ReadDir(bus)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list USB devices, the kernel shows none: %w", err)
+		return nil, fmt.Errorf("cannot list USB devices: %w", err)
 	}
 	var all []Plugged
 	for _, e := range entries {

@@ -170,9 +170,13 @@ func TestLookNoticesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestLookWithoutUSBSaysSo(t *testing.T) {
-	if _, err := Look(t.TempDir()); err == nil || !strings.Contains(err.Error(), "cannot list USB devices") {
-		t.Errorf("error %v", err)
+func TestLookWithoutUSB(t *testing.T) {
+	m, err := Look(tree(t, map[string]string{"opt/mfe/libmfe.so": "\x7fELF\x02"}))
+	if err != nil || !m.NoUSB || len(m.Libraries) != 1 {
+		t.Errorf("seen %+v, %v", m, err)
+	}
+	if _, err := Look(tree(t, map[string]string{"sys/bus/usb/devices": "a file"})); err == nil || !strings.Contains(err.Error(), "cannot list USB devices") {
+		t.Errorf("a list that cannot be read: %v", err)
 	}
 }
 
