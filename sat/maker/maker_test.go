@@ -85,6 +85,29 @@ func TestNoReply(t *testing.T) {
 	}
 }
 
+// A library that cannot even be loaded costs Open's time and no more: opening it
+// again is its owner's, who waits.
+func TestLoadingFails(t *testing.T) {
+	library := odd(t)
+	if err := host(); err != nil {
+		t.Fatal(err)
+	}
+	for how, says := range map[string]string{"crash": "exit status", "hang": "did not load in time"} {
+		t.Run(how, func(t *testing.T) {
+			t.Setenv("ZELO_TEST_LOAD", how)
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			c, _, err := maker.Open(ctx, maker.Options{Library: library, Folder: folder})
+			if err == nil {
+				c.Close()
+			}
+			if !errors.Is(err, sat.ErrGone) || !strings.Contains(err.Error(), says) {
+				t.Errorf("%v does not say gone and %q", err, says)
+			}
+		})
+	}
+}
+
 // fifo makes a pipe of a name in the library's folder.
 func fifo(t *testing.T, library, name string) string {
 	t.Helper()

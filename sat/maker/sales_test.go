@@ -3,6 +3,7 @@
 package maker_test
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -63,8 +64,29 @@ func TestSales(t *testing.T) {
 	if err := host(); err != nil {
 		t.Fatal(err)
 	}
+	checkSales(t, soldBy(), caller(t), "sales", odd(t))
+}
+
+// A library of 32 bits, driven by a program of 64.
+func TestSalesOf32Bits(t *testing.T) {
+	dir, err := os.MkdirTemp(folder, "library")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.Command("gcc", "-m32", "-shared", "-fPIC", "-DCOMPANION", "-o", filepath.Join(dir, "32"), "testdata/odd.c").Run(); err != nil {
+		t.Skip("SKIP: gcc makes no libraries of 32 bits on this machine (Debian: gcc-multilib)")
+	}
+	if err := buildGo("satlib-host-386", "../host", "linux", "386"); err != nil {
+		t.Fatal(err)
+	}
+	checkSales(t, soldBy(), caller(t), "sales", oddTo(t, dir, "gcc", ".so", "-fPIC", "-m32"))
+}
+
+// caller builds testdata/caller for this computer.
+func caller(t *testing.T) string {
+	t.Helper()
 	if err := buildGo("caller", "./testdata/caller", "linux", "amd64"); err != nil {
 		t.Fatal(err)
 	}
-	checkSales(t, soldBy(), filepath.Join(folder, "caller"), "sales", odd(t))
+	return filepath.Join(folder, "caller")
 }
