@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
+	"zelo/agent/wire"
 	"zelo/buffer"
 	"zelo/sat"
 	"zelo/sat/cfe"
@@ -53,29 +55,44 @@ func (r *Router) fiscal(ctx context.Context, req sat.Request) sat.Reply {
 
 const heldText = "Documento ja emitido, ainda nao recuperado. Nao repita a venda; chame o suporte."
 
-// sell offers a new fiscal call to the devices that may serve it, in turn, until
-// one has issued or refused it or its outcome is not known. The result is the last
-// one that says something.
+// candidate is a device here, or a neighbour, that may serve a fiscal call.
+type candidate struct {
+	device    *owner
+	neighbour Neighbour
+}
+
+// sell offers a new fiscal call to those that may serve it, in turn, until one has
+// issued or refused it or its outcome is not known. The result is the last one that
+// says something.
 func (r *Router) sell(ctx context.Context, req sat.Request, e *entry) result {
 	last := result{err: errNoneServes}
 	candidates := r.candidates(req)
-	for i, o := range candidates {
-		j, patience := &job{req: r.withCode(o, req), entry: e, more: i < len(candidates)-1}, time.Duration(0)
-		if j.more {
-			patience = turnWait
-		}
-		res := o.submit(ctx, j, patience)
+	for i, c := range candidates {
+		more := i < len(candidates)-1
+		res := r.offer(ctx, c, req, e, more)
 		if i == 0 && wrongCode(res.err) != nil || !res.nothing() {
 			return res
 		}
 		if i == 0 || res.reply.Raw != nil {
 			last = res
 		}
-		if j.more {
-			r.log.Warn("sale goes to another device", "till", req.Till, "session", req.Session, "left", o.address, "code", res.reply.Code, "err", res.err)
+		if more {
+			r.log.Warn("sale goes on", "till", req.Till, "session", req.Session, "code", res.reply.Code, "err", res.err)
 		}
 	}
 	return last
+}
+
+// offer has one candidate serve a call.
+func (r *Router) offer(ctx context.Context, c candidate, req sat.Request, e *entry, more bool) result {
+	if c.neighbour != nil {
+		return r.borrow(ctx, c.neighbour, req, e)
+	}
+	patience := time.Duration(0)
+	if more {
+		patience = turnWait
+	}
+	return c.device.submit(ctx, &job{req: r.withCode(c.device, req), entry: e, more: more}, patience)
 }
 
 // errNoneServes says that no device of this computer may be asked at all.
@@ -93,62 +110,59 @@ func (r *Router) home(till string) (o *owner, own bool) {
 	return nil, false
 }
 
-// keeper is the device that knows how a till's call ended, or else the till's own:
-// a library that cannot tell its device may have found it again. nil when the agent
-// has none.
-func (r *Router) keeper(e *entry) *owner {
-	if o := r.named(e.Serial); o != nil {
-		return o
-	}
-	o, _ := r.home(e.Till)
-	return o
-}
-
-// candidates are the devices that may serve a fiscal call, best first. When none
-// may, it is left to the till's own to refuse it. A cancellation belongs to the
-// device that issued the sale.
-func (r *Router) candidates(req sat.Request) []*owner {
+// candidates are those that may serve a fiscal call, best first: devices here,
+// then neighbours, and at last the till's own to refuse it when no other here may. A
+// cancellation belongs to the device that issued the sale.
+func (r *Router) candidates(req sat.Request) (out []candidate) {
 	home, own := r.home(req.Till)
 	switch {
-	case home == nil:
-		return nil
 	case req.Function == sat.CancelarUltimaVenda:
-		if k, err := cfe.ParseKey(req.Arg("chave")); err == nil {
-			if o := r.named(k.Serial()); o != nil {
-				return []*owner{o}
-			}
-		}
-		return []*owner{home}
-	case len(r.owners) == 1 || !r.authorised(home, req):
-		return []*owner{home}
+		return r.issuer(home, req)
+	case home != nil && (len(r.owners) == 1 && len(r.lan()) == 0 || !r.authorised(req)):
+		return []candidate{{device: home}}
 	}
 	devices, first := make([]facts, len(r.owners)), -1
 	for i, o := range r.owners {
 		devices[i] = o.facts()
-		if own && o == home {
+		if o == home && (own || len(r.owners) == 1) {
 			first = i
 		}
 	}
-	var out []*owner
-	for _, i := range order(devices, first, needOf(req), r.policy, r.now()) {
-		out = append(out, r.owners[i])
+	here := order(devices, first, needOf(req), r.policy, r.now())
+	for _, i := range here {
+		out = append(out, candidate{device: r.owners[i]})
 	}
-	if len(out) == 0 {
-		out = []*owner{home}
+	for _, n := range r.lenders(req) {
+		out = append(out, candidate{neighbour: n})
+	}
+	if len(here) == 0 && home != nil {
+		out = append(out, candidate{device: home})
 	}
 	return out
 }
 
-// authorised reports whether the caller's activation code is that of one of the
-// devices, so that the others may serve it too, each with its own code.
-func (r *Router) authorised(home *owner, req sat.Request) bool {
-	code := req.Arg(sat.CodeParam)
-	for _, o := range r.owners {
-		if code != "" && code == r.codes.get(o.state().Info.Serial) {
-			return true
+// issuer is who may cancel a sale.
+func (r *Router) issuer(home *owner, req sat.Request) []candidate {
+	if k, err := cfe.ParseKey(req.Arg("chave")); err == nil {
+		if o := r.named(k.Serial()); o != nil {
+			return []candidate{{device: o}}
+		}
+		if home == nil || r.authorised(req) {
+			for _, n := range r.lenders(req) {
+				return []candidate{{neighbour: n}}
+			}
 		}
 	}
-	return false
+	if home == nil {
+		return nil
+	}
+	return []candidate{{device: home}}
+}
+
+// authorised reports whether the caller's activation code is that of a device this
+// agent knows, here now or not, so that others may serve it too, each with its own.
+func (r *Router) authorised(req sat.Request) bool {
+	return r.codes.has(req.Arg(sat.CodeParam))
 }
 
 // withCode puts the device's own activation code into a call for a device that is
@@ -161,20 +175,18 @@ func (r *Router) withCode(o *owner, req sat.Request) sat.Request {
 	return req.WithArg(sat.CodeParam, code)
 }
 
-// resolve has the device of an open case asked, and says what to do with the same
-// call now. When nobody can tell and the store allows a second device, the case
+// resolve has the one that holds an open case asked, and says what to do with the
+// same call now. When nobody can tell and the store allows a second device, the case
 // stands aside: it stays open, and the call is new.
 func (r *Router) resolve(ctx context.Context, req sat.Request, e, old *entry) (verdict, *entry) {
-	if o := r.keeper(old); o != nil {
-		within, cancel := ctx, context.CancelFunc(func() {})
-		if d, ok := ctx.Deadline(); ok && r.second {
-			within, cancel = context.WithTimeout(ctx, time.Until(d)/2)
-		}
-		o.submit(within, &job{code: r.withCode(o, req).Arg(sat.CodeParam)}, 0)
-		cancel()
+	within, cancel := ctx, context.CancelFunc(func() {})
+	if d, ok := ctx.Deadline(); ok && r.second {
+		within, cancel = context.WithTimeout(ctx, time.Until(d)/2)
 	}
+	r.settleCase(within, old, req)
+	cancel()
 	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
-	if v != isOpen || !r.second || len(r.owners) < 2 || old.Function != sat.EnviarDadosVenda {
+	if v != isOpen || !r.second || old.Function != sat.EnviarDadosVenda || !r.elsewhere(req, old) {
 		return v, old
 	}
 	if err := r.setAside(old); err != nil {
@@ -182,6 +194,35 @@ func (r *Router) resolve(ctx context.Context, req sat.Request, e, old *entry) (v
 		return v, old
 	}
 	return place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
+}
+
+// elsewhere reports whether a call may be served by another than the one that has
+// its open case.
+func (r *Router) elsewhere(req sat.Request, old *entry) bool {
+	return slices.ContainsFunc(r.candidates(req), func(c candidate) bool {
+		if c.neighbour != nil {
+			return c.neighbour.Name() != old.Peer
+		}
+		s := c.device.state()
+		return s.Answering && s.Info.Serial != old.Serial
+	})
+}
+
+// settleCase has whoever knows how a till's call ended asked: a neighbour, the
+// device, or else the till's own, for a library that cannot tell its device may have
+// found it again.
+func (r *Router) settleCase(ctx context.Context, e *entry, req sat.Request) {
+	if e.Peer != "" {
+		r.askAbout(ctx, e)
+		return
+	}
+	o := r.named(e.Serial)
+	if o == nil {
+		o, _ = r.home(e.Till)
+	}
+	if o != nil {
+		o.submit(ctx, &job{code: r.withCode(o, req).Arg(sat.CodeParam)}, 0)
+	}
 }
 
 // repeat answers with what the device said to an earlier call. A call under
@@ -253,9 +294,7 @@ func (r *Router) stored(ctx context.Context, req sat.Request, none sat.Code, mat
 	}
 	e := find()
 	if e != nil && e.State == open {
-		if o := r.keeper(e); o != nil {
-			o.submit(ctx, &job{code: r.withCode(o, req).Arg(sat.CodeParam)}, 0)
-		}
+		r.settleCase(ctx, e, req)
 		e = find()
 	}
 	switch {
@@ -289,7 +328,7 @@ func (r *Router) stored(ctx context.Context, req sat.Request, none sat.Code, mat
 // device to judge, once.
 func (r *Router) refuseStranger(ctx context.Context, req sat.Request) (sat.Reply, bool) {
 	home, _ := r.home(req.Till)
-	if home == nil || r.codes.get(home.state().Info.Serial) == "" || r.authorised(home, req) {
+	if home == nil || r.codes.get(home.state().Info.Serial) == "" || r.authorised(req) {
 		return sat.Reply{}, true
 	}
 	res := home.submit(ctx, &job{req: sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{req.Arg(sat.CodeParam)}}}, 0)
@@ -306,15 +345,7 @@ func (r *Router) refuseStranger(ctx context.Context, req sat.Request) (sat.Reply
 // own device. Replies of functions that change something are journaled for session
 // queries; readings are not, they are asked anew.
 func (r *Router) plain(ctx context.Context, req sat.Request) sat.Reply {
-	o := r.reader(req)
-	if o == nil {
-		return r.failed(req, errNoneServes)
-	}
-	res := o.submit(ctx, &job{req: r.withCode(o, req)}, 0)
-	if other := r.reader(req); errors.Is(res.err, sat.ErrGone) && other != o { // it went away just now
-		o = other
-		res = o.submit(ctx, &job{req: r.withCode(o, req)}, 0)
-	}
+	res, serial := r.read(ctx, req)
 	if res.err != nil {
 		return r.failed(req, res.err)
 	}
@@ -323,7 +354,7 @@ func (r *Router) plain(ctx context.Context, req sat.Request) sat.Reply {
 		return forTill(res.reply, req.Session)
 	}
 	e := entry{Till: req.Till, Session: req.Session, Function: req.Function, Payload: payloadOf(req),
-		State: answered, Serial: o.state().Info.Serial, Reply: res.reply.Raw}
+		State: answered, Serial: serial, Reply: res.reply.Raw}
 	b := &buffer.Batch{}
 	if doc, err := res.reply.Document(); err == nil {
 		if err := r.addDocument(b, &e, doc.XML); err != nil {
@@ -336,6 +367,30 @@ func (r *Router) plain(ctx context.Context, req sat.Request) sat.Reply {
 	return forTill(res.reply, req.Session)
 }
 
+// read makes a call on the till's own device. The questions by which POS programs
+// find out whether they can sell go to another one while that is away, and to a
+// neighbour when there is none here.
+func (r *Router) read(ctx context.Context, req sat.Request) (res result, serial string) {
+	res = result{err: errNoneServes}
+	var tried []*owner
+	for o := r.reader(req); o != nil && !slices.Contains(tried, o); o = r.reader(req) {
+		tried = append(tried, o)
+		res, serial = o.submit(ctx, &job{req: r.withCode(o, req)}, 0), o.state().Info.Serial
+		if !errors.Is(res.err, sat.ErrGone) {
+			return res, serial
+		}
+	}
+	if req.Function != sat.ConsultarSAT && (req.Function != sat.ConsultarStatusOperacional || len(tried) > 0 && !r.authorised(req)) {
+		return res, serial
+	}
+	for _, n := range r.lan() {
+		if ending, reply, err := n.Sell(ctx, "", r.without(req)); err == nil && ending == wire.EndingReplied {
+			return result{reply: reply}, ""
+		}
+	}
+	return res, serial
+}
+
 // reader is the device that a call without a document goes to: the till's own, or,
 // for the questions by which POS programs find out whether they can sell, another
 // one that answers while that is away.
@@ -344,7 +399,7 @@ func (r *Router) reader(req sat.Request) *owner {
 	if home == nil || home.state().Answering {
 		return home
 	}
-	asks := req.Function == sat.ConsultarSAT || req.Function == sat.ConsultarStatusOperacional && r.authorised(home, req)
+	asks := req.Function == sat.ConsultarSAT || req.Function == sat.ConsultarStatusOperacional && r.authorised(req)
 	for _, o := range r.owners {
 		if f := o.facts(); asks && f.answering && (f.code || req.Function == sat.ConsultarSAT) {
 			return o

@@ -102,7 +102,7 @@ func newer(a, b string) bool {
 func order(devices []facts, own int, n need, p Policy, now time.Time) []int {
 	var fit []int
 	for i, f := range devices {
-		if unfit(f, i == own || len(devices) == 1, n, now) == "" {
+		if unfit(f, i == own, n, now) == "" {
 			fit = append(fit, i)
 		}
 	}

@@ -52,6 +52,18 @@ func (c *codes) get(serial string) string {
 	return c.known[serial]
 }
 
+// has reports whether the code is that of any device.
+func (c *codes) has(code string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, known := range c.known {
+		if code != "" && known == code {
+			return true
+		}
+	}
+	return false
+}
+
 // put remembers a code that the device accepted.
 func (c *codes) put(serial, code string) error {
 	c.mu.Lock()

@@ -40,6 +40,8 @@ type entry struct {
 	Disputed      bool         `cbor:"18,keyasint,omitempty"` // the collector was told that the outcome is not known
 	Direct        bool         `cbor:"19,keyasint,omitempty"` // made by the till's library without the agent
 	Aside         bool         `cbor:"20,keyasint,omitempty"` // its call was made again by a second device, as the store chose
+	Peer          string       `cbor:"22,keyasint,omitempty"` // the neighbour whose device it went to; Serial comes with the reply
+	Case          string       `cbor:"23,keyasint,omitempty"` // names it between neighbours; without Peer it is a neighbour's call
 	Evidence      []evidence   `cbor:"15,keyasint,omitempty"` // what the device answered when asked about the case
 }
 
@@ -58,6 +60,9 @@ func (e *entry) steady() time.Time {
 	}
 	return time.UnixMilli(e.Steady)
 }
+
+// lent reports whether it is a neighbour's call on a device of this computer.
+func (e *entry) lent() bool { return e.Case != "" && e.Peer == "" }
 
 // is reports whether both are the same call, whatever is known of it by now.
 func (e *entry) is(other *entry) bool { return e.Till == other.Till && e.N == other.N }

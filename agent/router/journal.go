@@ -20,6 +20,7 @@ const (
 	tableCalls     = "calls"     // journalKey -> entry
 	tableDelivered = "delivered" // journalKey -> nothing: the reply reached the till
 	tableDevices   = "devices"   // serial -> deviceState
+	tableFences    = "fences"    // case of a neighbour -> Unix milliseconds: never to be carried out
 	tablePlaces    = "places"    // address -> serial of the device that was there last, when its driver cannot tell
 	tableClock     = "clock"     // "offset" -> nanoseconds by which the clock was set
 	tableSessions  = "sessions"  // "next" -> first device session not yet reserved
@@ -42,10 +43,11 @@ type journal struct {
 	mu      sync.Mutex
 	tills   map[string]*calls
 	devices map[string]deviceState
-	marks   [][]byte // delivered, not yet on disk
-	session int      // next device session
-	limit   int      // first session not reserved on disk
-	damage  error    // what broke the buffer
+	marks   [][]byte        // delivered, not yet on disk
+	fenced  map[string]bool // cases of neighbours that must never be carried out
+	session int             // next device session
+	limit   int             // first session not reserved on disk
+	damage  error           // what broke the buffer
 }
 
 // calls are a till's latest entries, oldest first.
@@ -56,7 +58,7 @@ type calls struct {
 
 func openJournal(buf *buffer.Buffer, codec *wire.Codec, now func() time.Time, first int) (*journal, error) {
 	j := &journal{buf: buf, codec: codec, now: now,
-		steady: openSteady(buf, now), tills: map[string]*calls{}, devices: map[string]deviceState{}}
+		steady: openSteady(buf, now), tills: map[string]*calls{}, devices: map[string]deviceState{}, fenced: map[string]bool{}}
 	err := buf.Scan(tableCalls, nil, func(k, v []byte) error {
 		var e entry
 		if err := codec.Decode(v, &e); err != nil {
@@ -71,6 +73,10 @@ func openJournal(buf *buffer.Buffer, codec *wire.Codec, now func() time.Time, fi
 		return nil, fmt.Errorf("cannot read the journal of calls: %w", err)
 	}
 	err = errors.Join(
+		buf.Scan(tableFences, nil, func(k, _ []byte) error {
+			j.fenced[string(k)] = true
+			return nil
+		}),
 		buf.Scan(tableDelivered, nil, func(k, _ []byte) error {
 			n := len(k) - 9
 			if n >= 0 {
@@ -144,7 +150,7 @@ func (j *journal) open() []*entry {
 
 // openCases are those of one device.
 func (j *journal) openCases(serial string) []*entry {
-	return slices.DeleteFunc(j.open(), func(e *entry) bool { return e.Serial != serial })
+	return slices.DeleteFunc(j.open(), func(e *entry) bool { return e.Serial != serial || e.Peer != "" })
 }
 
 // lastIssued is the latest call of any till with a document that the journal has.
@@ -195,7 +201,12 @@ func (j *journal) load(e *entry) (*entry, error) {
 // the call may be sent, and must be closed or resolved.
 func (j *journal) admit(e entry) (verdict, *entry, error) {
 	j.mu.Lock()
-	v, old := place(newestFirst(j.till(e.Till).list), e.Session, e.Function, e.Payload, j.steadyNow())
+	v, old := isNew, (*entry)(nil)
+	if e.lent() {
+		v, old = fence(newestFirst(j.till(e.Till).list), e.Case, j.fenced[e.Case])
+	} else {
+		v, old = place(newestFirst(j.till(e.Till).list), e.Session, e.Function, e.Payload, j.steadyNow())
+	}
 	if v != isNew {
 		j.mu.Unlock()
 		return v, old, nil

@@ -41,6 +41,9 @@ type Options struct {
 	// SecondDevice lets a sale whose outcome nobody can tell be made again by another
 	// device; the collector is told of both (DESIGN.md, decision 4).
 	SecondDevice bool
+	// Neighbours are the agents of other computers that lend their devices now; nil
+	// when there are none ever.
+	Neighbours func() []Neighbour
 	// Bridge is the folder where libraries leave the calls they made without the
 	// agent; "" when they make none.
 	Bridge string
@@ -78,6 +81,9 @@ type Router struct {
 	policy  Policy
 	second  bool
 	bridge  *bridge
+	lan     func() []Neighbour
+	asking  chan struct{} // taken while a neighbour is asked about a case
+	lending lending
 	convert func(sat.Code) sat.Code // to the tills' table
 	log     *slog.Logger
 	now     func() time.Time
@@ -115,9 +121,13 @@ func New(o Options) (*Router, error) {
 	}
 	r := &Router{journal: j, codes: c, codec: o.Codec, own: o.Own, policy: o.Policy, second: o.SecondDevice,
 		log: o.Log, now: o.Now, awaiting: map[call][]uint64{}, bridge: &bridge{folder: o.Bridge},
+		asking: make(chan struct{}, 1), lending: lending{busy: map[string]chan struct{}{}},
 		convert: func(c sat.Code) sat.Code { return o.DeviceTable.Convert(c, o.TillTable) }}
 	if o.Reserve == nil {
 		o.Reserve = func(context.Context) (func(), error) { return func() {}, nil }
+	}
+	if r.lan = o.Neighbours; r.lan == nil {
+		r.lan = func() []Neighbour { return nil }
 	}
 	for _, d := range o.Devices {
 		r.owners = append(r.owners, newOwner(r, d, o.Reserve))
@@ -135,6 +145,7 @@ func (r *Router) Run(ctx context.Context) error {
 	for _, o := range r.owners {
 		wg.Go(func() { o.run(ctx) })
 	}
+	wg.Go(func() { r.askNeighbours(ctx) })
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var err error
@@ -306,4 +317,20 @@ func (r *Router) Replugged() {
 		default: // it is about to look anyway
 		}
 	}
+}
+
+// admit journals a fiscal call as an open case and marks it for the libraries, which
+// costs no time of its own: both wait for the same disk.
+func (r *Router) admit(e entry) (verdict, *entry, error) {
+	marked := make(chan error, 1)
+	go func() { marked <- r.mark(e.Payload) }()
+	v, admitted, err := r.journal.admit(e)
+	if err := <-marked; err != nil {
+		r.log.Warn("open sale not marked for the libraries", "err", err)
+	}
+	r.marked(e.Payload)
+	if err != nil || v != isNew {
+		r.unmark()
+	}
+	return v, admitted, err
 }

@@ -25,6 +25,7 @@ const (
 	isVoid                     // certainly not issued, and the device gave no answer
 	isHeld                     // its document exists but cannot be had: never sell it again unasked
 	isOpen                     // the entry's case must be resolved before anything else
+	isFenced                   // a neighbour was told that this will never be carried out
 )
 
 // place decides about a fiscal call from the till's latest entries, newest
@@ -66,6 +67,21 @@ func place(latest []*entry, session int, f sat.Function, payload [32]byte, now t
 		case e.Issued:
 			return isNew, nil // delivered: an equal sale is another sale
 		}
+	}
+	return isNew, nil
+}
+
+// fence decides about a neighbour's call from the latest entries of its till, newest
+// first (DESIGN.md, decision 6). A case is carried out once; one that was asked about
+// before it was seen never is.
+func fence(latest []*entry, id string, forbidden bool) (verdict, *entry) {
+	for _, e := range latest {
+		if e.Case == id && !e.Void {
+			return known(e), e
+		}
+	}
+	if forbidden {
+		return isFenced, nil
 	}
 	return isNew, nil
 }

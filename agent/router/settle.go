@@ -26,9 +26,12 @@ func (o *owner) sell(ctx context.Context, j *job) result {
 	if e.DeviceSession, err = o.router.journal.deviceSession(); err != nil {
 		return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
 	}
-	v, admitted, err := o.admit(e)
+	v, admitted, err := o.router.admit(e)
 	if err != nil {
 		return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
+	}
+	if v == isFenced {
+		return result{err: fmt.Errorf("a neighbour was told that this call is not made: %w", sat.ErrNotSent)}
 	}
 	if v != isNew {
 		return result{verdict: v, entry: admitted}
@@ -57,22 +60,6 @@ func (o *owner) sell(ctx context.Context, j *job) result {
 		return result{verdict: isOpen, entry: admitted}
 	}
 	return o.settle(within(ctx, j.ctx), admitted, j.code)
-}
-
-// admit journals the call as an open case and marks it for the libraries, which
-// costs no time of its own: both wait for the same disk.
-func (o *owner) admit(e entry) (verdict, *entry, error) {
-	marked := make(chan error, 1)
-	go func() { marked <- o.router.mark(e.Payload) }()
-	v, admitted, err := o.router.journal.admit(e)
-	if err := <-marked; err != nil {
-		o.log.Warn("open sale not marked for the libraries", "err", err)
-	}
-	o.router.marked(e.Payload)
-	if err != nil || v != isNew {
-		o.router.unmark()
-	}
-	return v, admitted, err
 }
 
 // settleAll resolves the device's open cases and fails on the first that stays

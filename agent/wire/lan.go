@@ -27,6 +27,7 @@ const (
 	EndingOpen    Ending = iota + 1 // under way, or its outcome is not known there either
 	EndingReplied                   // the device's reply is durable there, and here it is
 	EndingNothing                   // certainly not issued, and never will be under this case
+	EndingMissing                   // issued, and the document cannot be had: never sell it again unasked
 )
 
 // The conversation is one stream of frames over mutual TLS 1.3, each a u32 length

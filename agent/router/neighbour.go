@@ -1,0 +1,164 @@
+package router
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"zelo/agent/wire"
+	"zelo/sat"
+	"zelo/sat/cfe"
+)
+
+// Neighbour is the agent of another computer of the same establishment. A sale that
+// no device here can make is borrowed from it: the case is journaled on both sides,
+// the document goes to the collector from where the device is.
+type Neighbour interface {
+	// Name is the same every time.
+	Name() string
+	// Offers are its devices as last heard; none when it is not reached now.
+	Offers() []wire.Lendable
+	// Sell has a call carried out by one of its own devices; id names the case, and is
+	// "" for a reading. An error that wraps sat.ErrNotSent proves that nothing was
+	// sent; after any other the outcome is unknown.
+	Sell(ctx context.Context, id string, req sat.Request) (wire.Ending, sat.Reply, error)
+	// Ask tells how a case stands there. One that was never seen there is forbidden
+	// for ever before it answers EndingNothing.
+	Ask(ctx context.Context, id string) (wire.Ending, sat.Reply, error)
+}
+
+// borrow has a fiscal call carried out by a neighbour.
+func (r *Router) borrow(ctx context.Context, n Neighbour, req sat.Request, e *entry) result {
+	if err := r.journal.buf.Room(longestAnswer); err != nil {
+		return result{err: fmt.Errorf("%w: no room to keep the document: %w", sat.ErrNotSent, err)}
+	}
+	c := *e
+	c.State, c.Peer, c.Case = open, n.Name(), rand.Text()
+	v, admitted, err := r.admit(c)
+	switch {
+	case err != nil:
+		return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
+	case v != isNew:
+		return result{verdict: v, entry: admitted}
+	}
+	ending, reply, err := n.Sell(ctx, admitted.Case, r.without(req))
+	if errors.Is(err, sat.ErrNotSent) {
+		ending, err = wire.EndingNothing, nil
+	}
+	r.log.Info("sale borrowed", "till", e.Till, "session", e.Session, "neighbour", n.Name(), "ending", ending, "err", err)
+	return r.ended(admitted, ending, reply, err)
+}
+
+// without takes the activation code out of a call for a neighbour, which puts that
+// of its own device in. A till whose agent has no device is known by its code alone.
+func (r *Router) without(req sat.Request) sat.Request {
+	if len(r.owners) == 0 {
+		return req
+	}
+	return req.WithArg(sat.CodeParam, "")
+}
+
+// ended closes a borrowed case with what the neighbour said of it.
+func (r *Router) ended(e *entry, ending wire.Ending, reply sat.Reply, err error) result {
+	c := *e
+	switch {
+	case err != nil:
+		return result{verdict: isOpen, entry: e, err: err}
+	case ending == wire.EndingNothing:
+		c.State, c.Void = answered, true
+	case ending == wire.EndingMissing:
+		c.State, c.Issued = missing, true
+	case ending == wire.EndingReplied && reply.Function == e.Function:
+		c.State, c.Reply = answered, reply.Raw
+		if k := keyOf(reply); k != "" {
+			c.Issued, c.Key, c.Serial = true, string(k), k.Serial()
+		}
+	default:
+		return result{verdict: isOpen, entry: e}
+	}
+	if err := r.journal.update(&c, nil); err != nil {
+		r.log.Error("neighbour's answer not written, will try again", "till", e.Till, "session", e.Session, "err", err)
+		r.keep(&c, nil)
+	}
+	r.unmark()
+	return result{verdict: known(&c), entry: &c, reply: reply}
+}
+
+// askNeighbours asks about borrowed cases that stay open, until ctx ends.
+func (r *Router) askNeighbours(ctx context.Context) {
+	for pause(ctx, resolveEvery) {
+		for _, e := range r.journal.open() {
+			if e.Peer != "" {
+				r.askAbout(ctx, e)
+			}
+		}
+	}
+}
+
+// askTime bounds a question to a neighbour.
+const askTime = 10 * time.Second
+
+// askAbout asks the neighbour that has a borrowed case how it ended.
+func (r *Router) askAbout(ctx context.Context, e *entry) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	select {
+	case r.asking <- struct{}{}:
+		defer func() { <-r.asking }()
+	case <-ctx.Done():
+		return
+	}
+	i := slices.IndexFunc(r.lan(), func(n Neighbour) bool { return n.Name() == e.Peer })
+	if i < 0 || !slices.ContainsFunc(r.journal.open(), e.is) {
+		return
+	}
+	ending, reply, err := r.lan()[i].Ask(ctx, e.Case)
+	if res := r.ended(e, ending, reply, err); res.verdict == isOpen {
+		r.log.Debug("borrowed sale still open", "till", e.Till, "session", e.Session, "neighbour", e.Peer, "err", err)
+	}
+}
+
+// lenders are the neighbours that may serve a fiscal call, best first.
+func (r *Router) lenders(req sat.Request) []Neighbour {
+	var devices []facts
+	var by []Neighbour
+	key, _ := cfe.ParseKey(req.Arg("chave"))
+	for _, n := range r.lan() {
+		for _, o := range n.Offers() {
+			if req.Function == sat.CancelarUltimaVenda {
+				if o.Serial == key.Serial() {
+					return []Neighbour{n}
+				}
+				continue
+			}
+			if o.Unfit == "" {
+				devices, by = append(devices, factsOf(o)), append(by, n)
+			}
+		}
+	}
+	var out []Neighbour
+	for _, i := range order(devices, -1, needOf(req), r.policy, r.now()) {
+		if !slices.ContainsFunc(out, func(n Neighbour) bool { return n.Name() == by[i].Name() }) {
+			out = append(out, by[i])
+		}
+	}
+	return out
+}
+
+// factsOf is what a neighbour's offer says of a device.
+func factsOf(o wire.Lendable) facts {
+	f := facts{serial: o.Serial, answering: true, code: true, cnpj: o.CNPJ, waiting: o.Waiting}
+	f.status.Layout = o.Layout
+	if o.Memory >= 0 {
+		const whole = 1 << 20
+		f.status.MemoryTotal = sat.Size{Bytes: whole}
+		f.status.MemoryUsed = sat.Size{Bytes: int64(o.Memory * whole)}
+	}
+	if o.Expires != 0 {
+		f.status.CertExpires = time.UnixMilli(o.Expires)
+	}
+	return f
+}
