@@ -229,7 +229,12 @@ func (s *usbStream) wait(t *transfer, deadline <-chan time.Time) error {
 	case <-s.closing:
 		return os.ErrClosed
 	case <-s.reaped:
-		return errUnplugged // or closed; then nobody asks why
+	}
+	select {
+	case <-t.done: // the last before the device went away
+		return nil
+	default:
+		return errUnplugged
 	}
 }
 
