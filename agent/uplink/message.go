@@ -81,7 +81,7 @@ func (d *drain) hello(h wire.Hello, at time.Time) error {
 func (d *drain) answer(a wire.Answer) error {
 	bring, lost := d.u.packer.answer(a)
 	if lost {
-		d.u.o.Log.Warn("the collector lacks a dictionary, sending without", "dictionary", a.Name)
+		d.u.o.Log.Warn("the collector lacks a dictionary, sending without", "dictionary", a.Number)
 		d.rewind()
 	}
 	return d.offer(bring)

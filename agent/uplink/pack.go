@@ -11,7 +11,7 @@ import (
 
 // Dictionaries.
 const (
-	dictionaryBytes = 48 << 10       // of earlier documents; more gains little
+	dictionaryBytes = 64 << 10       // of earlier documents; more gains little
 	largestSample   = 16 << 10       // a larger document would take the place of many
 	maxDevices      = 32             // with a dictionary each
 	maxOffers       = 3              // of one dictionary in a session
@@ -196,7 +196,7 @@ func (d *device) offer(again bool) *wire.Offer {
 // and whether batches under way were not understood for want of it.
 func (p *packer) answer(a wire.Answer) (bring *wire.Offer, lost bool) {
 	for _, d := range p.devices {
-		if d.dict == nil || d.dict.Name != a.Name || d.state == unasked {
+		if d.dict == nil || d.dict.Name.Number() != a.Number || d.state == unasked {
 			continue
 		}
 		if a.Held {
@@ -211,7 +211,7 @@ func (p *packer) answer(a wire.Answer) (bring *wire.Offer, lost bool) {
 		if d.offers < maxOffers {
 			d.offers++
 			d.state = offered
-			bring = &wire.Offer{Version: wire.Version, Name: a.Name, Data: d.dict.Data}
+			bring = &wire.Offer{Version: wire.Version, Name: d.dict.Name, Data: d.dict.Data}
 		}
 	}
 	return bring, lost

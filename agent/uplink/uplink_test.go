@@ -37,7 +37,7 @@ type collector struct {
 	version   int           // of the collector; 1 knows neither Hello nor dictionaries
 	ahead     time.Duration // its clock, of the real time
 	slow      *wire.Slow    // what it asks for in every answer
-	held      map[wire.Name][]byte
+	held      map[wire.Number][]byte
 	offers    int  // dictionaries brought
 	packed    int  // batches packed with one
 	refuses   bool // to hold any
@@ -82,7 +82,7 @@ func (s *session) Publish(stream string, payload []byte) error {
 	var lack *wire.LackError
 	if errors.As(err, &lack) {
 		c.lacked++
-		c.tell(wire.DownDictionary, wire.Answer{Version: 2, Name: lack.Name})
+		c.tell(wire.DownDictionary, wire.Answer{Version: 2, Number: lack.Number})
 		return nil
 	}
 	if err != nil {
@@ -126,10 +126,10 @@ func (c *collector) offered(payload []byte) {
 	if len(o.Data) > 0 {
 		c.offers++
 		if !c.refuses {
-			c.held[o.Name] = o.Data
+			c.held[o.Name.Number()] = o.Data
 		}
 	}
-	c.tell(wire.DownDictionary, wire.Answer{Version: 2, Name: o.Name, Held: c.held[o.Name] != nil})
+	c.tell(wire.DownDictionary, wire.Answer{Version: 2, Number: o.Name.Number(), Held: c.held[o.Name.Number()] != nil})
 }
 
 func (c *collector) tell(kind string, v any) {
@@ -189,10 +189,10 @@ func inWorldWith(t *testing.T, options func(*Options), setup func(*collector), t
 		}
 		defer b.Close()
 		c := &collector{t: t, codec: codec, assembler: wire.NewAssembler(codec, 16<<20), store: wire.Epoch{1}, kept: map[string]map[uint64][]byte{},
-			version: 2, held: map[wire.Name][]byte{}}
-		c.assembler.Dictionary = func(_ string, name wire.Name) []byte {
+			version: 2, held: map[wire.Number][]byte{}}
+		c.assembler.Dictionary = func(_ string, number wire.Number) []byte {
 			c.packed++
-			return c.held[name]
+			return c.held[number]
 		}
 		if setup != nil {
 			setup(c)
@@ -218,12 +218,12 @@ func inWorldWith(t *testing.T, options func(*Options), setup func(*collector), t
 
 func add(t *testing.T, b *buffer.Buffer, stream string, n, size int) {
 	t.Helper()
+	batch := &buffer.Batch{}
 	for i := range n {
-		batch := &buffer.Batch{}
 		batch.Append(stream, fmt.Appendf(make([]byte, 0, size), "%s %d %*s", stream, i, size, ""))
-		if _, err := b.Commit(batch); err != nil {
-			t.Fatal(err)
-		}
+	}
+	if _, err := b.Commit(batch); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -3,6 +3,7 @@ package wire
 import (
 	"crypto/x509/pkix"
 	"regexp"
+	"unicode/utf8"
 )
 
 // Between the agents of one establishment (agent/lan). A till whose own devices
@@ -76,7 +77,7 @@ type Loan struct {
 	Till     string   `cbor:"4,keyasint,omitempty"`
 	Session  int      `cbor:"5,keyasint,omitempty"`
 	Function uint8    `cbor:"6,keyasint,omitempty"` // as in the maker's library, 1 to 16
-	Args     []string `cbor:"7,keyasint,omitempty"` // without activation codes
+	Args     [][]byte `cbor:"7,keyasint,omitempty"` // without activation codes; in any encoding
 }
 
 // Return answers a Loan.
@@ -89,6 +90,9 @@ type Return struct {
 	Reply    []byte `cbor:"5,keyasint,omitempty"` // of the device, byte for byte
 	Failed   string `cbor:"6,keyasint,omitempty"` // why nothing can be said
 }
+
+// ValidCase reports whether id can name a case: 1 to MaxCase bytes of UTF-8.
+func ValidCase(id string) bool { return id != "" && len(id) <= MaxCase && utf8.ValidString(id) }
 
 var establishmentPattern = regexp.MustCompile(`^[0-9A-Z]{12}[0-9]{2}$`)
 

@@ -26,7 +26,6 @@ type packet struct {
 	Part    int    `cbor:"2,keyasint"` // from 0
 	Parts   int    `cbor:"3,keyasint"`
 	Data    []byte `cbor:"4,keyasint"`
-	Name    *Name  `cbor:"5,keyasint,omitempty"` // of the dictionary it is packed with
 }
 
 // Codec encodes and decodes messages. It is safe for concurrent use and holds
@@ -99,19 +98,17 @@ func (c *Codec) PackWith(d *Dictionary, id uint64, v any) ([][]byte, error) {
 	if len(plain) > MaxBatch+1<<16 {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(plain))
 	}
-	var data []byte
-	var name *Name
-	if d == nil {
-		data = c.zip.EncodeAll(plain, nil)
-	} else {
-		data, name = d.zip.EncodeAll(plain, nil), &d.Name
+	zip := c.zip
+	if d != nil {
+		zip = d.zip
 	}
+	data := zip.EncodeAll(plain, nil)
 	const room = MaxPacket - 64 // the packet's own fields
 	parts := (len(data) + room - 1) / room
 	var out [][]byte
 	for i := range parts {
 		chunk := data[i*room : min((i+1)*room, len(data))]
-		b, err := c.Encode(packet{Version, id, i, parts, chunk, name})
+		b, err := c.Encode(packet{Version, id, i, parts, chunk})
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +123,7 @@ func (c *Codec) PackWith(d *Dictionary, id uint64, v any) ([][]byte, error) {
 type Assembler struct {
 	// Dictionary returns an agent's dictionary, nil when it is not held. An
 	// Assembler without this holds none.
-	Dictionary func(agent string, name Name) []byte
+	Dictionary func(agent string, number Number) []byte
 
 	codec *Codec
 	bound int
@@ -182,7 +179,7 @@ func (a *Assembler) Add(agent string, payload []byte, v any) (bool, error) {
 		}
 		a.drop(agent)
 	}
-	plain, err := a.unpack(agent, data, p.Name)
+	plain, err := a.unpack(agent, data)
 	var lack *LackError
 	if errors.As(err, &lack) {
 		return false, err

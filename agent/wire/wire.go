@@ -13,6 +13,7 @@ package wire
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"regexp"
 	"strings"
@@ -173,8 +174,16 @@ const MaxSlow = 5 * time.Minute
 // Name names a dictionary: the SHA-256 of its bytes.
 type Name [sha256.Size]byte
 
+// Number is the short form of a Name that stands in each packed message: within
+// one agent it names one dictionary.
+type Number uint32
+
+// Number is the name's short form, in the range that the zstd format leaves to
+// private use (RFC 8878, 5).
+func (n Name) Number() Number { return Number(binary.BigEndian.Uint32(n[:])&^(1<<31) | 1<<30) }
+
 // MaxDictionary is the size of the largest dictionary, in bytes.
-const MaxDictionary = 64 << 10
+const MaxDictionary = 96 << 10
 
 // Offer asks whether the collector holds a dictionary, and with Data brings it.
 type Offer struct {
@@ -187,9 +196,9 @@ type Offer struct {
 // unasked, when a batch was packed with one that the collector lacks: that batch
 // was not understood and comes again, packed without.
 type Answer struct {
-	Version int  `cbor:"0,keyasint"`
-	Name    Name `cbor:"1,keyasint"`
-	Held    bool `cbor:"2,keyasint"`
+	Version int    `cbor:"0,keyasint"`
+	Number  Number `cbor:"1,keyasint"`
+	Held    bool   `cbor:"2,keyasint"`
 }
 
 // BeatDevice is one device as its agent sees it.

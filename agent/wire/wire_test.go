@@ -113,16 +113,16 @@ func TestAssemblerIsBounded(t *testing.T) {
 func TestBombsAreRefused(t *testing.T) {
 	c := codec(t)
 	bomb := c.zip.EncodeAll(make([]byte, 100<<20), nil)
-	p, _ := c.Encode(packet{Version, 1, 0, 1, bomb, nil})
+	p, _ := c.Encode(packet{Version, 1, 0, 1, bomb})
 	var b Batch
 	if _, err := NewAssembler(c, 1<<20).Add("agent001", p, &b); err == nil {
 		t.Error("100 MB of zeros were unpacked")
 	}
 	for name, p := range map[string]packet{
-		"negative part":  {Version, 1, -1, 2, nil, nil},
-		"part past end":  {Version, 1, 2, 2, nil, nil},
-		"no parts":       {Version, 1, 0, 0, nil, nil},
-		"too many parts": {Version, 1, 0, 1 << 30, nil, nil},
+		"negative part":  {Version, 1, -1, 2, nil},
+		"part past end":  {Version, 1, 2, 2, nil},
+		"no parts":       {Version, 1, 0, 0, nil},
+		"too many parts": {Version, 1, 0, 1 << 30, nil},
 	} {
 		raw, _ := c.Encode(p)
 		if _, err := NewAssembler(c, 1<<20).Add("agent001", raw, &b); err == nil {
@@ -152,8 +152,7 @@ func golden2() map[string]any {
 			Records: []AckRecord{{Seq: 7, SHA256: [32]byte{9}}}, Slow: &Slow{Pause: 1000}},
 		"beat":   &Beat{Version: 2, Software: "1.1.0", Host: "caixa-1", System: "linux/amd64", Started: 1, Clock: 2, Epoch: Epoch{3}, Number: 8},
 		"offer":  &Offer{Version: 2, Name: Name{4}, Data: []byte("x")},
-		"answer": &Answer{Version: 2, Name: Name{4}, Held: true},
-		"packet": &packet{Version: 2, ID: 1, Part: 0, Parts: 1, Data: []byte("x"), Name: &Name{4}},
+		"answer": &Answer{Version: 2, Number: Name{4}.Number(), Held: true},
 	}
 }
 
@@ -228,8 +227,8 @@ func TestGoldenPacked(t *testing.T) {
 		t.Fatal(len(packets), err)
 	}
 	a := NewAssembler(c, 1<<20)
-	a.Dictionary = func(_ string, name Name) []byte {
-		if name != d.Name {
+	a.Dictionary = func(_ string, number Number) []byte {
+		if number != d.Name.Number() {
 			return nil
 		}
 		return d.Data
@@ -250,17 +249,17 @@ func TestDictionaryLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, get := range map[string]func(string, Name) []byte{
+	for name, get := range map[string]func(string, Number) []byte{
 		"never had any": nil,
-		"not held":      func(string, Name) []byte { return nil },
-		"another one":   func(string, Name) []byte { return bytes.Repeat([]byte("another "), 12) },
-		"empty":         func(string, Name) []byte { return []byte{} },
+		"not held":      func(string, Number) []byte { return nil },
+		"another one":   func(string, Number) []byte { return bytes.Repeat([]byte("another "), 12) },
+		"empty":         func(string, Number) []byte { return []byte{} },
 	} {
 		a := NewAssembler(c, 1<<20)
 		a.Dictionary = get
 		var b Batch
 		var lack *LackError
-		if done, err := a.Add("agent001", packets[0], &b); done || !errors.As(err, &lack) || lack.Name != d.Name {
+		if done, err := a.Add("agent001", packets[0], &b); done || !errors.As(err, &lack) || lack.Number != d.Name.Number() {
 			t.Errorf("%s: %v, %v", name, done, err)
 		}
 	}
@@ -286,7 +285,7 @@ func FuzzAssembler(f *testing.F) {
 	f.Add(with[0])
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		a := NewAssembler(c, 1<<20)
-		a.Dictionary = func(string, Name) []byte { return d.Data }
+		a.Dictionary = func(string, Number) []byte { return d.Data }
 		var b Batch
 		if done, err := a.Add("agent001", payload, &b); err == nil && done {
 			for _, r := range b.Records {

@@ -152,7 +152,9 @@ func (t *transaction) putMessage(m message, result *Result) error {
 		return t.putBeat(m)
 	case m.dictionary.Size > 0:
 		result.Stored++
-		return t.w.AddDictionary(m.Agent, m.dictionary, m.At)
+		held, err := t.w.AddDictionary(m.Agent, uint32(m.answer.Number), m.dictionary, m.At)
+		m.answer.Held = held
+		return err
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func (g *Ingest) open(in Incoming) message {
 	case errors.As(err, &lack):
 		// Nothing is lost: the agent holds the records and sends them without.
 		g.o.Log.Warn("message not understood, asking for it without dictionary", "agent", in.Agent, "err", err)
-		m.answer = &wire.Answer{Version: wire.Version, Name: lack.Name}
+		m.answer = &wire.Answer{Version: wire.Version, Number: lack.Number}
 	case err != nil:
 		g.refuseMessage(&m, reasonUnreadable)
 	}

@@ -51,35 +51,36 @@ func (m message) replies(storeEpoch wire.Epoch, now time.Time) (out []Reply) {
 
 // openOffer takes an agent's word of a dictionary apart.
 func (g *Ingest) openOffer(m *message, o wire.Offer) {
-	m.answer = &wire.Answer{Version: wire.Version, Name: o.Name}
+	m.answer = &wire.Answer{Version: wire.Version, Number: o.Name.Number()}
 	switch {
 	case len(o.Data) == 0:
-		m.answer.Held = g.dictionary(m.Agent, o.Name) != nil
+		held := g.dictionary(m.Agent, o.Name.Number())
+		m.answer.Held = held != nil && wire.NameOf(held) == o.Name
 	case len(o.Data) > wire.MaxDictionary || wire.NameOf(o.Data) != o.Name:
 		g.o.Log.Warn("dictionary refused: too large, or not what its name says", "agent", m.Agent, "bytes", len(o.Data))
 	default:
-		m.dictionary, m.answer.Held = g.o.Store.Pack(o.Data), true
+		m.dictionary = g.o.Store.Pack(o.Data)
 	}
 }
 
 // dictionary returns an agent's dictionary; nil when it is not held, or cannot be
 // read just now.
-func (g *Ingest) dictionary(agent string, name wire.Name) []byte {
-	if data := g.dictionaries.get(agent, name); data != nil {
+func (g *Ingest) dictionary(agent string, number wire.Number) []byte {
+	if data := g.dictionaries.get(agent, number); data != nil {
 		return data
 	}
 	var data []byte
 	err := g.o.Store.View(context.Background(), func(r *store.Reader) (err error) {
-		data, err = r.Dictionary(agent, name)
+		data, err = r.Dictionary(agent, uint32(number))
 		return err
 	})
 	if err != nil {
 		if !errors.Is(err, store.ErrNotFound) {
-			g.o.Log.Error("dictionary not readable, its agent sends without", "agent", agent, "name", name, "err", err)
+			g.o.Log.Error("dictionary not readable, its agent sends without", "agent", agent, "dictionary", number, "err", err)
 		}
 		return nil
 	}
-	g.dictionaries.put(agent, name, data)
+	g.dictionaries.put(agent, number, data)
 	return data
 }
 
@@ -94,23 +95,23 @@ type shelf struct {
 }
 
 type shelfKey struct {
-	agent string
-	name  wire.Name
+	agent  string
+	number wire.Number
 }
 
-func (s *shelf) get(agent string, name wire.Name) []byte {
+func (s *shelf) get(agent string, number wire.Number) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.held[shelfKey{agent, name}]
+	return s.held[shelfKey{agent, number}]
 }
 
-func (s *shelf) put(agent string, name wire.Name, data []byte) {
+func (s *shelf) put(agent string, number wire.Number, data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held == nil {
 		s.held = map[shelfKey][]byte{}
 	}
-	key := shelfKey{agent, name}
+	key := shelfKey{agent, number}
 	s.bytes += len(data) - len(s.held[key])
 	s.held[key] = data
 	for other, d := range s.held {

@@ -60,7 +60,9 @@ func TestDictionary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := func(held bool) []any { return []any{wire.Answer{Version: wire.Version, Name: d.Name, Held: held}} }
+	answer := func(held bool) []any {
+		return []any{wire.Answer{Version: wire.Version, Number: d.Name.Number(), Held: held}}
+	}
 	offer := func(o wire.Offer) []any { return s.answers(s.pack(wire.StreamDictionary, o)...) }
 	doc := sale(t, 0, 9, noon())
 	packets, err := s.codec.PackWith(d, 99, wire.Batch{Version: 2, Epoch: epoch, Records: []wire.Record{{Seq: 9, Data: s.encode(document(doc))}}})
@@ -160,10 +162,10 @@ func TestShelfIsBounded(t *testing.T) {
 	s := &shelf{}
 	data := bytes.Repeat([]byte("x"), wire.MaxDictionary)
 	for i := range 3 * maxShelf / wire.MaxDictionary {
-		name := wire.Name{byte(i), byte(i >> 8)}
-		s.put("agent001", name, data)
-		s.put("agent001", name, data)
-		if s.bytes > maxShelf || s.bytes != len(s.held)*len(data) || s.get("agent001", name) == nil {
+		number := wire.Number(i)
+		s.put("agent001", number, data)
+		s.put("agent001", number, data)
+		if s.bytes > maxShelf || s.bytes != len(s.held)*len(data) || s.get("agent001", number) == nil {
 			t.Fatalf("%d bytes in %d dictionaries", s.bytes, len(s.held))
 		}
 	}

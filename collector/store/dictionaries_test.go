@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -11,26 +10,32 @@ import (
 func TestDictionaries(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "zelo.db")
 	s := openAt(t, path)
-	data := bytes.Repeat([]byte("dictionary "), 100)
-	name := sha256.Sum256(data)
-	for range 2 { // twice does no harm
-		update(t, s, func(w *Writer) error { return w.AddDictionary("agent001", s.Pack(data), t0) })
+	data, other := bytes.Repeat([]byte("dictionary "), 100), bytes.Repeat([]byte("another "), 100)
+	add := func(data []byte) (held bool) {
+		update(t, s, func(w *Writer) (err error) {
+			held, err = w.AddDictionary("agent001", 7, s.Pack(data), t0)
+			return err
+		})
+		return held
+	}
+	if !add(data) || !add(data) || add(other) {
+		t.Error("the first with a number is held, also when it comes again, and no other")
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = openAt(t, path)
 	for what, c := range map[string]struct {
-		agent string
-		name  [32]byte
-		held  bool
+		agent  string
+		number uint32
+		held   bool
 	}{
-		"its own":         {"agent001", name, true},
-		"another agent's": {"agent002", name, false},
-		"another name":    {"agent001", sha256.Sum256(nil), false},
+		"its own":         {"agent001", 7, true},
+		"another agent's": {"agent002", 7, false},
+		"another number":  {"agent001", 8, false},
 	} {
 		view(t, s, func(r *Reader) error {
-			got, err := r.Dictionary(c.agent, c.name)
+			got, err := r.Dictionary(c.agent, c.number)
 			if c.held && (err != nil || !bytes.Equal(got, data)) || !c.held && !errors.Is(err, ErrNotFound) {
 				t.Errorf("%s: %d bytes, %v", what, len(got), err)
 			}
