@@ -1,0 +1,198 @@
+package lan
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"zelo/agent/wire"
+	"zelo/sat"
+)
+
+const (
+	meetWithin = 5 * time.Second // for a connection to show who it is
+	maxGuests  = 16              // connections that have not yet
+	maxEach    = 4               // connections of one borrower: it may reconnect, or have two addresses
+	longest    = 5 * time.Minute // that a loan may take
+	maxFailed  = 512             // bytes of the text of an error
+)
+
+// accept takes connections of borrowers.
+func (l *LAN) accept(ctx context.Context) {
+	for ctx.Err() == nil {
+		raw, err := l.listener.Accept()
+		if err != nil {
+			pause(ctx, 100*time.Millisecond) // out of descriptors, or the end
+			continue
+		}
+		if !l.admit() {
+			raw.Close()
+			continue
+		}
+		l.parts.Go(func() {
+			defer raw.Close()
+			if err := l.receive(ctx, raw); err != nil && ctx.Err() == nil {
+				l.log.Debug("connection of a neighbour ended", "from", raw.RemoteAddr(), "err", err)
+			}
+		})
+	}
+}
+
+// admit lets in one more that has not shown who it is.
+func (l *LAN) admit() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.guests >= maxGuests {
+		return false
+	}
+	l.guests++
+	return true
+}
+
+// receive finds out who connected, and lends.
+func (l *LAN) receive(ctx context.Context, raw net.Conn) error {
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	stream := tls.Server(raw, l.trust.server())
+	within, cancel := context.WithTimeout(ctx, meetWithin)
+	err := stream.HandshakeContext(within)
+	cancel()
+	l.mu.Lock()
+	l.guests--
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	name := stream.ConnectionState().PeerCertificates[0].Subject.CommonName
+	if !l.greet(name) {
+		return fmt.Errorf("agent %s has %d connections already", name, maxEach)
+	}
+	defer l.part(name)
+	c := newConn(name, raw, stream, l.opt.Codec)
+	ended := make(chan struct{})
+	l.parts.Go(func() { defer close(ended); c.write(l.sign) })
+	err = (&lending{conn: c, lan: l}).read(ctx)
+	c.close()
+	<-ended
+	return err
+}
+
+// greet lets in one more connection of a borrower, which part ends.
+func (l *LAN) greet(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.borrowers[name] >= maxEach {
+		return false
+	}
+	l.borrowers[name]++
+	return true
+}
+
+func (l *LAN) part(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.borrowers[name]--; l.borrowers[name] == 0 {
+		delete(l.borrowers, name)
+	}
+}
+
+// sign is a lender's sign of life: what it lends now.
+func (l *LAN) sign() ([]byte, error) {
+	return frame(l.opt.Codec, wire.LanOffers, wire.Lendables{Version: wire.Version, Devices: l.opt.Lender.Offers()})
+}
+
+// lending is a connection that borrows from us.
+type lending struct {
+	*conn
+	lan   *LAN
+	loans atomic.Int32 // under way
+}
+
+func (b *lending) read(ctx context.Context) error {
+	for {
+		kind, body, err := b.next()
+		if err == nil {
+			err = b.take(ctx, kind, body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (b *lending) take(ctx context.Context, kind byte, body []byte) error {
+	switch kind {
+	case wire.LanBeacon:
+		var at wire.Beacon
+		if err := b.codec.Decode(body, &at); err != nil {
+			return fmt.Errorf("%w: %w", errFrame, err)
+		}
+		if from, ok := b.raw.RemoteAddr().(*net.TCPAddr); ok && at.Port != 0 {
+			b.lan.know(ctx, addressOf(from.AddrPort().Addr(), at.Port), false)
+		}
+	case wire.LanSale, wire.LanQuestion:
+		var l wire.Loan
+		if err := b.codec.Decode(body, &l); err != nil {
+			return fmt.Errorf("%w: %w", errFrame, err)
+		}
+		if b.loans.Load() >= wire.MaxLoans {
+			b.answer(ctx, l, wire.Return{Failed: errMany.Error()})
+			return nil
+		}
+		b.loans.Add(1)
+		// The call outlives the connection: a device finishes what it began.
+		b.lan.parts.Go(func() {
+			defer b.loans.Add(-1)
+			b.answer(ctx, l, b.carryOut(ctx, kind, l))
+		})
+	}
+	return nil
+}
+
+// carryOut has the lender do what a loan asks for.
+func (b *lending) carryOut(ctx context.Context, kind byte, l wire.Loan) wire.Return {
+	left := min(time.Duration(min(l.Left, longest.Milliseconds()))*time.Millisecond, longest)
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	var ending wire.Ending
+	var reply sat.Reply
+	var err error
+	switch {
+	case !wire.ValidCase(l.Case) && (l.Case != "" || kind != wire.LanSale):
+		err = errCase
+	case l.Left <= 0:
+		err = context.DeadlineExceeded
+	case kind == wire.LanQuestion:
+		ending, reply, err = b.lan.opt.Lender.AskCase(ctx, b.peer, l.Case)
+	default:
+		req := sat.Request{Till: l.Till, Session: l.Session, Function: sat.Function(l.Function)}
+		for _, a := range l.Args {
+			req.Args = append(req.Args, string(a))
+		}
+		if err = req.Check(); err == nil {
+			ending, reply, err = b.lan.opt.Lender.Lend(ctx, b.peer, l.Case, req)
+		}
+	}
+	if err != nil {
+		b.lan.log.Warn("cannot say how a neighbour's call ended", "neighbour", b.peer, "case", l.Case, "err", err)
+		text := err.Error()
+		return wire.Return{Failed: strings.ToValidUTF8(text[:min(len(text), maxFailed)], "")}
+	}
+	return wire.Return{Ending: ending, Function: uint8(reply.Function), Reply: reply.Raw}
+}
+
+// answer sends what came of a loan, if the borrower is still there.
+func (b *lending) answer(ctx context.Context, l wire.Loan, back wire.Return) {
+	back.Version, back.Number, back.Case = wire.Version, l.Number, l.Case
+	p := &parcel{}
+	var err error
+	if p.frame, err = frame(b.codec, wire.LanAnswer, back); err == nil {
+		err = b.send(ctx, p)
+	}
+	if err != nil {
+		b.lan.log.Warn("a neighbour did not get its answer", "neighbour", b.peer, "case", back.Case, "err", err)
+	}
+}
