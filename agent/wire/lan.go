@@ -31,6 +31,9 @@ const (
 	EndingMissing                   // issued, and the document cannot be had: never sell it again unasked
 )
 
+// Known reports whether e says something that this version understands.
+func (e Ending) Known() bool { return e >= EndingOpen && e <= EndingMissing }
+
 // The conversation is one stream of frames over mutual TLS 1.3, each a u32 length
 // of what follows, a byte that says what it is, and the message in CBOR. The one
 // who connected borrows, the other lends. Both say every two seconds that they are
@@ -72,12 +75,12 @@ type Lendables struct {
 type Loan struct {
 	Version  int      `cbor:"0,keyasint"`
 	Number   uint64   `cbor:"1,keyasint"` // on this connection; the Return repeats it
-	Case     string   `cbor:"2,keyasint"`
+	Case     string   `cbor:"2,keyasint"` // "" for a reading
 	Left     int64    `cbor:"3,keyasint"` // time that is left, milliseconds
 	Till     string   `cbor:"4,keyasint,omitempty"`
 	Session  int      `cbor:"5,keyasint,omitempty"`
 	Function uint8    `cbor:"6,keyasint,omitempty"` // as in the maker's library, 1 to 16
-	Args     [][]byte `cbor:"7,keyasint,omitempty"` // without activation codes; in any encoding
+	Args     [][]byte `cbor:"7,keyasint,omitempty"` // after the session, in any encoding
 }
 
 // Return answers a Loan.
