@@ -14,6 +14,9 @@
 // -free names the function that takes such texts back (Control iD's
 // DesalocarString: dossier on the SAT software interface, 1.7).
 //
+// It is built without a C compiler, also for 32 bits. On Linux it runs where the C
+// library of its bits is, which the maker's library needs as well.
+//
 // # Protocol
 //
 // Requests come in on one inherited pipe, answers leave on another (descriptors

@@ -138,11 +138,9 @@ func openInWindows(t *testing.T, dir string) *inWindows {
 	}
 	port := strings.TrimSpace(lines.Text())
 	go func() {
-		for lines.Scan() {
-			if strings.TrimSpace(lines.Text()) == "gone" {
-				close(w.gone)
-			}
-		}
+		lines.Scan() // "gone", or the end
+		close(w.gone)
+		io.Copy(io.Discard, output)
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
