@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,7 +133,14 @@ func (o *owner) refused(c sat.Code) {
 // device answers here than before, and that the reply is no answer to what was
 // asked of that one.
 func (o *owner) heard(reply sat.Reply) error {
-	o.seen(o.info, nil)
+	switch c := reply.Code; {
+	case reply.Function == sat.ConsultarSAT && !c.Success() && !c.Busy():
+		// So says a library whose device is not there.
+		o.seen(o.info, &sat.Error{Op: "reach", Device: cmp.Or(o.info.Serial, o.address), Code: c, Err: sat.ErrGone})
+		return nil
+	case c.Success():
+		o.seen(o.info, nil)
+	}
 	if reply.Function != sat.ConsultarStatusOperacional {
 		return nil
 	}

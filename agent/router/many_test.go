@@ -364,3 +364,42 @@ func TestLibraryWhoseDeviceIsSwapped(t *testing.T) {
 		w.issued(b, 2, 1)
 	})
 }
+
+// vacant is a library whose device is not there: it stays open and says so.
+type vacant struct {
+	plugged
+	w *world
+}
+
+func (v vacant) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
+	if v.w.away.Load() {
+		return sat.NewReply(req.Function, req.Session, req.Function.Failed()), nil
+	}
+	return v.plugged.Call(ctx, req)
+}
+
+// The cable of a library's device is pulled and put back; the library stays open.
+func TestLibraryWhoseDeviceIsAway(t *testing.T) {
+	library := func(w *world, b *sim.Sim, o *Options) {
+		o.Devices[0].Open = func(context.Context) (Conn, sat.Info, error) {
+			return vacant{plugged{w.sim}, w}, sat.Info{Serial: "900000001", Name: "simulador"}, nil
+		}
+	}
+	withTwo(t, library, func(w *world, b *sim.Sim) {
+		code(t, "sale", w.sell(1, "PAO"), 6000)
+		w.away.Store(true)
+		w.Replugged()
+		time.Sleep(time.Second)
+		if w.Devices()[0].Answering {
+			t.Error("not noticed that the cable was pulled")
+		}
+		w.away.Store(false)
+		w.Replugged()
+		time.Sleep(time.Second)
+		if !w.Devices()[0].Answering {
+			t.Error("not noticed that it was put back")
+		}
+		code(t, "sale", w.sell(2, "CHA"), 6000)
+		w.check(2)
+	})
+}

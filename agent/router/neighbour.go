@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"zelo/agent/wire"
+	"zelo/buffer"
 	"zelo/sat"
 	"zelo/sat/cfe"
 )
@@ -65,23 +66,29 @@ func (r *Router) without(req sat.Request) sat.Request {
 func (r *Router) ended(e *entry, ending wire.Ending, reply sat.Reply, err error) result {
 	c := *e
 	switch {
-	case err != nil:
-		return result{verdict: isOpen, entry: e, err: err}
-	case ending == wire.EndingNothing:
+	case err == nil && ending == wire.EndingNothing:
 		c.State, c.Void = answered, true
-	case ending == wire.EndingMissing:
+	case err == nil && ending == wire.EndingMissing:
 		c.State, c.Issued = missing, true
-	case ending == wire.EndingReplied && reply.Function == e.Function:
+	case err == nil && ending == wire.EndingReplied && reply.Function == e.Function:
 		c.State, c.Reply = answered, reply.Raw
 		if k := keyOf(reply); k != "" {
 			c.Issued, c.Key, c.Serial = true, string(k), k.Serial()
 		}
 	default:
-		return result{verdict: isOpen, entry: e}
+		if err == nil {
+			err = errors.New("the neighbour cannot tell either")
+		}
+		r.unresolved(&c, err)
+		return result{verdict: isOpen, entry: &c, err: err}
 	}
-	if err := r.journal.update(&c, nil); err != nil {
+	b := &buffer.Batch{}
+	if err = r.addEnd(b, &c); err == nil {
+		err = r.journal.update(&c, b)
+	}
+	if err != nil {
 		r.log.Error("neighbour's answer not written, will try again", "till", e.Till, "session", e.Session, "err", err)
-		r.keep(&c, nil)
+		r.keep(&c, b)
 	}
 	r.unmark()
 	return result{verdict: known(&c), entry: &c, reply: reply}
@@ -116,9 +123,7 @@ func (r *Router) askAbout(ctx context.Context, e *entry) {
 		return
 	}
 	ending, reply, err := r.lan()[i].Ask(ctx, e.Case)
-	if res := r.ended(e, ending, reply, err); res.verdict == isOpen {
-		r.log.Debug("borrowed sale still open", "till", e.Till, "session", e.Session, "neighbour", e.Peer, "err", err)
-	}
+	r.ended(e, ending, reply, err)
 }
 
 // lenders are the neighbours that may serve a fiscal call, best first.

@@ -46,6 +46,7 @@ type owner struct {
 	info   sat.Info
 	sure   bool      // the serial number was told since it was opened, not remembered
 	met    bool      // it was asked what it did before it was opened
+	look   bool      // something was plugged in or out since it last answered
 	used   time.Time // when it last answered
 	failed int       // attempts to open it since it was open
 
@@ -133,7 +134,7 @@ func (o *owner) run(ctx context.Context) {
 		case <-gone:
 			o.lost(sat.ErrGone)
 		case <-o.wake:
-			o.failed = 0
+			o.failed, o.look = 0, true
 		case j := <-o.queue:
 			j.done <- o.do(ctx, j)
 			if o.conn != nil && len(o.router.journal.openCases(o.info.Serial)) == 0 {
@@ -183,14 +184,20 @@ func (o *owner) tend(ctx context.Context) time.Duration {
 	if code != "" {
 		err = o.meet(ctx, code)
 	}
-	if err == nil && o.keep > 0 && o.router.now().Sub(o.used) >= o.keep {
+	// A library stays open when its device's cable is pulled.
+	idle := o.keep > 0 && o.router.now().Sub(o.used) >= o.keep
+	if err == nil && (idle || o.look || !o.state().Answering) {
+		o.look = false
 		_, err = o.call(ctx, sat.Request{Function: sat.ConsultarSAT})
 	}
 	if err != nil {
 		o.log.Warn("device not looked after", "err", err)
 	}
-	if o.conn == nil {
+	switch {
+	case o.conn == nil:
 		return reopenEvery
+	case !o.state().Answering:
+		return resolveEvery
 	}
 	return o.rest()
 }

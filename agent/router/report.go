@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -83,6 +84,17 @@ func (r *Router) setAside(old *entry) error {
 	}
 	r.log.Warn("sale of unknown outcome goes to a second device", "till", old.Till, "session", old.Session, "first", old.Serial)
 	return r.journal.update(full, b)
+}
+
+// addEnd tells the collector of the end of a case that it heard of.
+func (r *Router) addEnd(b *buffer.Batch, e *entry) (err error) {
+	if e.Aside && e.Issued {
+		err = r.addEvent(b, wire.EventIssuedTwice, e)
+	}
+	if e.Disputed || e.Aside {
+		err = errors.Join(err, r.addEvent(b, wire.EventResolved, e))
+	}
+	return err
 }
 
 func (r *Router) addEvent(b *buffer.Batch, code string, e *entry) error {

@@ -193,12 +193,7 @@ func (o *owner) close(c *entry, s step) result {
 		err = errors.Join(err, o.router.journal.putLastKey(b, e.Serial, last))
 	}
 	err = errors.Join(err, o.addForeign(b, &e))
-	switch {
-	case e.Aside && e.Issued:
-		err = errors.Join(err, o.router.addEvent(b, wire.EventIssuedTwice, &e))
-	case e.Disputed || e.Aside:
-		err = errors.Join(err, o.router.addEvent(b, wire.EventResolved, &e))
-	}
+	err = errors.Join(err, o.router.addEnd(b, &e))
 	if err == nil {
 		err = o.router.journal.update(&e, b)
 	}
