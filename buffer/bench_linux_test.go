@@ -103,6 +103,7 @@ func BenchmarkAppend(b *testing.B) {
 			defer plain.Close()
 			buf := mustOpen(b, filepath.Join(dir, "b"), Options{Streams: []Stream{{Name: "documents"}}})
 			var toRaw, toPlain []float64
+			start, first := buf.db.Stats().TxStats, lastTx(b, buf)
 			for range max(5, b.N) {
 				floor := rate(b, c.writers, c.n, raw.append)
 				ours := rate(b, c.writers, c.n, buf.appendOne)
@@ -113,11 +114,23 @@ func BenchmarkAppend(b *testing.B) {
 				}
 			}
 			b.ReportMetric(median(toRaw), "of-raw")
+			end, commits := buf.db.Stats().TxStats, float64(lastTx(b, buf)-first)
+			written := end.Sub(&start)
+			b.ReportMetric(float64(written.GetWrite())/commits, "pages/commit") // the meta page too; and two flushes
+			b.ReportMetric(float64(c.n*max(5, b.N))/commits, "records/commit")
 			if len(toPlain) > 0 {
 				b.ReportMetric(median(toPlain), "of-bbolt")
 			}
 		})
 	}
+}
+
+// lastTx is the number of the last transaction.
+func lastTx(t testing.TB, b *Buffer) (id int) {
+	if err := b.db.View(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 func putPlain(db *bbolt.DB, d []byte) error {
