@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -30,6 +31,10 @@ type Config struct {
 	Tills     []string `toml:"caixas" doc:"O equipamento de cada caixa, quando há mais de um: [\"001=900000001\", \"002=serial:COM4\"]. O caixa usa o seu primeiro; se ele não puder vender, outro vende no lugar. Caixas que não estão aqui usam o primeiro da lista."`
 	Policy    string   `toml:"preferencia" doc:"Em que ordem os outros equipamentos são usados: fixa (a da lista), menos-ocupado, mais-memoria ou certificado (o que vence antes fica por último)."`
 	Doubt     string   `toml:"venda_incerta" doc:"O que fazer quando ninguém sabe se um SAT emitiu a venda e ele não volta: esperar (a venda fica em dúvida até ele responder) ou outro-equipamento (se o caixa repete a venda, outro SAT a emite; se depois aparecer que o primeiro também emitiu, o contador é avisado para cancelar uma)."`
+	LAN       string   `toml:"rede_local" doc:"Endereço e porta onde os outros computadores da loja chegam, por exemplo 0.0.0.0:9021: quando nenhum SAT daqui pode vender, a venda sai por um SAT de outro computador, e o contrário. Só entre computadores ligados ao mesmo coletor, do mesmo estabelecimento. Vazio: desligado."`
+	Seek      bool     `toml:"procurar_vizinhos" doc:"Procura na rede local os outros computadores da loja. Desligado, só os de vizinhos são usados."`
+	Peers     []string `toml:"vizinhos" doc:"Endereço e porta de outros computadores da loja, quando a procura não os acha: [\"192.168.0.12:9021\"]."`
+	Trusted   []string `toml:"agentes_vizinhos" doc:"Identidade (zelo-agent status) dos agentes aceitos como vizinhos mesmo que o certificado deles não diga o estabelecimento."`
 	Far       string   `toml:"terminais" doc:"Endereço e porta onde PDVs de outros computadores chegam, por exemplo 0.0.0.0:9020. Vazio: só este computador. Exige chave_terminais."`
 	FarKey    string   `toml:"chave_terminais" doc:"A chave que esses PDVs têm no sat.ini: 64 dígitos hexadecimais, secretos. Crie uma com zelo-agent key."`
 	CancelSAT string   `toml:"codigos_cancelamento_sat" doc:"Tabela dos códigos com que o SAT recusa um cancelamento: antiga (07002 a 07007) ou nova (07002 a 07010)."`
@@ -61,7 +66,7 @@ func defaultConfig() Config {
 	return Config{
 		Folder:  at.folder,
 		Socket:  at.socket,
-		Devices: []string{}, Tills: []string{}, Policy: "fixa", Doubt: "esperar",
+		Devices: []string{}, Tills: []string{}, Seek: true, Peers: []string{}, Trusted: []string{}, Policy: "fixa", Doubt: "esperar",
 		CancelSAT: "antiga", CancelPDV: "antiga",
 		Page:   defaultPage,
 		Status: duration(15 * time.Minute),
@@ -120,6 +125,10 @@ func (c Config) check(path string) error {
 		return bad("preferencia", "use "+strings.Join(policies, ", "))
 	case c.Doubt != "esperar" && c.Doubt != "outro-equipamento":
 		return bad("venda_incerta", "use esperar ou outro-equipamento")
+	case c.LAN != "" && c.badLAN() != nil:
+		return bad("rede_local", c.badLAN().Error())
+	case c.badPeer() != nil:
+		return bad("vizinhos", c.badPeer().Error())
 	case c.Far != "" && c.farKey() == nil:
 		return bad("chave_terminais", "são 64 dígitos hexadecimais")
 	case c.CancelSAT != "antiga" && c.CancelSAT != "nova":
@@ -160,6 +169,23 @@ func (c Config) badTill() error {
 	for _, t := range c.Tills {
 		if till, device, ok := strings.Cut(t, "="); !ok || till == "" || device == "" {
 			return fmt.Errorf("%q: escreva o caixa, o sinal de igual e o número de série ou o endereço do equipamento", t)
+		}
+	}
+	return nil
+}
+
+func (c Config) badLAN() error {
+	_, port, err := net.SplitHostPort(c.LAN)
+	if err != nil || port == "" {
+		return errors.New("escreva endereço:porta, como em 0.0.0.0:9021")
+	}
+	return nil
+}
+
+func (c Config) badPeer() error {
+	for _, p := range c.Peers {
+		if host, port, err := net.SplitHostPort(p); err != nil || host == "" || port == "" {
+			return fmt.Errorf("%q: escreva endereço:porta, como em 192.168.0.12:9021", p)
 		}
 	}
 	return nil

@@ -10,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"zelo/agent/devices"
+	"zelo/agent/lan"
 	"zelo/agent/monitor"
 	"zelo/agent/router"
 	"zelo/agent/uplink"
@@ -34,7 +36,9 @@ type agent struct {
 	codec   *wire.Codec
 	router  *router.Router
 	monitor *monitor.Monitor
+	clock   *uplink.Clock
 	uplink  *uplink.Uplink // nil until enrolled
+	lan     *lan.LAN       // nil when there are no neighbours
 	id      *identity
 }
 
@@ -57,11 +61,17 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 		return err
 	}
 	defer a.closeBuffer()
+	if a.clock, err = uplink.NewClock(a.buffer, built(), time.Now); err != nil {
+		return err
+	}
 	if err := a.makeRouter(); err != nil {
 		return err
 	}
 	a.makeMonitor()
 	if err := a.makeUplink(); err != nil {
+		return err
+	}
+	if err := a.makeLAN(); err != nil {
 		return err
 	}
 	at, err := listen(c)
@@ -73,12 +83,15 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
 	var parts, tills sync.WaitGroup
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
 	parts.Go(func() { failed <- a.router.Run(inner) })
 	if a.uplink != nil {
 		parts.Go(func() { a.uplink.Run(inner) })
 	}
 	parts.Go(func() { a.monitor.Run(inner) })
+	if a.lan != nil {
+		parts.Go(func() { failed <- a.lan.Run(inner) })
+	}
 	parts.Go(func() { devices.Watch(inner, a.log, a.router.Replugged) })
 	tills.Go(func() {
 		failed <- ipc.Serve(ctx, at.till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered})
@@ -220,6 +233,7 @@ func (a *agent) makeRouter() (err error) {
 		DeviceTable: cancelTable(a.config.CancelSAT), TillTable: cancelTable(a.config.CancelPDV),
 		Devices: a.deviceOptions(), Own: a.config.ownDevices(),
 		Policy:       router.Policy(slices.Index(policies, a.config.Policy)),
+		Neighbours:   a.neighbours,
 		SecondDevice: a.config.Doubt == "outro-equipamento",
 	})
 	return err
@@ -245,6 +259,22 @@ func (a *agent) deviceOptions() (all []router.DeviceOptions) {
 	return all
 }
 
+// built is when this program was made, by the commit it was made from; zero when it
+// does not say.
+func built() time.Time {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			t, _ := time.Parse(time.RFC3339, s.Value)
+			return t
+		}
+	}
+	return time.Time{}
+}
+
 // makeUplink prepares the connection to the collector. A till that is not
 // enrolled sells and keeps its documents.
 func (a *agent) makeUplink() error {
@@ -257,11 +287,13 @@ func (a *agent) makeUplink() error {
 		return err
 	}
 	a.id = id
+	secure := id.tls()
+	secure.Time = a.clock.Now
 	a.uplink = uplink.New(uplink.Options{
 		Buffer: a.buffer, Codec: a.codec, Log: a.log, Now: time.Now,
-		Transport: uplink.MQTT{Broker: "tls://" + id.Broker, Agent: id.Agent, TLS: id.tls()},
+		Transport: uplink.MQTT{Broker: "tls://" + id.Broker, Agent: id.Agent, TLS: secure},
 		Streams:   []string{wire.StreamEvents, wire.StreamDocuments, wire.StreamStatus},
-		Beat:      a.beat, BeatEvery: time.Duration(a.config.Beat),
+		Beat:      a.beat, BeatEvery: time.Duration(a.config.Beat), Clock: a.clock,
 	})
 	return nil
 }

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"zelo/agent/lan"
+	"zelo/agent/router"
+)
+
+// makeLAN opens this agent to its neighbours. Without an identity there are none,
+// and a port that is taken keeps nobody from selling.
+func (a *agent) makeLAN() (err error) {
+	if a.config.LAN == "" {
+		return nil
+	}
+	if a.id == nil {
+		a.log.Warn("no neighbours: this till is not enrolled")
+		return nil
+	}
+	a.lan, err = lan.New(lan.Options{
+		Lender: a.router, Codec: a.codec, Log: a.log, Certificate: a.id.certificate, Roots: a.id.roots,
+		Allowed: a.config.Trusted, Now: a.clock.Now,
+		Listen: a.config.LAN, Peers: a.config.Peers, Discover: a.config.Seek,
+	})
+	if err != nil {
+		a.log.Error("no neighbours", "err", err)
+	}
+	return nil
+}
+
+// neighbours are the agents that may lend a device now.
+func (a *agent) neighbours() (all []router.Neighbour) {
+	if a.lan != nil {
+		for _, n := range a.lan.Neighbours() {
+			all = append(all, n)
+		}
+	}
+	return all
+}
