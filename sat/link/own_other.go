@@ -1,3 +1,5 @@
+//go:build !linux
+
 package link
 
 import (
@@ -6,8 +8,7 @@ import (
 	"go.bug.st/serial"
 )
 
-// openPort opens a port as its only owner: Windows opens a port for one program at a
-// time.
+// openPort opens a port as its only owner, as Windows always does.
 func openPort(path string, mode *serial.Mode) (serial.Port, error) {
 	port, err := serial.Open(path, mode)
 	if e := (*serial.PortError)(nil); errors.As(err, &e) && e.Code() == serial.PortBusy {

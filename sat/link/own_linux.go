@@ -1,11 +1,10 @@
-//go:build unix
-
 package link
 
 import (
 	"errors"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"go.bug.st/serial"
 	"golang.org/x/sys/unix"
@@ -42,7 +41,30 @@ func openPort(path string, mode *serial.Mode) (*ownedPort, error) {
 		file.Close()
 		return nil, err
 	}
+	dropOnClose(fd)
 	return &ownedPort{port, file}, nil
+}
+
+// dropOnClose has the kernel drop what the device has not taken when the port is
+// closed; it would wait for half a minute. It is for root only, and not every port
+// can (linux/serial.h, TIOCSSERIAL): then the kernel waits.
+func dropOnClose(fd int) {
+	var s struct { // serial_struct
+		kind, line, port, irq, flags, fifo, divisor, baud int32
+		closeDelay                                        uint16
+		io, _                                             int8
+		hub                                               int32
+		closingWait, _                                    uint16
+		memory                                            uintptr
+		shift                                             uint16
+		portHigh                                          uint32
+		mapped                                            uintptr
+	}
+	const none = 65535
+	if _, _, failed := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGSERIAL, uintptr(unsafe.Pointer(&s))); failed == 0 {
+		s.closingWait = none
+		unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCSSERIAL, uintptr(unsafe.Pointer(&s)))
+	}
 }
 
 func (p *ownedPort) Write(b []byte) (int, error) { return p.file.Write(b) }
