@@ -22,10 +22,16 @@ type drain struct {
 
 // sent is what is under way of one stream.
 type sent struct {
-	cursor  uint64           // highest sequence sent
-	under   map[uint64]int64 // sequence -> bytes, not yet acknowledged
-	bytes   int64            // of all under way
-	noticed time.Time        // since when records wait for company; zero when none do
+	cursor  uint64            // highest sequence sent
+	under   map[uint64]flight // by sequence, not yet acknowledged
+	bytes   int64             // of all under way
+	noticed time.Time         // since when records wait for company; zero when none do
+}
+
+// flight is a record under way.
+type flight struct {
+	bytes int64
+	at    time.Time // when it was sent
 }
 
 func newDrain(u *Uplink, s Session) *drain {
@@ -50,10 +56,7 @@ func (d *drain) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if d.waiting() {
-			wait = min(wait, max(0, d.resend-time.Since(d.quiet)))
-		}
-		due.Reset(wait)
+		due.Reset(min(wait, max(0, d.patience())))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -84,9 +87,28 @@ func (d *drain) waiting() bool {
 	return false
 }
 
-// sendAgain rewinds when the collector has said nothing for too long.
+// stale is how long a single record may wait for its acknowledgement while others
+// are acknowledged.
+const stale = 5 * time.Minute
+
+// patience is how long to wait yet for what is under way: until the collector has
+// said nothing for too long, or until a single record was passed over.
+func (d *drain) patience() time.Duration {
+	if !d.waiting() {
+		return longWait
+	}
+	left := d.resend - time.Since(d.quiet)
+	for _, st := range d.sent {
+		for _, f := range st.under {
+			left = min(left, stale-time.Since(f.at))
+		}
+	}
+	return left
+}
+
+// sendAgain rewinds when patience is at its end.
 func (d *drain) sendAgain() {
-	if !d.waiting() || time.Since(d.quiet) < d.resend {
+	if d.patience() > 0 {
 		return
 	}
 	d.u.o.Log.Warn("no acknowledgement, sending again", "after", d.resend)
@@ -98,7 +120,7 @@ func (d *drain) sendAgain() {
 // rewind makes everything unacknowledged be sent again.
 func (d *drain) rewind() {
 	for _, name := range d.u.o.Streams {
-		d.sent[name] = &sent{under: map[uint64]int64{}}
+		d.sent[name] = &sent{under: map[uint64]flight{}}
 	}
 }
 
@@ -139,6 +161,11 @@ func (d *drain) batch(stream string) (sent bool, later time.Duration, err error)
 	if len(st.under) >= windowRecords || st.bytes >= windowBytes {
 		return false, longWait, nil
 	}
+	if !wire.Urgent(stream) {
+		if later = d.u.pace.wait(); later > 0 {
+			return false, later, nil
+		}
+	}
 	records, err := d.u.o.Buffer.Peek(stream, st.cursor, batchRecords, batchBytes)
 	if err != nil {
 		return false, 0, fmt.Errorf("cannot read stream %q: %w", stream, err)
@@ -147,10 +174,8 @@ func (d *drain) batch(stream string) (sent bool, later time.Duration, err error)
 		st.noticed = time.Time{}
 		return false, longWait, nil
 	}
-	if !wire.Urgent(stream) {
-		if later = max(d.u.pace.wait(), st.company(stream, records)); later > 0 {
-			return false, later, nil
-		}
+	if later = st.company(stream, records); later > 0 {
+		return false, later, nil
 	}
 	st.noticed = time.Time{}
 	for _, p := range d.u.packer.split(stream, records) {
@@ -174,7 +199,7 @@ func (st *sent) company(stream string, records []buffer.Record) time.Duration {
 	if st.noticed.IsZero() {
 		st.noticed = time.Now()
 	}
-	return patience(stream) - time.Since(st.noticed)
+	return gathering(stream) - time.Since(st.noticed)
 }
 
 // publish sends one message and notes what is under way by it. A record too large
@@ -202,9 +227,9 @@ func (d *drain) publish(stream string, p part) error {
 	if p.device != nil {
 		d.u.packer.gather(p.device, b.Records, b.Epoch)
 	}
-	st := d.sent[stream]
+	st, now := d.sent[stream], time.Now()
 	for _, r := range p.records {
-		st.under[r.Seq] = int64(len(r.Data))
+		st.under[r.Seq] = flight{int64(len(r.Data)), now}
 		st.bytes += int64(len(r.Data))
 	}
 	return nil

@@ -280,3 +280,35 @@ func TestClockOfCertificates(t *testing.T) {
 		}
 	})
 }
+
+// A batch that is lost while others are acknowledged comes again.
+func TestOneLostAmongMany(t *testing.T) {
+	inWorld(t, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
+		c.loses = 1
+		for range 100 {
+			add(t, b, wire.StreamDocuments, 1, 100)
+			c.pass(5 * time.Second)
+		}
+		if n := waiting(b); n != 0 || len(c.sent) > 101 {
+			t.Errorf("%d records wait, %d sent", n, len(c.sent))
+		}
+	})
+}
+
+// On a link of 2 KB a second nothing is sent twice for impatience, and an alarm
+// waits for one batch at most.
+func TestSlowLink(t *testing.T) {
+	inWorld(t, func(c *collector) { c.rate = 2 << 10 }, func(c *collector, b *buffer.Buffer, u *Uplink) {
+		addRandom(t, b, wire.StreamDocuments, 600, 1000)
+		c.pass(time.Minute)
+		add(t, b, wire.StreamEvents, 1, 100)
+		c.pass(batchRecords*1000/(2<<10)*time.Second + 2*time.Second)
+		if n := count(c.sent, wire.StreamEvents); n != 1 {
+			t.Error("the alarm waits for more than one batch")
+		}
+		c.pass(10 * time.Minute)
+		if n := count(c.sent, wire.StreamDocuments); n != 600 || waiting(b) != 0 || len(c.dials) != 1 {
+			t.Errorf("600 documents sent %d times, %d wait, %d connections", n, waiting(b), len(c.dials))
+		}
+	})
+}

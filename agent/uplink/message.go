@@ -52,12 +52,15 @@ func (d *drain) acknowledged(a wire.Ack) error {
 	freed, err := d.u.o.Buffer.Acknowledge(a.Stream, a.Epoch, acks)
 	if a.Epoch == wire.Epoch(d.u.o.Buffer.Epoch()) {
 		for _, r := range a.Records {
-			st.bytes -= st.under[r.Seq]
+			st.bytes -= st.under[r.Seq].bytes
 			delete(st.under, r.Seq)
 		}
 	}
 	if freed > 0 {
-		d.resend, d.quiet = firstResend, time.Now()
+		if time.Since(d.quiet) < firstResend/2 {
+			d.resend = firstResend // a slow link keeps what it has grown to
+		}
+		d.quiet = time.Now()
 		d.u.mu.Lock()
 		d.u.state.LastAck = d.u.o.Now()
 		d.u.mu.Unlock()

@@ -13,12 +13,14 @@ import (
 const (
 	dictionaryBytes = 64 << 10       // of earlier documents; more gains little
 	largestSample   = 16 << 10       // a larger document would take the place of many
-	maxDevices      = 32             // with a dictionary each
+	maxDevices      = 8              // with a dictionary each, 1.5 MiB of memory
 	maxOffers       = 3              // of one dictionary in a session
 	poorAfter       = 8              // batches in a row that a dictionary did not help
 	renewAfter      = 24 * time.Hour // at the earliest, a dictionary that does not help is replaced
-	dictionaryTable = "dictionary"   // device -> the dictionary's bytes
 )
+
+// dictionaryKey is where a device's dictionary is kept in the uplink's table.
+func dictionaryKey(serial string) []byte { return []byte("dictionary/" + serial) }
 
 // packer packs batches, documents with a dictionary of their device's earlier
 // ones once the collector has it on its disk. Whatever happens to a dictionary on
@@ -29,11 +31,13 @@ type packer struct {
 	log     *slog.Logger
 	ready   bool // the collector said Hello in this session, so it knows dictionaries
 	devices map[string]*device
+	uses    uint64
 }
 
 // device is what is known of one device's documents.
 type device struct {
 	serial   string
+	used     uint64           // when last, in uses of all
 	dict     *wire.Dictionary // nil until enough was gathered
 	state    dictState
 	offers   int // in this session
@@ -64,7 +68,7 @@ func (p *packer) begin() {
 // part is what goes in one message: documents of one device.
 type part struct {
 	records []buffer.Record
-	device  *device // nil: packed without dictionary
+	device  *device // nil: packed without dictionary, by whatever devices
 }
 
 // split puts records of one device each together.
@@ -87,7 +91,7 @@ func (p *packer) split(stream string, records []buffer.Record) []part {
 	return out
 }
 
-// device returns the device of a document, nil when there are too many.
+// device returns the device of a document, nil when it names none.
 func (p *packer) device(record []byte) *device {
 	var item struct {
 		Serial string `cbor:"2,keyasint"`
@@ -95,18 +99,40 @@ func (p *packer) device(record []byte) *device {
 	if err := p.codec.Decode(record, &item); err != nil {
 		return nil
 	}
+	p.uses++
 	d := p.devices[item.Serial]
-	if d != nil || len(p.devices) >= maxDevices {
-		return d
+	if d == nil {
+		d = p.load(item.Serial)
+		p.forget()
+		p.devices[item.Serial] = d
 	}
-	d = &device{serial: item.Serial}
-	p.devices[item.Serial] = d
-	data, err := p.buffer.Get(dictionaryTable, []byte(item.Serial))
+	d.used = p.uses
+	return d
+}
+
+// forget makes room for one more device by forgetting the one not used longest.
+// Its dictionary stays in the buffer.
+func (p *packer) forget() {
+	for len(p.devices) >= maxDevices {
+		var oldest *device
+		for _, d := range p.devices {
+			if oldest == nil || d.used < oldest.used {
+				oldest = d
+			}
+		}
+		delete(p.devices, oldest.serial)
+	}
+}
+
+// load reads a device's dictionary, if it has one yet.
+func (p *packer) load(serial string) *device {
+	d := &device{serial: serial}
+	data, err := p.buffer.Get(table, dictionaryKey(serial))
 	if err == nil && data != nil {
 		d.dict, err = wire.NewDictionary(data)
 	}
 	if err != nil {
-		p.log.Warn("dictionary not readable, a new one is gathered", "device", item.Serial, "err", err)
+		p.log.Warn("dictionary not readable, a new one is gathered", "device", serial, "err", err)
 	}
 	return d
 }
@@ -174,7 +200,7 @@ func (p *packer) make(d *device) error {
 		return err
 	}
 	b := &buffer.Batch{}
-	b.Put(dictionaryTable, []byte(d.serial), data)
+	b.Put(table, dictionaryKey(d.serial), data)
 	if _, err := p.buffer.Commit(b); err != nil {
 		return fmt.Errorf("cannot keep the dictionary: %w", err)
 	}

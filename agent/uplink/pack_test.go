@@ -3,6 +3,7 @@ package uplink
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -118,10 +119,35 @@ func loseOwn(t *testing.T, u *Uplink) {
 	t.Helper()
 	clear(u.packer.devices)
 	batch := &buffer.Batch{}
-	batch.Put(dictionaryTable, []byte("900000001"), []byte("x"))
+	batch.Put(table, dictionaryKey("900000001"), []byte("x"))
 	if _, err := u.o.Buffer.Commit(batch); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Many devices, as when old folders are rescued, share what memory there is, and
+// documents of none at all have a dictionary too.
+func TestManyDevices(t *testing.T) {
+	inWorld(t, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
+		for round := range 3 {
+			for i := range 3 * maxDevices {
+				addCoupons(t, c.codec, b, fmt.Sprintf("9000000%02d", i), "x", 2+20*round)
+				c.pass(time.Second)
+				if n := len(u.packer.devices); n > maxDevices {
+					t.Fatalf("%d devices in memory", n)
+				}
+			}
+		}
+		addCoupons(t, c.codec, b, "", "y", 30)
+		c.pass(time.Second)
+		c.sellOne(b, "")
+		addCoupons(t, c.codec, b, "", "y", 1)
+		before := c.packed
+		c.pass(time.Second)
+		if c.packed != before+1 || c.lacked != 0 || waiting(b) != 0 {
+			t.Errorf("%d packed with a dictionary, %d not understood, %d wait", c.packed-before, c.lacked, waiting(b))
+		}
+	})
 }
 
 // A collector that never holds a dictionary gets everything, and is not pestered.

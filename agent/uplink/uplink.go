@@ -51,8 +51,8 @@ const (
 	batchBytes    = 160 << 10
 )
 
-// patience is how long a stream's records wait for company in their batch.
-func patience(stream string) time.Duration {
+// gathering is how long a stream's records wait for company in their batch.
+func gathering(stream string) time.Duration {
 	switch {
 	case wire.Urgent(stream):
 		return 0

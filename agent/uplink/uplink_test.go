@@ -42,6 +42,8 @@ type collector struct {
 	packed    int  // batches packed with one
 	refuses   bool // to hold any
 	lacked    int
+	rate      int // bytes a second that the network takes; 0 takes all at once
+	loses     int // of the coming batches
 }
 
 type session struct {
@@ -66,6 +68,9 @@ func (s *session) Close()                {}
 
 func (s *session) Publish(stream string, payload []byte) error {
 	c := s.c
+	if c.rate > 0 {
+		time.Sleep(time.Duration(len(payload)) * time.Second / time.Duration(c.rate))
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bytes += len(payload)
@@ -75,6 +80,10 @@ func (s *session) Publish(stream string, payload []byte) error {
 		return nil
 	case wire.StreamDictionary:
 		c.offered(payload)
+		return nil
+	}
+	if c.loses > 0 {
+		c.loses--
 		return nil
 	}
 	var b wire.Batch
