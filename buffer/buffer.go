@@ -4,8 +4,9 @@
 // Tables hold keys and values that their owner replaces and deletes. Streams
 // hold records that wait until the collector acknowledged exactly them, by
 // epoch, sequence and SHA-256; then they stay as copies that give way when room
-// is needed. A record that cannot be used goes to quarantine. One Batch changes any number of tables and streams together, and
-// Commit returns when that is on the disk.
+// is needed. A record that cannot be used goes to quarantine. One Batch changes
+// any number of tables and streams together, and Commit returns when that is on
+// the disk.
 //
 // The file never outgrows its bound, and its blocks are taken from the disk when
 // it is opened. When it is full, copies go first, oldest first; then the records
@@ -72,9 +73,9 @@ type Options struct {
 	// Reserve is the part of MaxBytes that only batches with a Put may fill,
 	// 8 MiB when zero.
 	Reserve int64
-	// Evicted is told which records, not acknowledged, are about to be dropped and returns
-	// the record of the gap, which is committed together with the loss; an empty
-	// stream name appends none. It must not call the buffer.
+	// Evicted is told which records, not acknowledged, are about to be dropped and
+	// returns the record of the gap, which is committed together with the loss; an
+	// empty stream name appends none. It must not call the buffer.
 	Evicted func(stream string, first, last uint64, n int) (toStream string, data []byte)
 	Log     *slog.Logger     // discards when nil
 	Now     func() time.Time // time.Now when nil
@@ -243,6 +244,7 @@ func (b *Buffer) attach() error {
 		b.o.Log.Warn("disk too full for the whole buffer", "wanted", b.o.MaxBytes, "taken", b.bound)
 	}
 	b.db, b.file, err = openBolt(b.path, b.bound)
+	b.written = 0
 	return err
 }
 

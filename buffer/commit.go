@@ -247,7 +247,9 @@ func (b *Buffer) apply(group []*pending) error {
 	for _, w := range group {
 		pages += w.pages
 	}
-	b.writeAhead(pages)
+	if err := b.writeAhead(pages); err != nil {
+		return err
+	}
 	return b.update(func(t *txn) error {
 		for _, w := range group {
 			if w.apply == nil {
@@ -264,26 +266,27 @@ func (b *Buffer) apply(group []*pending) error {
 // writeAhead sees to it that pages never used before have been written before the
 // next transaction takes them. Their blocks are the file's already, but the file
 // system notes the first writing of each, and every flush would have to write
-// that note too. Without it commits are only slower, so errors are passed over.
-func (b *Buffer) writeAhead(pages int) {
-	used := b.high()
-	if need := used + int64(pages)*pageSize; need <= b.written || b.written >= b.bound {
-		return
+// that note too. Commits that are only slower are no error.
+func (b *Buffer) writeAhead(pages int) error {
+	used, err := b.high()
+	if err != nil || used+int64(pages)*pageSize <= b.written {
+		return err
 	}
 	from := max(b.written, used)
 	b.written = min(used+int64(pages+aheadPages)*pageSize, b.bound)
 	if from < b.written {
 		b.file.WriteAt(make([]byte, b.written-from), from)
 	}
+	return nil
 }
 
 // high is where the pages end that are or were in use.
-func (b *Buffer) high() (size int64) {
-	b.read(func(t *txn) error {
+func (b *Buffer) high() (size int64, err error) {
+	err = b.read(func(t *txn) error {
 		size = t.b.Tx().Size()
 		return nil
 	})
-	return size
+	return size, err
 }
 
 // admit makes room for w, or says that there can be none.

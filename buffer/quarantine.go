@@ -45,8 +45,11 @@ func (t *txn) quarantine(stream string, seq uint64) error {
 		return err
 	}
 	r.kind = kindTable
-	t.count(r, 1)
-	return store(t.b, quarantineKey(stream, seq), r.at, v.data)
+	key := quarantineKey(stream, seq)
+	if t.b.Get(chunkKey(key, 0)) == nil { // salvage may have brought it to both places
+		t.count(r, 1)
+	}
+	return store(t.b, key, r.at, v.data)
 }
 
 // find returns a waiting record; ok is false when it does not wait.

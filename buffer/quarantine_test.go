@@ -177,3 +177,32 @@ func TestQuota(t *testing.T) {
 		}
 	})
 }
+
+// TestQuarantineTwiceAfterSalvage meets a record that salvage found both waiting
+// and in quarantine.
+func TestQuarantineTwiceAfterSalvage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b")
+	b := mustOpen(t, path, small())
+	seq := mustAppend(t, b, "documents", []byte("a document"))[0]
+	quarantineOne(t, b, "documents", seq)
+	err := b.write(&pending{apply: func(t *txn) error {
+		r := record{"documents", seq, t.now.UnixNano(), 10, kindWaiting}
+		if err := store(t.b, dataKey(r.stream, seq), r.at, []byte("a document")); err != nil {
+			return err
+		}
+		return t.index(r)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quarantineOne(t, b, "documents", seq)
+	want := stats(t, b, "documents")
+	if want.Waiting != 0 || want.Quarantined != 1 {
+		t.Errorf("%+v", want)
+	}
+	mustClose(t, b)
+	b = mustOpen(t, path, small())
+	if got := stats(t, b, "documents"); got != want {
+		t.Errorf("%+v after reopening, %+v before", got, want)
+	}
+}

@@ -54,8 +54,9 @@ func (b *Buffer) Peek(stream string, after uint64, maxRecords int, maxBytes int6
 }
 
 // Acknowledge frees the waiting records that acks name by sequence and hash;
-// freed says how many. Those of streams that are not evictable stay as copies. Acknowledgements of another epoch,
-// of records that do not wait, or with another hash are passed over.
+// freed says how many. Those of streams that are not evictable stay as copies.
+// Acknowledgements of another epoch, of records that do not wait, or with another
+// hash are passed over.
 func (b *Buffer) Acknowledge(stream string, epoch [16]byte, acks []Ack) (freed int, err error) {
 	if epoch != b.epoch {
 		return 0, nil
