@@ -55,12 +55,6 @@ func (r *Router) fiscal(ctx context.Context, req sat.Request) sat.Reply {
 
 const heldText = "Documento ja emitido, ainda nao recuperado. Nao repita a venda; chame o suporte."
 
-// candidate is a device here, or a neighbour, that may serve a fiscal call.
-type candidate struct {
-	device    *owner
-	neighbour Neighbour
-}
-
 // sell offers a new fiscal call to those that may serve it, in turn, until one has
 // issued or refused it or its outcome is not known. The result is the last one that
 // says something.
@@ -98,83 +92,6 @@ func (r *Router) offer(ctx context.Context, c candidate, req sat.Request, e *ent
 // errNoneServes says that no device of this computer may be asked at all.
 var errNoneServes = fmt.Errorf("no device serves this call: %w: %w", sat.ErrGone, sat.ErrNotSent)
 
-// home is the till's own device, or else the first; nil when the agent has none.
-// Own tells which of the two it is.
-func (r *Router) home(till string) (o *owner, own bool) {
-	if o = r.named(r.own[till]); o != nil {
-		return o, true
-	}
-	if len(r.owners) > 0 {
-		return r.owners[0], false
-	}
-	return nil, false
-}
-
-// candidates are those that may serve a fiscal call, best first: devices here,
-// then neighbours, and at last the till's own to refuse it when no other here may. A
-// cancellation belongs to the device that issued the sale.
-func (r *Router) candidates(req sat.Request) (out []candidate) {
-	home, own := r.home(req.Till)
-	switch {
-	case req.Function == sat.CancelarUltimaVenda:
-		return r.issuer(home, req)
-	case home != nil && (len(r.owners) == 1 && len(r.lan()) == 0 || !r.authorised(req)):
-		return []candidate{{device: home}}
-	}
-	devices, first := make([]facts, len(r.owners)), -1
-	for i, o := range r.owners {
-		devices[i] = o.facts()
-		if o == home && (own || len(r.owners) == 1) {
-			first = i
-		}
-	}
-	here := order(devices, first, needOf(req), r.policy, r.now())
-	for _, i := range here {
-		out = append(out, candidate{device: r.owners[i]})
-	}
-	for _, n := range r.lenders(req) {
-		out = append(out, candidate{neighbour: n})
-	}
-	if len(here) == 0 && home != nil {
-		out = append(out, candidate{device: home})
-	}
-	return out
-}
-
-// issuer is who may cancel a sale.
-func (r *Router) issuer(home *owner, req sat.Request) []candidate {
-	if k, err := cfe.ParseKey(req.Arg("chave")); err == nil {
-		if o := r.named(k.Serial()); o != nil {
-			return []candidate{{device: o}}
-		}
-		if home == nil || r.authorised(req) {
-			for _, n := range r.lenders(req) {
-				return []candidate{{neighbour: n}}
-			}
-		}
-	}
-	if home == nil {
-		return nil
-	}
-	return []candidate{{device: home}}
-}
-
-// authorised reports whether the caller's activation code is that of a device this
-// agent knows, here now or not, so that others may serve it too, each with its own.
-func (r *Router) authorised(req sat.Request) bool {
-	return r.codes.has(req.Arg(sat.CodeParam))
-}
-
-// withCode puts the device's own activation code into a call for a device that is
-// not the caller's.
-func (r *Router) withCode(o *owner, req sat.Request) sat.Request {
-	code := r.codes.get(o.state().Info.Serial)
-	if home, _ := r.home(req.Till); o == home || code == "" {
-		return req
-	}
-	return req.WithArg(sat.CodeParam, code)
-}
-
 // resolve has the one that holds an open case asked, and says what to do with the
 // same call now. When nobody can tell and the store allows a second device, the case
 // stands aside: it stays open, and the call is new.
@@ -194,18 +111,6 @@ func (r *Router) resolve(ctx context.Context, req sat.Request, e, old *entry) (v
 		return v, old
 	}
 	return place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
-}
-
-// elsewhere reports whether a call may be served by another than the one that has
-// its open case.
-func (r *Router) elsewhere(req sat.Request, old *entry) bool {
-	return slices.ContainsFunc(r.candidates(req), func(c candidate) bool {
-		if c.neighbour != nil {
-			return c.neighbour.Name() != old.Peer
-		}
-		s := c.device.state()
-		return s.Answering && s.Info.Serial != old.Serial
-	})
 }
 
 // settleCase has whoever knows how a till's call ended asked: a neighbour, the

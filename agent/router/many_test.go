@@ -346,7 +346,10 @@ func TestLibraryWhoseDeviceIsSwapped(t *testing.T) {
 		time.Sleep(time.Minute)
 		swapped = true
 		w.away.Store(false)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
+		if e := w.events(); !slices.Contains(e, wire.EventUnresolved) {
+			t.Errorf("events: %v", e)
+		}
 		code(t, "first sale on the other", w.sellAt("001", 4, secondCode, "CHA"), 6098)
 		all := w.Devices()
 		if len(all) != 2 || all[0].Info.Serial != "900000002" || all[1].Info.Serial != "900000001" || all[1].OpenCases != 1 {

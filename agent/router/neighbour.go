@@ -11,7 +11,6 @@ import (
 	"zelo/agent/wire"
 	"zelo/buffer"
 	"zelo/sat"
-	"zelo/sat/cfe"
 )
 
 // Neighbour is the agent of another computer of the same establishment. A sale that
@@ -124,46 +123,4 @@ func (r *Router) askAbout(ctx context.Context, e *entry) {
 	}
 	ending, reply, err := r.lan()[i].Ask(ctx, e.Case)
 	r.ended(e, ending, reply, err)
-}
-
-// lenders are the neighbours that may serve a fiscal call, best first.
-func (r *Router) lenders(req sat.Request) []Neighbour {
-	var devices []facts
-	var by []Neighbour
-	key, _ := cfe.ParseKey(req.Arg("chave"))
-	for _, n := range r.lan() {
-		for _, o := range n.Offers() {
-			if req.Function == sat.CancelarUltimaVenda {
-				if o.Serial == key.Serial() {
-					return []Neighbour{n}
-				}
-				continue
-			}
-			if o.Unfit == "" {
-				devices, by = append(devices, factsOf(o)), append(by, n)
-			}
-		}
-	}
-	var out []Neighbour
-	for _, i := range order(devices, -1, needOf(req), r.policy, r.now()) {
-		if !slices.ContainsFunc(out, func(n Neighbour) bool { return n.Name() == by[i].Name() }) {
-			out = append(out, by[i])
-		}
-	}
-	return out
-}
-
-// factsOf is what a neighbour's offer says of a device.
-func factsOf(o wire.Lendable) facts {
-	f := facts{serial: o.Serial, answering: true, code: true, cnpj: o.CNPJ, waiting: o.Waiting}
-	f.status.Layout = o.Layout
-	if o.Memory >= 0 {
-		const whole = 1 << 20
-		f.status.MemoryTotal = sat.Size{Bytes: whole}
-		f.status.MemoryUsed = sat.Size{Bytes: int64(o.Memory * whole)}
-	}
-	if o.Expires != 0 {
-		f.status.CertExpires = time.UnixMilli(o.Expires)
-	}
-	return f
 }

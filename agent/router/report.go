@@ -70,6 +70,21 @@ func (r *Router) caseID(e *entry) string {
 	return fmt.Sprintf("%x/%s/%d", epoch[:4], e.Till, e.N)
 }
 
+// strayAfter is how long a device with an open case may be away before the collector
+// hears of the case.
+const strayAfter = time.Minute
+
+// tellStray tells of open cases of devices that are at none of the addresses here:
+// no owner asks about them.
+func (r *Router) tellStray() {
+	for _, e := range r.journal.open() {
+		if e.Peer == "" && !e.Disputed && r.named(e.Serial) == nil && r.journal.steadyNow().Sub(e.steady()) > strayAfter {
+			c := *e
+			r.unresolved(&c, errElsewhere)
+		}
+	}
+}
+
 // setAside lets the call of an open case be made again by another device. The case
 // stays open, and when its document turns up after all the collector hears of both.
 func (r *Router) setAside(old *entry) error {

@@ -178,6 +178,7 @@ func (r *Router) house() error {
 	for _, o := range r.owners {
 		o.tellState()
 	}
+	r.tellStray()
 	r.compact()
 	return r.journal.broken()
 }
