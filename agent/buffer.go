@@ -114,12 +114,15 @@ func checkBuffer(file string, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	n := 0
-	lost, err := buffer.Read(file, wire.StreamDocuments, scratch, func(buffer.Record) error { n++; return nil })
+	readable := map[[32]byte]bool{}
+	lost, err := buffer.Read(file, wire.StreamDocuments, scratch, func(r buffer.Record) error {
+		readable[r.SHA256] = true
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Documentos que, apesar do dano, podem ser lidos: %d\n", n)
+	fmt.Fprintf(out, "Documentos que, apesar do dano, podem ser lidos: %d\n", len(readable))
 	printLines(out, "NÃO PODE SER LIDO", lost)
 	return errors.New("o arquivo tem danos: salve os documentos com `zelo-agent buffer export` e conserte-o com `zelo-agent buffer repair`, ou inicie o agente, que faz o mesmo conserto; o original fica guardado ao lado")
 }

@@ -405,7 +405,7 @@ func check(path string) (Report, error) {
 	defer f.Close()
 	in := inspect(f, size, nil)
 	delete(in.tables, quarantine)
-	r := Report{Epoch: in.epoch, Tables: in.tables, Damage: in.damage}
+	r := Report{Epoch: in.epoch, Tables: in.tables, Damage: named(in.damage)}
 	for _, name := range slices.Sorted(maps.Keys(in.streams)) {
 		c := in.streams[name]
 		s := StreamStats{Name: name, Waiting: c.waiting, Bytes: c.waitingBytes, Copies: c.copies, Quarantined: c.quarantined}
