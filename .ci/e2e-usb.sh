@@ -33,7 +33,7 @@ fetch_kernel() (
   ls build/kernel/boot/vmlinuz-* || fetch_kernel
 } >"$fetched" 2>&1
 
-ZELO_E2E_USB=1 go test -count=1 -timeout 3m -v ./sat/guest >"$log" 2>&1
+ZELO_E2E_USB=1 go test -count=1 -timeout 5m -v ./sat/guest >"$log" 2>&1
 code=$?
 
 # part NAME PATTERN: the pattern names tests, by their whole path.
@@ -50,10 +50,10 @@ part() {
   [ "$said" = ok ] || code=1
   line="$line, $1 $said"
 }
-part cdc-acm 'TestUSB/(cdc-acm/.*|two_alike/cdc-acm)'
-part bulk 'TestUSB/(bulk/.*|two_alike/bulk)'
-part ftdi 'TestUSB/(ftdi/.*|two_alike/ftdi)'
-part unplug/replug 'TestUSB/[^/]*/unplugged.*'
+part cdc-acm 'TestUSB/(cdc-acm/.*|[^/]*/cdc-acm|driver/[^/]*/cdc-acm)'
+part bulk 'TestUSB/(bulk/.*|[^/]*/bulk|(32-bit/)?driver/([^/]*/)?bulk.*)'
+part ftdi 'TestUSB/(ftdi/.*|[^/]*/ftdi|driver/[^/]*/ftdi)'
+part unplug/replug 'TestUSB/([^/]*/unplugged.*|hot-plug/.*)'
 
 [ $code = 0 ] || { grep -vE '^(===| *--- PASS)' "$log" | tail -n 40; echo "(all of it is in $log, what was fetched in $fetched)"; }
 echo "usb: ${line#, }"

@@ -13,8 +13,9 @@
 // a message on a socket (dossier on the device link, 6.4).
 //
 // What is tested is package link behind the kernel's drivers cdc_acm and ftdi_sio,
-// and over the bulk endpoints of a device without a driver. The way to these
-// endpoints is this test's own (usbStream).
+// and over the bulk endpoints of a device without a driver; link's way to these
+// endpoints once more as a 32-bit program; and the agent's watcher of devices, with
+// the time from the plug to the open device.
 //
 // .ci/e2e-usb.sh fetches QEMU and a kernel; without them the test is skipped.
 package guest

@@ -95,8 +95,8 @@ func dependencies(path string) ([]string, error) {
 	return nil, nil
 }
 
-// initramfs makes the guest's file system: init and the modules.
-func initramfs(init string, k kernel, modules ...string) ([]byte, error) {
+// initramfs makes the guest's file system: init, the keys and the modules.
+func initramfs(init string, keys map[string][]byte, k kernel, modules ...string) ([]byte, error) {
 	order, err := k.needed(modules...)
 	if err != nil {
 		return nil, err
@@ -104,6 +104,10 @@ func initramfs(init string, k kernel, modules ...string) ([]byte, error) {
 	var a archive
 	if err := a.file("init", 0o100755, init); err != nil {
 		return nil, err
+	}
+	a.add(keysAt[1:], 0o040755, nil)
+	for name, content := range keys {
+		a.add(keysAt[1:]+"/"+name, 0o100600, content)
 	}
 	a.add(modulesAt[1:], 0o040755, nil)
 	for i, name := range order {

@@ -30,8 +30,9 @@ func openUevents() (uevents, error) {
 
 func (u uevents) close() { unix.Close(int(u)) }
 
-// added waits for a device of a subsystem whose member name begins so.
-func (u uevents) added(subsystem, name, begins string, within time.Duration) (uevent, error) {
+// next waits until a device of a subsystem, whose member name begins so, comes
+// ("add") or goes ("remove").
+func (u uevents) next(action, subsystem, name, begins string, within time.Duration) (uevent, error) {
 	limit := unix.NsecToTimeval(int64(within))
 	if err := unix.SetsockoptTimeval(int(u), unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func (u uevents) added(subsystem, name, begins string, within time.Duration) (ue
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("no %s with %s=%s came: %w", subsystem, name, begins, err)
+			return nil, fmt.Errorf("no %s of a %s with %s=%s: %w", action, subsystem, name, begins, err)
 		}
 		e := uevent{}
 		for field := range strings.SplitSeq(string(b[:n]), "\x00") {
@@ -51,7 +52,7 @@ func (u uevents) added(subsystem, name, begins string, within time.Duration) (ue
 				e[key] = value
 			}
 		}
-		if e["ACTION"] == "add" && e["SUBSYSTEM"] == subsystem && strings.HasPrefix(e[name], begins) {
+		if e["ACTION"] == action && e["SUBSYSTEM"] == subsystem && strings.HasPrefix(e[name], begins) {
 			return e, nil
 		}
 	}

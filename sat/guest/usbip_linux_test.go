@@ -30,6 +30,12 @@ type device struct {
 	in, out []byte     // from and to the kernel
 	reads   []read     // the kernel's, without an answer yet
 	gone    bool
+
+	deaf   bool     // takes no bytes; the kernel's writes wait in held
+	held   []uint32 // sequences of writes without an answer
+	halted bool     // endpoint 1 refuses bytes until the kernel clears the halt
+	full   int      // writes of full packets only
+	open   int      // of these, those that no empty packet ends
 }
 
 // read is the kernel's wish to read from an endpoint.
@@ -154,6 +160,10 @@ func (d *device) message() error {
 	defer d.mu.Unlock()
 	switch {
 	case endpoint == 0:
+		const clearFeature, ofEndpoint = 1, 2
+		if h[40] == ofEndpoint && h[41] == clearFeature {
+			d.halted = false
+		}
 		reply, ok := d.usb.control(h[40:])
 		if !ok {
 			return d.reply(submitted, seq, -int(unix.EPIPE), 0, nil)
@@ -164,12 +174,53 @@ func (d *device) message() error {
 		}
 	case reading:
 		d.reads = append(d.reads, read{seq, endpoint, length})
+		d.arrived.Broadcast()
 		return d.serve()
+	case d.deaf:
+		d.held = append(d.held, seq)
+		d.arrived.Broadcast()
+		return nil
+	case d.halted:
+		return d.reply(submitted, seq, -int(unix.EPIPE), 0, nil)
 	default:
+		d.count(length, number(20))
 		d.in = append(d.in, data...)
 		d.arrived.Broadcast()
 	}
 	return d.reply(submitted, seq, 0, length, nil)
+}
+
+// count notes how a write ends.
+func (d *device) count(length int, flags uint32) {
+	const packet, zeroPacket = 512, 0x40
+	if length%packet == 0 {
+		d.full++
+		if flags&zeroPacket == 0 {
+			d.open++
+		}
+	}
+}
+
+// becomes changes how the device behaves.
+func (d *device) becomes(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
+}
+
+// sayNothing ends a read of the kernel with an empty packet.
+func (d *device) sayNothing() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for ; !d.gone; d.arrived.Wait() {
+		for i, r := range d.reads {
+			if r.endpoint == 1 {
+				d.reads = append(d.reads[:i], d.reads[i+1:]...)
+				return d.reply(submitted, r.seq, 0, 0, nil)
+			}
+		}
+	}
+	return io.ErrClosedPipe
 }
 
 // serve answers the kernel's reads of endpoint 1 as far as there are bytes.
@@ -194,7 +245,7 @@ func (d *device) serve() error {
 	return nil
 }
 
-// unlink takes back a read.
+// unlink takes back a read or a write.
 func (d *device) unlink(seq, victim uint32) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -203,6 +254,10 @@ func (d *device) unlink(seq, victim uint32) error {
 			d.reads = append(d.reads[:i], d.reads[i+1:]...)
 			return d.reply(unlinked, seq, -int(unix.ECONNRESET), 0, nil)
 		}
+	}
+	if i := slices.Index(d.held, victim); i >= 0 {
+		d.held = slices.Delete(d.held, i, i+1)
+		return d.reply(unlinked, seq, -int(unix.ECONNRESET), 0, nil)
 	}
 	return d.reply(unlinked, seq, 0, 0, nil)
 }
