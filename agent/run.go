@@ -32,6 +32,7 @@ type agent struct {
 	config  Config
 	log     *slog.Logger
 	started time.Time
+	lock    *devices.Lock // of the devices, against libraries
 	buffer  *buffer.Buffer
 	codec   *wire.Codec
 	router  *router.Router
@@ -47,7 +48,8 @@ type agent struct {
 func run(ctx context.Context, c Config, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	a := &agent{config: c, started: time.Now(), log: newLog(c.Log, out)}
+	a := &agent{config: c, started: time.Now(), log: newLog(c.Log, out),
+		lock: devices.NewLock(devices.LockIn(bridgeFolder(c)))}
 	a.log.Info("agent starts", "version", version, "folder", c.Folder)
 	if err := makeFolders(c); err != nil {
 		return fmt.Errorf("não foi possível criar a pasta do agente: %w", err)
@@ -161,7 +163,7 @@ func listen(c Config) (at listeners, err error) {
 // reserve keeps the libraries of this machine off the device. A lock that cannot
 // be had at all keeps nobody from selling: without it they use the device neither.
 func (a *agent) reserve(ctx context.Context) (func(), error) {
-	release, err := devices.Reserve(ctx, devices.LockIn(bridgeFolder(a.config)))
+	release, err := a.lock.Reserve(ctx)
 	if err == nil || errors.Is(err, devices.ErrInUse) {
 		return release, err
 	}

@@ -67,3 +67,50 @@ func TestReserveWithoutAFolder(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Owners of one process share the lock; whoever else wants it waits for the last.
+func TestLockIsShared(t *testing.T) {
+	name := LockIn(t.TempDir())
+	l := NewLock(name)
+	busy := func() bool {
+		short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		defer cancel()
+		got := make(chan error)
+		go func() {
+			release, err := Reserve(short, name)
+			if err == nil {
+				release()
+			}
+			got <- err
+		}()
+		return errors.Is(<-got, ErrInUse)
+	}
+	for range 2 { // and again after it was free
+		one, err := l.Reserve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := l.Reserve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		one()
+		if !busy() {
+			t.Error("free while one still holds it")
+		}
+		two()
+		if busy() {
+			t.Error("not free after the last")
+		}
+	}
+	other, err := Reserve(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other()
+	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if _, err := NewLock(name).Reserve(short); !errors.Is(err, ErrInUse) {
+		t.Errorf("taken beside another program: %v", err)
+	}
+}
