@@ -1,12 +1,10 @@
 package link
 
 import (
-	"context"
 	"errors"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"go.bug.st/serial"
 
@@ -81,6 +79,7 @@ func TestOpenPortInUse(t *testing.T) {
 // A port whose device has stopped reading holds up the write under way; closing
 // ends it and leaves the port free.
 func TestClosePortThatTakesNoBytes(t *testing.T) {
+	t.Parallel()
 	slave, dev := newPort(t)
 	defer dev.Close()
 	go func() { // greets, and reads no more
@@ -94,10 +93,8 @@ func TestClosePortThatTakesNoBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
 	big := sat.Request{Function: sat.EnviarDadosVenda, Args: []string{"", strings.Repeat("x", 1<<20)}}
-	if r, err := c.Call(ctx, big); sat.OutcomeOf(big, r, err) != sat.Unknown || !errors.Is(err, sat.ErrGone) {
+	if r, err := c.Call(t.Context(), big); sat.OutcomeOf(big, r, err) != sat.Unknown || !errors.Is(err, sat.ErrGone) {
 		t.Errorf("got %v", err)
 	}
 	c.Close()
