@@ -96,6 +96,7 @@ func TestCollectorSlowsDown(t *testing.T) {
 		"pause is over":       {wire.Slow{Pause: 60_000}, 91 * time.Second, 500, 500},
 		"endless pause":       {wire.Slow{Pause: 1 << 60}, wire.MaxSlow + time.Second, 500, 500},
 		"rate":                {wire.Slow{Rate: 4 << 10, For: 60_000}, 50 * time.Second, 330, 120},
+		"endless rate":        {wire.Slow{Rate: 1, For: 1 << 60}, wire.MaxSlow + 2*time.Second, 500, 500},
 		"rate is over":        {wire.Slow{Rate: 4 << 10, For: 60_000}, 70 * time.Second, 500, 500},
 		"no rate to speak of": {wire.Slow{Rate: 1, For: 60_000}, 59 * time.Second, 150, 1},
 		"negative":            {wire.Slow{Rate: -1, For: -1, Pause: -1}, time.Second, 500, 500},

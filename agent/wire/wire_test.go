@@ -118,6 +118,13 @@ func TestBombsAreRefused(t *testing.T) {
 	if _, err := NewAssembler(c, 1<<20).Add("agent001", p, &b); err == nil {
 		t.Error("100 MB of zeros were unpacked")
 	}
+	d := goldenDictionary(t)
+	p, _ = c.Encode(packet{Version, 1, 0, 1, d.zip.EncodeAll(make([]byte, 100<<20), nil)})
+	a := NewAssembler(c, 1<<20)
+	a.Dictionary = func(string, Number) []byte { return d.Data }
+	if _, err := a.Add("agent001", p, &b); err == nil {
+		t.Error("100 MB of zeros were unpacked with a dictionary")
+	}
 	for name, p := range map[string]packet{
 		"negative part":  {Version, 1, -1, 2, nil},
 		"part past end":  {Version, 1, 2, 2, nil},

@@ -312,6 +312,39 @@ func TestRefused(t *testing.T) {
 	p.connect(b, agent, cert)
 }
 
+// TestWebSocketRefused: the other listener is no side door.
+func TestWebSocketRefused(t *testing.T) {
+	p := newPlace(t)
+	p.options.Web = "127.0.0.1:0"
+	b := p.start()
+	agent, cert := enrolled(t, p.registry)
+	_, others := authority(t)
+	_, foreign := enrolled(t, others)
+	dial := func(id string, certs ...tls.Certificate) error {
+		token := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("wss://" + b.WebAddr() + "/mqtt").SetClientID(id).SetProtocolVersion(4).
+			SetTLSConfig(&tls.Config{RootCAs: p.ca.Pool(), Certificates: certs}).SetAutoReconnect(false).SetConnectTimeout(patience)).Connect()
+		if !token.WaitTimeout(patience) {
+			t.Fatal("no answer")
+		}
+		return token.Error()
+	}
+	if err := dial(agent, cert); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{"no certificate": dial(agent), "certificate of another CA": dial(agent, foreign), "another client id": dial("x", cert)} {
+		if err == nil {
+			t.Errorf("%s: connected", name)
+		}
+	}
+	// The server's own protocol, which is no business of agents.
+	conn, err := nats.Connect("wss://"+b.WebAddr(), nats.Name(agent), nats.NoReconnect(), nats.Timeout(patience),
+		nats.Secure(&tls.Config{RootCAs: p.ca.Pool(), Certificates: []tls.Certificate{cert}}))
+	if err == nil {
+		conn.Close()
+		t.Error("connected by another protocol")
+	}
+}
+
 // TestBadPackets: what is too large or no MQTT costs the sender its connection
 // and nobody else.
 func TestBadPackets(t *testing.T) {
