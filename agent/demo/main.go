@@ -1,7 +1,7 @@
 // Command demo shows Zelo's main job with its real parts, each a process of its
-// own: a till written in C that loads the library, the agent, a simulated SAT,
+// own: two tills written in C that load the library, one agent, two simulated SAT,
 // and the collector. Things go wrong on purpose, and at the end every document is
-// compared, byte for byte, with the device's own list of what it issued.
+// compared, byte for byte, with the devices' own lists of what they issued.
 package main
 
 import (
@@ -12,11 +12,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"time"
-)
-
-const (
-	sales = 20
-	code  = "12345678"
 )
 
 func main() {
@@ -61,7 +56,7 @@ func show(ctx context.Context, bin string, once bool) error {
 		return fmt.Errorf("the result is not what it must be; what remains is in the lines above")
 	}
 	if !once {
-		s.say("As páginas ficam abertas. A do caixa: http://%s\n\n    A do coletor, por este link que entra uma única vez:\n\n    %s\n", s.page, s.link)
+		s.say("As páginas ficam abertas. A dos caixas: http://%s\n\n    A do coletor, por este link que entra uma única vez:\n\n    %s\n", s.page, s.link)
 		s.say("Ctrl+C encerra e apaga tudo.")
 		<-ctx.Done()
 	}

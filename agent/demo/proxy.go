@@ -86,7 +86,12 @@ func (p *proxy) pass(from, to net.Conn, fromClient bool) {
 	}
 }
 
-func (p *proxy) close() { p.listener.Close() }
+// close ends the line; nil is one that was never laid.
+func (p *proxy) close() {
+	if p != nil {
+		p.listener.Close()
+	}
+}
 
 // The moments at which the demonstration strikes. The formats are those of the
 // packages sat/link and sat/ipc.

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"archive/zip"
 	"bufio"
 	"bytes"
 	"context"
-	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,12 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
-
-//go:embed testdata/till.c
-var tillSource []byte
 
 // stage holds the processes of the demonstration.
 type stage struct {
@@ -29,11 +24,12 @@ type stage struct {
 	link     string // one-time login to the collector's pages
 	page     string // address of the till's
 
-	sim, agent, collector, till *process
-	control                     net.Conn // of the simulator
-	controlLines                *bufio.Reader
-	deviceLine, tillLine        *proxy
-	keys                        []string // of the till's documents, in order
+	agent, collector *process
+	a, b             *device
+	devices          []*device // these two
+	tills            []*till   // 001 and 002
+	tillLine         *proxy    // of both to the agent
+	sales            atomic.Int32
 }
 
 // process is a running program.
@@ -97,14 +93,16 @@ func (p *process) end(sig os.Signal) {
 }
 
 func (s *stage) stopAll() {
-	for _, p := range []*process{s.till, s.agent, s.collector, s.sim} {
-		p.end(syscall.SIGTERM)
+	for _, t := range s.tills {
+		t.end(syscall.SIGTERM)
 	}
-	for _, p := range []*proxy{s.deviceLine, s.tillLine} {
-		if p != nil {
-			p.close()
-		}
+	s.agent.end(syscall.SIGTERM)
+	s.collector.end(syscall.SIGTERM)
+	for _, d := range s.devices {
+		d.end(syscall.SIGTERM)
+		d.line.close()
 	}
+	s.tillLine.close()
 }
 
 // run carries a program out to its end and returns what it printed.
@@ -145,19 +143,9 @@ func (s *stage) tails() string {
 	return b.String()
 }
 
-// freePort is an address nobody listens on just now.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
-// setUp brings up collector, simulated SAT, agent and till, in that order.
+// setUp brings up collector, simulated devices, agent and tills, in that order.
 func (s *stage) setUp() error {
-	for _, step := range []func() error{s.startCollector, s.startSAT, s.startLines, s.enrolAgent, s.startAgent, s.startTill} {
+	for _, step := range []func() error{s.startCollector, s.startDevices, s.configureAgent, s.enrolAgent, s.startAgent, s.startTills} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -169,7 +157,7 @@ func (s *stage) startCollector() error {
 	var addr [3]string
 	for i := range addr {
 		var err error
-		if addr[i], err = freePort(); err != nil {
+		if addr[i], err = freeAddress(); err != nil {
 			return err
 		}
 	}
@@ -192,61 +180,14 @@ func lastLine(out string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// startSAT runs the simulated device as a process of its own and connects to its
-// control port.
-func (s *stage) startSAT() error {
-	p, err := s.start("sat", true, nil, filepath.Join(s.bin, "zelo-agent"), "sim",
-		"-tcp", "127.0.0.1:0", "-controle", "127.0.0.1:0", "-pasta", s.path("sat"))
-	if err != nil {
-		return err
-	}
-	s.sim = p
-	ports := map[string]string{}
-	for len(ports) < 2 {
-		line, err := p.out.ReadString('\n')
-		if err != nil {
-			return fmt.Errorf("the simulated SAT did not start: %w\n%s", err, s.tails())
-		}
-		name, where, _ := strings.Cut(strings.TrimSpace(line), " ")
-		ports[name] = where
-	}
-	if s.control, err = net.Dial("tcp", ports["control"]); err != nil {
-		return fmt.Errorf("cannot reach the simulated SAT: %w", err)
-	}
-	s.controlLines = bufio.NewReader(s.control)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	s.deviceLine = newProxy(l, func() (net.Conn, error) { return net.Dial("tcp", ports["tcp"]) })
-	s.say("SAT simulado nº 900000001 ligado (um processo à parte)")
-	return nil
-}
-
-// tell gives the simulated device a command.
-func (s *stage) tell(command string) error {
-	if _, err := fmt.Fprintln(s.control, command); err != nil {
-		return err
-	}
-	line, err := s.controlLines.ReadString('\n')
-	if err != nil || !strings.Contains(line, `"ok":true`) {
-		return fmt.Errorf("the simulated SAT refused %s: %s %w", command, line, err)
-	}
-	return nil
-}
-
-// startLines puts the till's line to the agent through a proxy too.
-func (s *stage) startLines() error {
-	l, err := net.Listen("unix", s.path("pdv.sock"))
-	if err != nil {
-		return err
-	}
-	s.tillLine = newProxy(l, func() (net.Conn, error) { return net.Dial("unix", s.path("sat.sock")) })
+// configureAgent writes the one file that an agent needs.
+func (s *stage) configureAgent() (err error) {
 	if s.page, err = freeAddress(); err != nil {
 		return err
 	}
-	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [%q]\npagina = %q\nintervalo_status = \"2s\"\nintervalo_sinal = \"2s\"\nbuffer_mb = 64\n",
-		s.path("caixa"), s.path("sat.sock"), "tcp:"+s.deviceLine.listener.Addr().String(), s.page)
+	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [%q, %q]\ncaixas = [\"001=%s\", \"002=%s\"]\n"+
+		"pagina = %q\nintervalo_status = \"2s\"\nintervalo_sinal = \"2s\"\nbuffer_mb = 64\n",
+		s.path("caixa"), s.path("sat.sock"), s.a.address, s.b.address, s.a.serial, s.b.serial, s.page)
 	return os.WriteFile(s.path("agent.toml"), []byte(config), 0o600)
 }
 
@@ -279,7 +220,7 @@ func (s *stage) enrolAgent() error {
 	if err != nil {
 		return err
 	}
-	s.say("Caixa ligado ao coletor com um código que só vale para ele")
+	s.say("Um agente para os dois SAT, ligado ao coletor com um código que só vale para ele")
 	return nil
 }
 
@@ -318,81 +259,4 @@ func (s *stage) status() (st status) {
 		json.Unmarshal([]byte(out), &st)
 	}
 	return st
-}
-
-// startTill builds the C program and lets it load the library.
-func (s *stage) startTill() error {
-	if err := os.WriteFile(s.path("till.c"), tillSource, 0o600); err != nil {
-		return err
-	}
-	cc := os.Getenv("CC")
-	if cc == "" {
-		cc = "gcc"
-	}
-	if out, err := exec.Command(cc, "-o", s.path("till"), s.path("till.c"), "-ldl").CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot build the till: %w: %s", err, out)
-	}
-	p, err := s.start("pdv", true, []string{"ZELO_SOCKET=" + s.path("pdv.sock"), "ZELO_CAIXA=001"},
-		s.path("till"), filepath.Join(s.bin, "libsat.so"), code)
-	if err != nil {
-		return err
-	}
-	s.till = p
-	s.say("PDV em C carregou libsat.so, como carregaria a biblioteca do fabricante")
-	return nil
-}
-
-// ask gives the till a command and returns the words of its answer.
-func (s *stage) ask(command string) ([]string, error) {
-	if _, err := fmt.Fprintln(s.till.in, command); err != nil {
-		return nil, err
-	}
-	answer := make(chan string, 1)
-	go func() {
-		line, _ := s.till.out.ReadString('\n')
-		answer <- line
-	}()
-	select {
-	case line := <-answer:
-		words := strings.Fields(line)
-		if len(words) < 2 || words[0] == "error" {
-			return nil, fmt.Errorf("the till gave up: %s\n%s", strings.TrimSpace(line), s.tails())
-		}
-		return words, nil
-	case <-time.After(3 * time.Minute):
-		return nil, errors.New("the till hangs:\n" + s.tails())
-	case <-s.ctx.Done():
-		return nil, s.ctx.Err()
-	}
-}
-
-// archive opens an export and returns the documents in it by file name without
-// folder.
-func archive(path string) (map[string][]byte, error) {
-	z, err := zip.OpenReader(path)
-	if err != nil {
-		return nil, err
-	}
-	defer z.Close()
-	out := map[string][]byte{}
-	for _, f := range z.File {
-		if !strings.HasSuffix(f.Name, ".xml") {
-			continue
-		}
-		r, err := f.Open()
-		if err != nil {
-			return nil, err
-		}
-		raw, err := io.ReadAll(r)
-		r.Close()
-		if err != nil {
-			return nil, err
-		}
-		name := f.Name[strings.LastIndexByte(f.Name, '/')+1:]
-		if _, twice := out[name]; twice {
-			return nil, fmt.Errorf("the export has %s twice", name)
-		}
-		out[name] = raw
-	}
-	return out, nil
 }

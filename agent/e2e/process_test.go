@@ -75,9 +75,9 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	var n, archived, lost, doubled, alarms, export int
-	if _, err := fmt.Sscanf(lines[len(lines)-1], "demo: %d documents, %d archived, %d lost, %d doubled, %d alarms, export %d",
-		&n, &archived, &lost, &doubled, &alarms, &export); err != nil || n != 21 || archived != 21 || lost+doubled != 0 || alarms < 2 || export != 21 {
+	var n, archived, lost, doubled, alarms, export, devices int
+	if _, err := fmt.Sscanf(lines[len(lines)-1], "demo: %d documents, %d archived, %d lost, %d doubled, %d alarms, export %d, %d devices",
+		&n, &archived, &lost, &doubled, &alarms, &export, &devices); err != nil || n != 30 || archived != n || lost+doubled != 0 || alarms < 2 || export != n || devices != 2 {
 		t.Errorf("the last line is %q", lines[len(lines)-1])
 	}
 }
