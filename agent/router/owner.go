@@ -19,6 +19,7 @@ const (
 	resolveEvery  = 5 * time.Second  // while a case stays open
 	collectEvery  = 30 * time.Second // looks for calls made without the agent
 	busyPause     = time.Second      // between two questions to a busy device
+	shortLife     = 10 * time.Second // a device that goes so soon after it was opened was opened in vain
 	slack         = 5 * time.Second  // a driver may take so much longer than the function's deadline
 	longestAnswer = 4 << 20          // bytes to have free before a document is made
 )
@@ -48,7 +49,8 @@ type owner struct {
 	met    bool      // it was asked what it did before it was opened
 	look   bool      // something was plugged in or out since it last answered
 	used   time.Time // when it last answered
-	failed int       // attempts to open it since it was open
+	failed int       // attempts in a row that came to nothing
+	opened time.Time // when it was last tried
 
 	mu   sync.Mutex // guards what others may read
 	view view
@@ -157,8 +159,15 @@ func (o *owner) rest() time.Duration {
 
 // lost closes a device that has gone.
 func (o *owner) lost(err error) {
-	o.drop("gone")
+	if o.drop("gone"); o.router.now().Sub(o.opened) < shortLife {
+		o.failed++
+	}
 	o.seen(sat.Info{}, err)
+}
+
+// wait is how long a device that is away is left alone.
+func (o *owner) wait() time.Duration {
+	return min(o.retry, reopenEvery<<min(max(o.failed-1, 0), 10))
 }
 
 // tend opens the device when it is away, resolves open cases, and keeps it from
@@ -174,8 +183,7 @@ func (o *owner) tend(ctx context.Context) time.Duration {
 	err = o.ensure(ctx)
 	o.collect()
 	if err != nil {
-		o.failed++
-		return min(o.retry, reopenEvery<<min(o.failed-1, 10))
+		return o.wait()
 	}
 	code := o.router.codes.get(o.info.Serial)
 	if err := o.settleAll(ctx, code); err != nil {
@@ -195,7 +203,7 @@ func (o *owner) tend(ctx context.Context) time.Duration {
 	}
 	switch {
 	case o.conn == nil:
-		return reopenEvery
+		return o.wait()
 	case !o.state().Answering:
 		return resolveEvery
 	}
@@ -207,8 +215,13 @@ func (o *owner) ensure(ctx context.Context) error {
 	if o.conn != nil {
 		return nil
 	}
+	if since := o.router.now().Sub(o.opened); o.failed > 0 && o.retry > reopenEvery && since >= 0 && since < reopenEvery {
+		return fmt.Errorf("%w: opened in vain a moment ago", sat.ErrGone)
+	}
+	o.opened = o.router.now()
 	conn, info, err := o.open(ctx)
 	if err != nil {
+		o.failed++
 		o.seen(sat.Info{}, err)
 		return err
 	}
@@ -220,7 +233,7 @@ func (o *owner) ensure(ctx context.Context) error {
 		o.seen(sat.Info{}, err)
 		return err
 	}
-	o.conn, o.info, o.met, o.failed, o.used = conn, info, false, 0, o.router.now()
+	o.conn, o.info, o.met, o.used = conn, info, false, o.router.now()
 	o.log = o.router.log.With("device", info.Serial)
 	o.log.Info("device opened", "name", info.Name, "where", info.Where)
 	o.seen(info, nil)
@@ -331,7 +344,7 @@ func (o *owner) send(ctx context.Context, req sat.Request) (sat.Reply, error) {
 		return reply, &sat.Error{Op: "use the reply to", Device: o.info.Serial, Request: req.Function, Session: req.Session,
 			Err: fmt.Errorf("the device answered session %06d", reply.Session)}
 	}
-	o.used = o.router.now()
+	o.used, o.failed = o.router.now(), 0
 	return reply, o.heard(reply)
 }
 

@@ -82,6 +82,9 @@ func (c *Client) call(ctx context.Context, req sat.Request) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, notSent(ctx.Err())
 	}
+	if err := ctx.Err(); err != nil { // select takes either when both are ready
+		return nil, notSent(err)
+	}
 	if c.life.Err() != nil {
 		return nil, notSent(net.ErrClosed)
 	}

@@ -153,9 +153,6 @@ func openInWindows(t *testing.T, dir string) *inWindows {
 
 func passesTheSuite(t *testing.T, dir string) {
 	sattest.Run(t, func(t *testing.T, o sim.Options) *sattest.Bench {
-		if strings.HasSuffix(t.Name(), "/context_ended_before") {
-			t.Skip("SKIP: the client of sat/ipc may send a call whose context has ended, which is unknown then")
-		}
 		return bench(t, simulated(t, o), func() library { return openInWindows(t, dir) })
 	})
 }

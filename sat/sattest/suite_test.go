@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -50,9 +49,6 @@ func TestIPCOverTCP(t *testing.T) { sattest.Run(t, overIPC("tcp")) }
 // overIPC serves the simulator at a socket. Its device goes, the server stays.
 func overIPC(network string) sattest.Opener {
 	return func(t *testing.T, o sim.Options) *sattest.Bench {
-		if strings.HasSuffix(t.Name(), "/context_ended_before") {
-			t.Skip("SKIP: the client of sat/ipc may send a call whose context has ended, which is unknown then")
-		}
 		s := newSim(t, o)
 		where := "127.0.0.1:0"
 		if network == "unix" {
