@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing/synctest"
@@ -28,6 +30,7 @@ type agent struct {
 	dir     string
 	devices []*device
 	random  *rand.ChaCha8 // of buffers' epochs
+	out     int           // its device is away from this call on; of the second agent
 	begun   int           // calls its tills began; guarded by w.mu
 	wanted  bool          // a copy of its file is to be made; guarded by w.mu
 	tokens  chan struct{} // each of its tills holds one while it calls
@@ -52,7 +55,7 @@ func newAgent(w *world, i int) *agent {
 		seed[i] = byte(r.Uint32())
 	}
 	a := &agent{w: w, number: i, id: "agente000" + string(rune('1'+i)), dir: w.t.TempDir(), devices: w.devicesOf(i),
-		random: rand.NewChaCha8(seed), tokens: make(chan struct{}, tillsPerAgent), lone: make(chan struct{}, 1)}
+		random: rand.NewChaCha8(seed), tokens: make(chan struct{}, tillsPerAgent), out: 5 + r.IntN(25)}
 	for range tillsPerAgent {
 		a.tokens <- struct{}{}
 	}
@@ -147,7 +150,7 @@ func (l *life) load(known bool) error {
 	l.buffer = b
 	l.router, err = router.New(router.Options{Buffer: b, Codec: l.w.codec, Log: log, Now: l.now,
 		Codes:   filepath.Join(filepath.Dir(l.path), "codigos"),
-		Devices: l.addresses()})
+		Devices: l.addresses(), Neighbours: l.neighbours})
 	l.uplink = uplink.New(uplink.Options{Buffer: b, Codec: l.w.codec, Log: log, Now: l.now, Transport: line{l.w.net, l},
 		Streams: []string{wire.StreamEvents, wire.StreamDocuments, wire.StreamStatus},
 		Beat: func() wire.Beat {
@@ -239,11 +242,16 @@ func (a *agent) current() *life {
 
 func (l *life) doomed() bool { return l.ending.Load() }
 
+// reach is world.reach for what happens at this computer.
 func (l *life) reach(p phase) (fault, bool) {
+	return l.reachBy(p, func(k kind) bool { return k != lanCut })
+}
+
+func (l *life) reachBy(p phase, fits func(kind) bool) (fault, bool) {
 	if l.doomed() {
 		return fault{}, false
 	}
-	return l.w.reach(l.agent, p)
+	return l.w.reach(l.agent, p, fits)
 }
 
 // end is what a call gives once the life is over.
@@ -384,9 +392,10 @@ func (a *agent) clear(keys int) {
 	}
 }
 
-// told notes a document that a till is about to be given.
+// told notes a document of this computer that a till is about to be given.
 func (l *life) told(r sat.Reply) {
-	if d, err := r.Document(); err == nil {
+	d, err := r.Document()
+	if err == nil && slices.ContainsFunc(l.devices, func(own *device) bool { return strings.Contains(d.Key, own.serial) }) {
 		l.mu.Lock()
 		l.agent.heard = append(l.agent.heard, heard{d.Key, string(d.XML)})
 		l.mu.Unlock()
@@ -407,36 +416,44 @@ func (a *agent) rest() {
 	a.wanted = false
 	a.w.mu.Unlock()
 	if wanted {
-		a.alone(func() { a.copied = a.snapshot() })
+		a.w.alone(func() { a.copied = a.snapshot() })
 	}
-	f, ok := a.w.reach(a, idle)
+	f, ok := a.w.reach(a, idle, func(kind) bool { return true })
 	switch {
 	case !ok:
 	case f.kind == brokerRestart:
 		a.w.net.restart(f.span)
 	case f.kind == restoredAgent:
-		a.alone(func() { a.swap(f, a) })
+		a.w.alone(func() { a.swap(f, a) })
 	case f.kind == clonedAgent:
 		other := a.w.agents[(a.number+1)%agents]
-		a.alone(func() { other.copied = a.snapshot() })
-		other.alone(func() { other.swap(f, a) })
+		a.w.alone(func() {
+			other.copied = a.snapshot()
+			other.swap(f, a)
+		})
 	}
 }
 
-// alone does something while none of the agent's tills calls, when no outcome is
-// open and everything has been sent.
-func (a *agent) alone(do func()) {
-	a.lone <- struct{}{}
-	defer func() { <-a.lone }()
-	for range tillsPerAgent {
-		<-a.tokens
+// alone does something while no till calls, when no outcome is open and everything
+// has been sent.
+func (w *world) alone(do func()) {
+	w.lone <- struct{}{}
+	defer func() { <-w.lone }()
+	for _, a := range w.agents {
+		for range tillsPerAgent {
+			<-a.tokens
+		}
 	}
-	for !a.quiet() {
-		time.Sleep(time.Second)
+	for _, a := range w.agents {
+		for !a.quiet() {
+			time.Sleep(time.Second)
+		}
 	}
 	do()
-	for range tillsPerAgent {
-		a.tokens <- struct{}{}
+	for _, a := range w.agents {
+		for range tillsPerAgent {
+			a.tokens <- struct{}{}
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	reordered                     // a message arrives after later ones
 	clockJump                     // the till's clock, by seconds to years
 	diskFull                      // the buffer's bound is reached, offline
+	lanCut                        // between two agents, for a while
 	restoredAgent                 // the agent's file from an older copy
 	clonedAgent                   // another till runs with a copy of this one's file
 	restoredCollector             // the store from an older backup
@@ -31,7 +32,7 @@ const (
 
 func (k kind) String() string {
 	return [...]string{"killed", "power loss", "unplugged", "slow", "lost", "foreign", "unanswered", "broker restart",
-		"collector killed", "unacknowledged", "duplicated", "reordered", "clock jump", "disk full", "restored agent",
+		"collector killed", "unacknowledged", "duplicated", "reordered", "clock jump", "disk full", "LAN cut", "restored agent",
 		"cloned agent", "restored collector"}[k]
 }
 
@@ -73,6 +74,7 @@ func (k kind) fits(p phase) bool {
 		reordered:         {draining, acking},
 		clockJump:         {before, intent, commit, asking, draining},
 		diskFull:          {before, intent},
+		lanCut:            {intent, midway, sent, answer, asking},
 		restoredAgent:     {idle},
 		clonedAgent:       {idle},
 		restoredCollector: {draining},
@@ -83,6 +85,9 @@ func (k kind) fits(p phase) bool {
 	}
 	return false
 }
+
+// outage is how long the borrower's only device is away in every seed.
+const outage = 90 * time.Second
 
 // fault is one thing that goes wrong: the first time that its agent comes into
 // the phase after its tills have begun so many calls.
@@ -104,6 +109,7 @@ const (
 	tillsPerAgent = 2
 	salesPerTill  = 25
 	faultsPerSeed = 10
+	borrower      = 1 // the agent whose only device is away for a while in every seed
 )
 
 // plan draws the faults of a seed. Half of them go round all pairs of kind and
@@ -123,20 +129,24 @@ func plan(seed uint64) []fault {
 	}
 	r := rand.New(rand.NewPCG(seed, 1))
 	var out []fault
-	history := false // one seed has one tale of copies put back: two may leave no copy at all
+	// Copies of one tale are put back in a seed: two may leave no copy of a document.
+	tale := restoredAgent + kind(seed%uint64(kinds-restoredAgent))
 	for i := range faultsPerSeed {
 		one := pairs[(int(seed)*faultsPerSeed/2+i/2)%len(pairs)]
-		for i%2 == 1 || history && one.k >= restoredAgent {
-			if one = pairs[r.IntN(len(pairs))]; !history || one.k < restoredAgent {
+		for i%2 == 1 || one.k >= restoredAgent && one.k != tale {
+			if one = pairs[r.IntN(len(pairs))]; one.k < restoredAgent || one.k == tale {
 				break
 			}
 		}
-		history = history || one.k >= restoredAgent
 		least, most := 3, tillsPerAgent*salesPerTill-5
 		if one.p == asking {
 			most -= 10 // there must be cases to ask about
 		}
-		out = append(out, fault{kind: one.k, phase: one.p, agent: r.IntN(agents), at: least + r.IntN(most-least),
+		agent, at := r.IntN(agents), least+r.IntN(most-least)
+		if one.k == lanCut {
+			agent, at = borrower, least+r.IntN(5)
+		}
+		out = append(out, fault{kind: one.k, phase: one.p, agent: agent, at: at,
 			span: 2*time.Second + time.Duration(r.IntN(20000))*time.Millisecond, roll: r.Uint64()})
 	}
 	return out

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 )
@@ -25,6 +26,7 @@ const (
 	envSeeds   = "ZELO_SOAK_SEEDS"   // how many seeds, from 1 on; 300
 	envSeed    = "ZELO_SOAK_SEED"    // only this one
 	envMutants = "ZELO_SOAK_MUTANTS" // 1: looks for the mutants instead
+	envFirst   = "ZELO_SOAK_FIRST"   // 1: ends with the first seed that fails
 )
 
 const plainSeeds = 300
@@ -35,6 +37,7 @@ type totals struct {
 	seeds, sales, faults                   int
 	lost, doubled, unknown, missing, other int
 	struck                                 [kinds][phases]int
+	failed                                 atomic.Bool
 }
 
 // result is printed behind all else: the line that `make soak` ends with.
@@ -79,8 +82,12 @@ func TestSoak(t *testing.T) {
 		for seed := first; seed < first+count; seed++ {
 			t.Run(strconv.Itoa(seed), func(t *testing.T) {
 				t.Parallel()
+				if sum.failed.Load() && os.Getenv(envFirst) != "" {
+					t.Skip("a seed has failed")
+				}
 				synctest.Test(t, func(t *testing.T) { run(t, shop, uint64(seed), sum) })
 				if t.Failed() {
+					sum.failed.Store(true)
 					t.Logf("replay: %s=%d go test -count=1 -run TestSoak ./agent/soak", envSeed, seed)
 				}
 			})

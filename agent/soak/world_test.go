@@ -25,11 +25,13 @@ type world struct {
 	agents  []*agent
 	tills   []*till
 	net     *network
+	lan     *lan
 	central *collector
 
 	// tasks are carried out one after the other, by a goroutine that nothing else
 	// waits for: what ends a process waits until the whole world stands still.
 	tasks chan func()
+	lone  chan struct{} // held by who has all tills at rest
 
 	mu      sync.Mutex
 	ended   bool // no fault strikes any more
@@ -46,7 +48,8 @@ func run(t *testing.T, s *shop, seed uint64, sum *totals) {
 		t.Fatal(err)
 	}
 	defer w.codec.Close()
-	w.net = newNetwork(w)
+	w.net, w.lan = newNetwork(w), &lan{w: w}
+	w.lone = make(chan struct{}, 1)
 	w.central = newCollector(w, filepath.Join(t.TempDir(), "collector"))
 	for i := range devices {
 		w.devices = append(w.devices, newDevice(w, i))
@@ -107,16 +110,16 @@ func (w *world) log(format string, args ...any) {
 	w.t.Logf("%s %s", time.Now().Format("15:04:05.000"), fmt.Sprintf(format, args...))
 }
 
-// reach says that an agent has come into a phase, and takes the fault that waited
-// for it, if one did.
-func (w *world) reach(a *agent, p phase) (fault, bool) {
+// reach says that an agent has come into a phase, and takes the fault of a fitting
+// kind that waited for it, if one did.
+func (w *world) reach(a *agent, p phase, fits func(kind) bool) (fault, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
 		return fault{}, false
 	}
 	for i, f := range w.waiting {
-		if f.agent == a.number && f.phase == p && a.begun >= f.at {
+		if f.agent == a.number && f.phase == p && a.begun >= f.at && fits(f.kind) {
 			w.waiting = slices.Delete(w.waiting, i, i+1)
 			w.struck[f.kind][p]++
 			w.log("agent %d: %s in phase %s", a.number, f.kind, p)
@@ -132,6 +135,9 @@ func (w *world) begin(a *agent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	a.begun++
+	if a.number == borrower && a.begun == a.out {
+		go w.devices[devices-1].pull(outage, true)
+	}
 	for _, f := range w.waiting {
 		if f.agent != a.number || f.at/2 != a.begun {
 			continue
