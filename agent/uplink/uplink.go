@@ -4,6 +4,10 @@
 //
 // Nothing here decides that a record has arrived: only an acknowledgement that
 // repeats the record's hash does (DESIGN.md, decisions 9 and 10).
+//
+// Files: uplink.go connects, drain.go sends, message.go takes what the collector
+// says, pace.go holds back what is not urgent, pack.go has the dictionaries,
+// clock.go the collector's time, mqtt.go and dial.go the network.
 package uplink
 
 import (

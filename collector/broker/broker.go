@@ -1,9 +1,10 @@
 // Package broker is where agents connect: an embedded NATS server with its MQTT
-// listener, mutual TLS, and permissions that let an agent touch its own topics
-// only. What agents publish goes to one callback; messages to one agent go out
-// by Send. Nothing is stored here: an acknowledgement comes from ingest alone.
+// listener, also over WebSocket, mutual TLS, and permissions that let an agent
+// touch its own topics only; or, as External, any MQTT broker elsewhere. What
+// agents publish goes to one callback; messages to one agent go out by Send.
+// Nothing is stored here: an acknowledgement comes from ingest alone.
 //
-// The server's folder holds session records that nobody needs after a restart.
+// The embedded server's folder holds session records that nobody needs after a restart.
 // Every start uses an empty one, and a folder that stops working while the
 // server runs makes it start anew.
 package broker
