@@ -88,12 +88,12 @@ type LAN struct {
 	links      map[string]*link // by address
 	neighbours []*Neighbour
 	borrowers  map[string]int // connections that borrow, by agent
-	guests     int            // connections that have not shown who they are
+	guests     map[string]int // connections that have not shown who they are, by address
 }
 
 // New checks the options and listens. Run serves, and closes when it ends.
 func New(o Options) (*LAN, error) {
-	l := &LAN{opt: o, log: o.Log, links: map[string]*link{}, borrowers: map[string]int{}}
+	l := &LAN{opt: o, log: o.Log, links: map[string]*link{}, borrowers: map[string]int{}, guests: map[string]int{}}
 	var err error
 	if l.trust, err = newTrust(o); err != nil {
 		return nil, err

@@ -15,7 +15,8 @@ import (
 
 const (
 	meetWithin = 5 * time.Second // for a connection to show who it is
-	maxGuests  = 16              // connections that have not yet
+	maxGuests  = 64              // addresses whose connections have not yet
+	maxAlike   = 4               // such connections of one address
 	maxEach    = 4               // connections of one borrower: it may reconnect, or have two addresses
 	longest    = 5 * time.Minute // that a loan may take
 	maxFailed  = 512             // bytes of the text of an error
@@ -29,40 +30,50 @@ func (l *LAN) accept(ctx context.Context) {
 			pause(ctx, 100*time.Millisecond) // out of descriptors, or the end
 			continue
 		}
-		if !l.admit() {
+		leave, ok := l.admit(raw.RemoteAddr())
+		if !ok {
 			raw.Close()
 			continue
 		}
 		l.parts.Go(func() {
 			defer raw.Close()
-			if err := l.receive(ctx, raw); err != nil && ctx.Err() == nil {
+			if err := l.receive(ctx, raw, leave); err != nil && ctx.Err() == nil {
 				l.log.Debug("connection of a neighbour ended", "from", raw.RemoteAddr(), "err", err)
 			}
 		})
 	}
 }
 
-// admit lets in one more that has not shown who it is.
-func (l *LAN) admit() bool {
+// admit lets in one more that has not shown who it is; leave says that it has, or
+// never will.
+func (l *LAN) admit(from net.Addr) (leave func(), ok bool) {
+	host, _, _ := net.SplitHostPort(from.String())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.guests >= maxGuests {
-		return false
+	if n := l.guests[host]; n >= maxAlike || n == 0 && len(l.guests) >= maxGuests {
+		return nil, false
 	}
-	l.guests++
-	return true
+	l.guests[host]++
+	return func() { l.less(l.guests, host) }, true
+}
+
+// less counts one connection off.
+func (l *LAN) less(of map[string]int, name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if of[name]--; of[name] == 0 {
+		delete(of, name)
+	}
 }
 
 // receive finds out who connected, and lends.
-func (l *LAN) receive(ctx context.Context, raw net.Conn) error {
+func (l *LAN) receive(ctx context.Context, raw net.Conn, known func()) error {
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
 	stream := tls.Server(raw, l.trust.server())
 	within, cancel := context.WithTimeout(ctx, meetWithin)
 	err := stream.HandshakeContext(within)
 	cancel()
-	l.mu.Lock()
-	l.guests--
-	l.mu.Unlock()
+	known()
 	if err != nil {
 		return err
 	}
@@ -70,7 +81,7 @@ func (l *LAN) receive(ctx context.Context, raw net.Conn) error {
 	if !l.greet(name) {
 		return fmt.Errorf("agent %s has %d connections already", name, maxEach)
 	}
-	defer l.part(name)
+	defer l.less(l.borrowers, name)
 	c := newConn(name, raw, stream, l.opt.Codec)
 	ended := make(chan struct{})
 	l.parts.Go(func() { defer close(ended); c.write(l.sign) })
@@ -80,7 +91,7 @@ func (l *LAN) receive(ctx context.Context, raw net.Conn) error {
 	return err
 }
 
-// greet lets in one more connection of a borrower, which part ends.
+// greet lets in one more connection of a borrower.
 func (l *LAN) greet(name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,14 +100,6 @@ func (l *LAN) greet(name string) bool {
 	}
 	l.borrowers[name]++
 	return true
-}
-
-func (l *LAN) part(name string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.borrowers[name]--; l.borrowers[name] == 0 {
-		delete(l.borrowers, name)
-	}
 }
 
 // sign is a lender's sign of life: what it lends now.
