@@ -25,7 +25,7 @@ const (
 	strayWait     = 5 * time.Minute        // at most, elsewhere
 	twiceWait     = time.Minute            // while the neighbour is there by another address
 	steady        = 10 * time.Second       // a connection this old starts the waits anew
-	strayEvery    = 50 * time.Millisecond // between attempts at stray addresses, all together
+	strayEvery    = 50 * time.Millisecond  // between attempts at stray addresses, all together
 	maxFound      = 64                     // addresses that are not listed
 	strayLife     = 2 * time.Minute        // after the last beacon
 	foundLife     = 24 * time.Hour         // the same, where a neighbour was before
