@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"unsafe"
 
 	"go.bug.st/serial"
@@ -41,8 +42,26 @@ func openPort(path string, mode *serial.Mode) (*ownedPort, error) {
 		file.Close()
 		return nil, err
 	}
+	keepFromChildren(fd)
 	dropOnClose(fd)
 	return &ownedPort{port, file}, nil
+}
+
+// keepFromChildren closes the library's descriptor of the port in programs that this
+// one starts, which the library forgets: a child that lives on would keep a port that
+// was unplugged, and the device would come back under another name.
+func keepFromChildren(fd int) {
+	var own, other unix.Stat_t
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil || unix.Fstat(fd, &own) != nil {
+		return
+	}
+	for _, d := range open {
+		if n, err := strconv.Atoi(d.Name()); err == nil && unix.Fstat(n, &other) == nil &&
+			other.Mode&unix.S_IFMT == unix.S_IFCHR && other.Rdev == own.Rdev {
+			unix.CloseOnExec(n)
+		}
+	}
 }
 
 // dropOnClose has the kernel drop what the device has not taken when the port is

@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -108,4 +109,20 @@ func TestClosePortThatTakesNoBytes(t *testing.T) {
 		t.Fatalf("the port is not free: %v", err)
 	}
 	port.Close()
+}
+
+// A program that is started while a port is open does not get it: it would keep a
+// port that was unplugged.
+func TestPortIsNotInherited(t *testing.T) {
+	slave, dev := newPort(t)
+	serving(t, dev, &device{})
+	c, _, err := OpenSerial(soon(t), slave.Name(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	held, err := exec.Command("sh", "-c", "ls -l /proc/self/fd").CombinedOutput()
+	if err != nil || !strings.Contains(string(held), "->") || strings.Contains(string(held), slave.Name()+"\n") {
+		t.Errorf("%v; the child has\n%s", err, held)
+	}
 }
