@@ -35,7 +35,7 @@ func commands() []command {
 		{"call", "FUNÇÃO [ARGUMENTO | @ARQUIVO ...]", "executa uma função do SAT", cmdCall},
 		{"sim", "[opções]", "simula um SAT ou MFE (-h mostra as opções)", cmdSim},
 		{"devices", "[-json | -udev]", "mostra os equipamentos ligados e o que falta a cada um", cmdDevices},
-		{"buffer", "ls", "mostra o que está guardado neste caixa", cmdBuffer},
+		{"buffer", "ls | check | export | repair", "mostra, confere, salva e conserta o que está guardado neste caixa", cmdBuffer},
 		{"service", "install | uninstall | start | stop", "cuida do serviço do sistema", cmdService},
 		{"config", "", "mostra a configuração e o que cada chave faz", func(context.Context, []string) error {
 			return describeConfig(os.Stdout)

@@ -177,11 +177,15 @@ func newLog(level string, out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: l}))
 }
 
+// statusQuota bounds the status readings that wait: at one in 15 minutes, more than a
+// year of them for each device.
+const statusQuota = 16 << 20
+
 func (a *agent) openBuffer() error {
 	path := bufferFile(a.config)
 	b, recovery, err := buffer.Open(path, buffer.Options{
 		Streams: []buffer.Stream{{Name: wire.StreamEvents}, {Name: wire.StreamDocuments},
-			{Name: wire.StreamStatus, Evictable: true}},
+			{Name: wire.StreamStatus, Evictable: true, Quota: statusQuota}},
 		MaxBytes: a.config.Buffer << 20, Log: a.log, Evicted: a.evicted,
 	})
 	if err != nil {
