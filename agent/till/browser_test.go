@@ -137,7 +137,13 @@ func TestInABrowser(t *testing.T) {
 	trouble.Device.Status.State, trouble.Device.Status.CertExpires = sat.StateBlockedAutonomous, noon().AddDate(0, 0, 20)
 	trouble.Cloud = Cloud{Enrolled: true, Since: noon().Add(-3 * time.Hour), Saved: 48211, Waiting: 212, LastAck: noon().AddDate(-1, 0, 0)}
 	trouble.Certificates = []Certificate{{"SUPERMERCADO E PANIFICADORA DO JOAQUIM LTDA", noon().AddDate(0, 0, 60)}}
-	for name, s := range map[string]State{"em-ordem": fine(), "parado": trouble, "novo": fresh()} {
+	two := pair()
+	silence(&two.Device, noon().Add(-22*time.Minute))
+	several := pair()
+	several.Device.InDoubt, several.Device.DoubtSince, several.Device.Unfit = 1, noon().Add(-time.Minute), "verificando uma venda anterior"
+	several.Others[0].Unfit = "não se sabe para que CNPJ emite"
+	several.Others = append(several.Others, second("900000003"), goneDevice("900000009", 1))
+	for name, s := range map[string]State{"em-ordem": fine(), "parado": trouble, "novo": fresh(), "dois": two, "varios": several} {
 		d.state = s
 		for _, look := range []struct {
 			width  int64

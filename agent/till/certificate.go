@@ -96,11 +96,16 @@ func newDated(now time.Time, kind, holder string, expires time.Time) dated {
 	return c
 }
 
-// certificates are the device's, when its status told it, and the shop's.
+// certificates are the devices', when their status told them, and the shop's.
 func certificates(s State, now time.Time) (all []dated) {
-	if expires := s.Device.Status.CertExpires; !s.Device.StatusAt.IsZero() && !expires.IsZero() {
-		c := newDated(now, "sat", "SAT "+s.Device.Info.Serial, expires)
-		c.finding.Text = "O certificado do SAT " + expiry(now, expires)
+	f := newFleet(s)
+	for _, d := range f.here {
+		expires := d.Status.CertExpires
+		if d.StatusAt.IsZero() || expires.IsZero() {
+			continue
+		}
+		c := newDated(now, "sat", "SAT "+d.Info.Serial, expires)
+		c.finding.Text = "O certificado do " + f.name(d) + " " + expiry(now, expires)
 		c.finding.Todo = "Deixe o equipamento ligado e na internet, para que a renovação possa acontecer, e confira que nada esteja pendente de envio à SEFAZ."
 		if c.level == 0 {
 			c.finding.Todo = "Com ele vencido o equipamento se bloqueia. Mantenha-o ligado e na internet e chame o suporte."

@@ -34,70 +34,42 @@ type Finding struct {
 // judge says all there is to say about a till, worst first. The first is the
 // sentence on top of the page.
 func judge(s State, now time.Time) []Finding {
-	all := []Finding{doubt(s.Device, now), presence(s.Device, now)}
-	if !s.Device.StatusAt.IsZero() {
-		all = append(all, block(s.Device), contact(s.Device), memory(s.Device))
+	f := newFleet(s)
+	all := append(f.doubts(now), f.presence(now))
+	for _, d := range f.here {
+		if !d.StatusAt.IsZero() {
+			all = append(all, f.block(d), contact(d, f.name(d)), f.memory(d))
+		}
 	}
 	for _, c := range certificates(s, now) {
 		if c.level != noLevel {
 			all = append(all, c.finding)
 		}
 	}
-	all = append(all, cloud(s.Cloud, now), code(s.Device), statusOld(s.Device, now))
+	all = append(all, cloud(s.Cloud, now))
+	for _, d := range f.here {
+		all = append(all, code(d, f.name(d)), statusOld(d, f.name(d), now))
+	}
 	all = slices.DeleteFunc(all, func(f Finding) bool { return f.Code == "" })
 	slices.SortStableFunc(all, func(a, b Finding) int { return a.Severity.rank() - b.Severity.rank() })
 	return all
 }
 
-func doubt(d Device, now time.Time) Finding {
-	if d.InDoubt == 0 {
-		return Finding{}
-	}
-	what, again := "Uma venda está em dúvida", " Não repita a venda."
-	if d.InDoubt > 1 {
-		what, again = number(d.InDoubt)+" vendas estão em dúvida", " Não repita nenhuma delas."
-	}
-	f := Finding{Code: "venda_em_duvida", Severity: Critical,
-		Text: what + since(now, d.DoubtSince) + "; estamos perguntando ao SAT." + again,
-		Todo: "Aguarde: assim que o SAT disser se a venda saiu, este aviso some e as vendas seguem."}
-	if !d.Answering {
-		f.Text = what + since(now, d.DoubtSince) + " e o SAT não responde." + again
-		f.Todo = "Verifique o cabo USB e a energia do equipamento. Quando ele voltar, o caixa pergunta a ele e resolve sozinho."
-	}
-	return f
-}
-
-// presence says whether there is a device and whether it answers.
-func presence(d Device, now time.Time) Finding {
-	switch {
-	case d.Answering:
-		return Finding{}
-	case d.Address == "":
-		return Finding{"sat_nao_configurado", Warning, "Nenhum SAT está configurado neste caixa.",
-			"No arquivo de configuração do agente, escreva na chave equipamentos onde ele está e reinicie o serviço. O comando zelo-agent devices mostra a linha a escrever."}
-	case d.Info.Serial == "":
-		return Finding{"sat_nao_encontrado", Critical, "O SAT ainda não foi encontrado em " + d.Address + ".",
-			"Verifique o cabo USB e a energia do equipamento. Se ele está em outra porta, corrija a chave equipamentos no arquivo de configuração do agente e reinicie o serviço."}
-	}
-	return Finding{"sat_nao_responde", Critical, "O SAT não responde" + since(now, d.Since) + ".",
-		"Verifique o cabo USB e a energia do equipamento. Se as luzes estiverem acesas, desligue-o, espere 10 segundos e ligue de novo."}
-}
-
 // block says what the four blocks mean (dossier on the SAT interface, 5.6).
-func block(d Device) Finding {
+func block(d Device, name string) Finding {
 	f := Finding{Code: "sat_bloqueado", Severity: Critical}
 	switch d.Status.State {
 	case sat.StateBlockedSEFAZ:
-		f.Text = "O SAT está bloqueado pela SEFAZ e não emite cupons."
+		f.Text = "O " + name + " está bloqueado pela SEFAZ e não emite cupons."
 		f.Todo = "Deixe-o ligado e na internet até não restarem pendentes. Se ele ainda deveria emitir, consulte a situação no portal da SEFAZ antes de desbloquear."
 	case sat.StateBlockedContribuinte:
-		f.Text = "O SAT está bloqueado a pedido do contribuinte e não emite cupons."
+		f.Text = "O " + name + " está bloqueado a pedido do contribuinte e não emite cupons."
 		f.Todo = "Para voltar a usá-lo, desfaça o bloqueio no portal da SEFAZ e depois no equipamento. Se foi intencional, deixe-o na internet até não restarem pendentes."
 	case sat.StateBlockedAutonomous:
-		f.Text = "O SAT parou de emitir sozinho (bloqueio autônomo): ficou tempo demais sem falar com a SEFAZ, a memória encheu ou o certificado venceu."
+		f.Text = "O " + name + " parou de emitir sozinho (bloqueio autônomo): ficou tempo demais sem falar com a SEFAZ, a memória encheu ou o certificado venceu."
 		f.Todo = "Ligue o cabo de rede do SAT e aguarde; ele se desbloqueia sozinho depois de enviar os pendentes."
 	case sat.StateBlockedDeactivation:
-		f.Text = "O SAT está bloqueado para desativação e não emite mais cupons."
+		f.Text = "O " + name + " está bloqueado para desativação e não emite mais cupons."
 		f.Todo = "Antes de desligá-lo, confira se não restam pendentes e se tudo está salvo na nuvem."
 	default:
 		return Finding{}
@@ -108,12 +80,12 @@ func block(d Device) Finding {
 const day = 24 * time.Hour
 
 // contact judges the silence between device and SEFAZ at the time of the status.
-func contact(d Device) Finding {
+func contact(d Device, name string) Finding {
 	silence := d.StatusAt.Sub(d.Status.LastContact)
 	if d.Status.LastContact.IsZero() || silence < day {
 		return Finding{}
 	}
-	f := Finding{"sefaz_sem_contato", Warning, "O SAT está há " + span(silence) + " sem contato com a SEFAZ.",
+	f := Finding{"sefaz_sem_contato", Warning, "O " + name + " está há " + span(silence) + " sem contato com a SEFAZ.",
 		"Confira o cabo de rede do SAT e se a rede da loja libera as portas TCP 443 e UDP 123. Sem contato ele se bloqueia sozinho, em geral entre 10 e 15 dias."}
 	if silence >= 3*day {
 		f.Severity = Critical
@@ -121,12 +93,12 @@ func contact(d Device) Finding {
 	return f
 }
 
-func memory(d Device) Finding {
+func memory(d Device, name string) Finding {
 	used, ok := d.Status.MemoryFraction()
 	if !ok || used < 0.70 {
 		return Finding{}
 	}
-	f := Finding{"sat_memoria", Warning, "A memória do SAT está com " + percent(used) + " em uso; com 95 % ele se bloqueia.",
+	f := Finding{"sat_memoria", Warning, "A memória do " + name + " está com " + percent(used) + " em uso; com 95 % ele se bloqueia.",
 		"Confira se o SAT está na internet e enviando os pendentes. Se já está, chame o suporte."}
 	if used >= 0.85 {
 		f.Severity = Critical
@@ -180,16 +152,16 @@ func kept(n int) string {
 	return count(n, "cupom guardado", "cupons guardados") + " aqui."
 }
 
-func code(d Device) Finding {
+func code(d Device, name string) Finding {
 	if d.Info.Serial == "" || d.CodeKnown {
 		return Finding{}
 	}
-	return Finding{"codigo_desconhecido", Notice, "O código de ativação do SAT ainda não é conhecido; sem ele, bloqueio, certificado e memória não são conferidos.",
+	return Finding{"codigo_desconhecido", Notice, "O código de ativação do " + name + " ainda não é conhecido; sem ele, bloqueio, certificado e memória não são conferidos.",
 		"Ele será aprendido na próxima venda. Para informá-lo agora, use zelo-agent code neste computador."}
 }
 
 // statusOld says that what is known of the device is not checked any more.
-func statusOld(d Device, now time.Time) Finding {
+func statusOld(d Device, name string, now time.Time) Finding {
 	last := d.StatusAt
 	if d.Since.After(last) {
 		last = d.Since
@@ -197,6 +169,6 @@ func statusOld(d Device, now time.Time) Finding {
 	if !d.Answering || !d.CodeKnown || now.Sub(last) < day {
 		return Finding{}
 	}
-	return Finding{"status_antigo", Warning, "O estado do SAT não é lido" + since(now, last) + ": bloqueio, certificado e memória não estão sendo conferidos.",
+	return Finding{"status_antigo", Warning, "O estado do " + name + " não é lido" + since(now, last) + ": bloqueio, certificado e memória não estão sendo conferidos.",
 		"Informe o código de ativação com zelo-agent code neste computador; se já foi informado, ele pode ter mudado."}
 }

@@ -17,6 +17,8 @@ type view struct {
 	Now    time.Time
 	Top    Finding   // the sentence
 	Others []Finding // worth knowing besides
+	Rows   []row     // the devices, when there are several
+	Here   []Device  // those to show in detail; one that is not configured when there is none
 	Test   *Finding  // the result of a test just made
 }
 
@@ -42,18 +44,24 @@ func (t *till) test(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), sat.ConsultarSAT.Deadline())
 	defer cancel()
 	begun := t.o.Now()
+	state := t.o.State()
+	name := newFleet(state).name(state.Device)
 	if err := t.o.Test(ctx); err != nil {
 		t.o.Log.Warn("test of the device failed", "err", err)
-		t.render(w, &Finding{Severity: Critical, Text: "O SAT não confirmou o teste das " + clock(begun) + ".",
+		t.render(w, &Finding{Severity: Critical, Text: "O " + name + " não confirmou o teste das " + clock(begun) + ".",
 			Todo: "Se há uma venda em andamento, espere ela terminar e teste de novo. Se não há, verifique o cabo USB e a energia do equipamento."})
 		return
 	}
-	t.render(w, &Finding{Severity: Fine, Text: "O SAT respondeu ao teste das " + clock(begun) + "."})
+	t.render(w, &Finding{Severity: Fine, Text: "O " + name + " respondeu ao teste das " + clock(begun) + "."})
 }
 
 func (t *till) render(w http.ResponseWriter, tested *Finding) {
 	v := view{State: t.o.State(), Now: t.o.Now(), Test: tested}
-	all := judge(v.State, v.Now)
+	all, f := judge(v.State, v.Now), newFleet(v.State)
+	v.Rows, v.Here = f.rows(v.Now), f.here
+	if len(v.Here) == 0 {
+		v.Here = []Device{{}}
+	}
 	v.Top = all[0]
 	for _, f := range all[1:] {
 		if f.Severity != Fine {

@@ -23,8 +23,12 @@ type situation struct {
 	Todo     string     `json:"o_que_fazer"` // ready to show, may be ""
 	Notices  []finding  `json:"avisos"`      // all that is not in order, worst first; may be empty
 	Cloud    cloudJSON  `json:"nuvem"`
-	Device   deviceJSON `json:"sat"`
-	Sale     *saleJSON  `json:"ultima_venda"`
+	Device   deviceJSON `json:"sat"` // the first
+	// Devices are all: the first, the others, and those that are not at this computer
+	// any more but have a sale in doubt.
+	Devices []equipmentJSON `json:"equipamentos"`
+	InDoubt int             `json:"vendas_em_duvida"` // over all devices: do not repeat a sale while there are any
+	Sale    *saleJSON       `json:"ultima_venda"`
 	// The device's certificate and the shop's. A POS shows the text once each time
 	// nivel has changed.
 	Certificates []certificateJSON `json:"certificados"`
@@ -57,7 +61,7 @@ type deviceJSON struct {
 	Name        string   `json:"modelo"`
 	Answering   bool     `json:"respondendo"`
 	Since       *string  `json:"desde"`            // of respondendo
-	InDoubt     int      `json:"vendas_em_duvida"` // do not repeat a sale while there are any
+	InDoubt     int      `json:"vendas_em_duvida"` // at this device
 	CodeKnown   bool     `json:"codigo_conhecido"`
 	State       *int     `json:"estado"` // ESTADO_OPERACAO, 0 to 4
 	StateText   *string  `json:"estado_texto"`
@@ -65,6 +69,11 @@ type deviceJSON struct {
 	Memory      *float64 `json:"memoria_em_uso"` // 0 to 1
 	LastContact *string  `json:"contato_sefaz"`
 	Pending     *bool    `json:"pendentes_sefaz"`
+}
+
+type equipmentJSON struct {
+	deviceJSON
+	Why *string `json:"motivo"` // why it serves no other's sales now; null when it does
 }
 
 type saleJSON struct {
@@ -101,14 +110,18 @@ func (t *till) situation(w http.ResponseWriter, r *http.Request) {
 }
 
 func newSituation(s State, now time.Time) situation {
-	all := judge(s, now)
+	all, f := judge(s, now), newFleet(s)
 	out := situation{
 		Version: 1, At: instant(now), Till: s.Name,
 		Severity: all[0].Severity, Sentence: all[0].Text, Todo: all[0].Todo,
 		Notices: []finding{}, Certificates: []certificateJSON{},
 		Cloud: cloudJSON{Enrolled: s.Cloud.Enrolled, Connected: s.Cloud.Connected, Since: instant(s.Cloud.Since),
 			Saved: s.Cloud.Saved, Waiting: s.Cloud.Waiting, LastAck: instant(s.Cloud.LastAck)},
-		Device: newDeviceJSON(s.Device),
+		Device: newDeviceJSON(s.Device), Devices: []equipmentJSON{},
+	}
+	out.InDoubt, _ = inDoubt(f.all)
+	for _, d := range f.all {
+		out.Devices = append(out.Devices, equipmentJSON{newDeviceJSON(d), orNull(d.why())})
 	}
 	for _, f := range all {
 		if f.Severity != Fine {

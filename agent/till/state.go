@@ -21,7 +21,7 @@ type State struct {
 
 // Device is what the agent knows of its SAT or MFE.
 type Device struct {
-	Address    string   // as configured, "serial:/dev/ttyACM0"; "" when none is
+	Address    string   // as configured, "serial:/dev/ttyACM0"; "" when none is, or when it is not at this computer any more
 	Info       sat.Info // without a serial number until the device was found once
 	Answering  bool
 	Since      time.Time // of Answering

@@ -272,6 +272,11 @@ func TestSituation(t *testing.T) {
 			s.Certificates = []Certificate{{"PADARIA SÃO JOÃO 🥖 LTDA", noon().AddDate(0, 0, -1)}}
 		},
 		"novo": func(s *State) { *s = fresh() },
+		"dois": func(s *State) {
+			*s = pair()
+			silence(&s.Device, noon().Add(-22*time.Minute))
+			s.Others = append(s.Others, goneDevice("900000009", 1))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)

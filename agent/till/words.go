@@ -88,6 +88,15 @@ func count(n int, one, many string) string {
 	return number(n) + " " + many
 }
 
+// list writes "a, b e c".
+func list(items []string) string {
+	last := len(items) - 1
+	if last < 1 {
+		return strings.Join(items, "")
+	}
+	return strings.Join(items[:last], ", ") + " e " + items[last]
+}
+
 // number writes 1234 as 1.234.
 func number(n int) string { return thousands(fmt.Sprint(n)) }
 
