@@ -72,8 +72,12 @@ func TestFunctionThatTakesTextsBackIsMissing(t *testing.T) {
 	if err := host(); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := maker.Open(context.Background(), maker.Options{Library: odd(t), Folder: folder, Free: "Devolver"})
-	if !errors.Is(err, sat.ErrGone) || !strings.Contains(err.Error(), "Devolver") {
+	log := make(lines, 10)
+	c := opened(t, maker.Options{Library: odd(t), Free: "Devolver", Log: log.logger()})
+	if line := <-log; !strings.Contains(line, "Devolver is not exported") {
+		t.Errorf("logged %s", line)
+	}
+	if _, err := call(c, ask(16)); err != nil {
 		t.Error(err)
 	}
 }
