@@ -44,12 +44,25 @@ func (r *Router) borrow(ctx context.Context, n Neighbour, req sat.Request, e *en
 	case v != isNew:
 		return result{verdict: v, entry: admitted}
 	}
+	r.calling(admitted.Case, true)
+	defer r.calling(admitted.Case, false)
 	ending, reply, err := n.Sell(ctx, admitted.Case, r.without(req))
 	if errors.Is(err, sat.ErrNotSent) {
 		ending, err = wire.EndingNothing, nil
 	}
 	r.log.Info("sale borrowed", "till", e.Till, "session", e.Session, "neighbour", n.Name(), "ending", ending, "err", err)
 	return r.ended(admitted, ending, reply, err)
+}
+
+// calling notes that a call is with a neighbour: nobody asks about it meanwhile.
+func (r *Router) calling(id string, now bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now {
+		r.away[id] = true
+	} else {
+		delete(r.away, id)
+	}
 }
 
 // without takes the activation code out of a call for a neighbour, which puts that
@@ -63,7 +76,10 @@ func (r *Router) without(req sat.Request) sat.Request {
 
 // ended closes a borrowed case with what the neighbour said of it.
 func (r *Router) ended(e *entry, ending wire.Ending, reply sat.Reply, err error) result {
-	c := *e
+	c := *r.journal.again(e)
+	if c.State != open {
+		return result{verdict: known(&c), entry: &c}
+	}
 	switch {
 	case err == nil && ending == wire.EndingNothing:
 		c.State, c.Void = answered, true
@@ -115,6 +131,12 @@ func (r *Router) askAbout(ctx context.Context, e *entry) {
 	case r.asking <- struct{}{}:
 		defer func() { <-r.asking }()
 	case <-ctx.Done():
+		return
+	}
+	r.mu.Lock()
+	away := r.away[e.Case]
+	r.mu.Unlock()
+	if away {
 		return
 	}
 	i := slices.IndexFunc(r.lan(), func(n Neighbour) bool { return n.Name() == e.Peer })

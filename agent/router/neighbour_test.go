@@ -203,6 +203,19 @@ func TestLentSaleArrivesTwice(t *testing.T) {
 	})
 }
 
+// The neighbour's device is slow: nobody asks about the sale while it is being made,
+// and nothing is told of it.
+func TestSlowLoan(t *testing.T) {
+	besides(t, func(w, n *world, l *lane) {
+		n.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Late, For: 30 * time.Second})
+		code(t, "sale", w.sell(1, "PAO"), 6000)
+		both(w, n, 1, 2)
+		if e := w.events(); slices.Contains(e, wire.EventUnresolved) {
+			t.Errorf("events: %v", e)
+		}
+	})
+}
+
 // What must not be lent.
 func TestNotLent(t *testing.T) {
 	besides(t, func(w, n *world, l *lane) {

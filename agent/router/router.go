@@ -91,6 +91,7 @@ type Router struct {
 	naming   sync.Mutex        // held while a device that was opened is told from the others
 	mu       sync.Mutex        // guards what follows
 	awaiting map[call][]uint64 // replies on their way to a till
+	away     map[string]bool   // cases that a neighbour is being called with
 	unsaved  []unsaved
 
 	lastCall, lastCompact time.Time
@@ -120,7 +121,7 @@ func New(o Options) (*Router, error) {
 		o.Log.Error("activation codes not available", "err", err)
 	}
 	r := &Router{journal: j, codes: c, codec: o.Codec, own: o.Own, policy: o.Policy, second: o.SecondDevice,
-		log: o.Log, now: o.Now, awaiting: map[call][]uint64{}, bridge: &bridge{folder: o.Bridge},
+		log: o.Log, now: o.Now, awaiting: map[call][]uint64{}, away: map[string]bool{}, bridge: &bridge{folder: o.Bridge},
 		asking: make(chan struct{}, 1), lending: lending{busy: map[string]chan struct{}{}},
 		convert: func(c sat.Code) sat.Code { return o.DeviceTable.Convert(c, o.TillTable) }}
 	if o.Reserve == nil {
