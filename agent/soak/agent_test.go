@@ -270,9 +270,7 @@ func (l *life) doom(f fault) {
 	if err != nil {
 		l.w.fail("%v", err)
 	}
-	l.w.mu.Lock()
-	l.w.outages++
-	l.w.mu.Unlock()
+	l.w.hold(1)
 	l.w.tasks <- func() {
 		synctest.Wait()
 		then, err := snapshot(l.path)
@@ -292,9 +290,7 @@ func (l *life) doom(f fault) {
 		l.bury()
 		time.AfterFunc(f.span, func() {
 			l.agent.start(disk)
-			l.w.mu.Lock()
-			l.w.outages--
-			l.w.mu.Unlock()
+			l.w.hold(-1)
 		})
 	}
 }

@@ -212,9 +212,7 @@ func (c *collector) restore(f fault) {
 
 // replace lets the old server end and another start with a folder; c.mu is held.
 func (c *collector) replace(old *server, dir string, span time.Duration) {
-	c.w.mu.Lock()
-	c.w.outages++
-	c.w.mu.Unlock()
+	c.w.hold(1)
 	c.w.tasks <- func() {
 		old.halt()
 		time.AfterFunc(span, func() {
@@ -223,9 +221,7 @@ func (c *collector) replace(old *server, dir string, span time.Duration) {
 			c.server.ending.Store(true)
 			c.mu.Unlock()
 			c.start()
-			c.w.mu.Lock()
-			c.w.outages--
-			c.w.mu.Unlock()
+			c.w.hold(-1)
 		})
 	}
 }

@@ -76,15 +76,17 @@ func newDevice(w *world, i int) *device {
 
 func serialOf(i int) string { return fmt.Sprintf("90000000%d", i+1) }
 
-// pull takes the cable out, at once or when the next command comes, and puts it
-// back after a while.
-func (d *device) pull(span time.Duration, now bool) {
+// pull takes the cable out and puts it back after a while.
+func (d *device) pull(span time.Duration) {
+	d.sim.Unplug()
+	d.gone(span)
+}
+
+// gone keeps a device away that has been unplugged.
+func (d *device) gone(span time.Duration) {
 	d.mu.Lock()
 	d.away = true
 	d.mu.Unlock()
-	if now {
-		d.sim.Unplug()
-	}
 	d.w.later(span, func() {
 		d.mu.Lock()
 		d.away = false
@@ -93,10 +95,32 @@ func (d *device) pull(span time.Duration, now bool) {
 	})
 }
 
-func (d *device) script(f sim.Fault) {
-	if _, err := d.sim.Script(f); err != nil {
+// script has the device misbehave at its next command. The channel is closed when
+// it has.
+func (d *device) script(f sim.Fault) <-chan struct{} {
+	struck, err := d.sim.Script(f)
+	if err != nil {
 		d.w.fail("%v", err)
 	}
+	return struck
+}
+
+// scripted is how long a scripted fault may take to strike: a device that is busy
+// strikes later.
+const scripted = 5 * time.Minute
+
+// pullNext takes the cable out in the middle of the next command.
+func (d *device) pullNext(span time.Duration, f sim.Fault) {
+	struck := d.script(f)
+	d.w.hold(1)
+	go func() {
+		defer d.w.hold(-1)
+		select {
+		case <-struck:
+			d.gone(span)
+		case <-time.After(scripted):
+		}
+	}()
 }
 
 // inOrder checks decision 4: after a call whose outcome is unknown the next
@@ -183,7 +207,7 @@ func (c cable) early(f fault) bool {
 		c.life.doom(f)
 		return true
 	case unplugged:
-		c.pull(f.span, true)
+		c.pull(f.span)
 	case clockJump:
 		c.life.agent.jump(f)
 	case diskFull:
@@ -226,8 +250,9 @@ func (c cable) misbehave(f fault, fn sat.Function, early bool) {
 		c.life.doom(f)
 		return
 	case unplugged:
-		c.pull(f.span, false)
 		one.Do = sim.Unplug
+		c.pullNext(f.span, one)
+		return
 	case slow:
 		one.Do, one.For = sim.Late, f.span
 	case lost:

@@ -129,12 +129,17 @@ func plan(seed uint64) []fault {
 	}
 	r := rand.New(rand.NewPCG(seed, 1))
 	var out []fault
-	// Copies of one tale are put back in a seed: two may leave no copy of a document.
+	// One tale of copies put back is told in a seed: two may leave no copy of a
+	// document, and neither do a store's backup and a full disk, which takes the
+	// room of what was acknowledged.
 	tale := restoredAgent + kind(seed%uint64(kinds-restoredAgent))
+	fits := func(k kind) bool {
+		return k < restoredAgent && (k != diskFull || tale != restoredCollector) || k == tale
+	}
 	for i := range faultsPerSeed {
 		one := pairs[(int(seed)*faultsPerSeed/2+i/2)%len(pairs)]
-		for i%2 == 1 || one.k >= restoredAgent && one.k != tale {
-			if one = pairs[r.IntN(len(pairs))]; one.k < restoredAgent || one.k == tale {
+		for i%2 == 1 || !fits(one.k) {
+			if one = pairs[r.IntN(len(pairs))]; fits(one.k) {
 				break
 			}
 		}

@@ -232,7 +232,7 @@ func (t *till) early(l *life, f fault) {
 		l.doom(f)
 	case unplugged:
 		for _, d := range l.devices {
-			d.pull(f.span, true)
+			d.pull(f.span)
 		}
 	case clockJump:
 		l.agent.jump(f)

@@ -136,7 +136,7 @@ func (w *world) begin(a *agent) {
 	defer w.mu.Unlock()
 	a.begun++
 	if a.number == borrower && a.begun == a.out {
-		go w.devices[devices-1].pull(outage, true)
+		go w.devices[devices-1].pull(outage)
 	}
 	for _, f := range w.waiting {
 		if f.agent != a.number || f.at/2 != a.begun {
@@ -151,16 +151,19 @@ func (w *world) begin(a *agent) {
 	}
 }
 
-// later does something after a while, unless the world has ended by then.
-func (w *world) later(d time.Duration, do func()) {
+// hold counts what is away and will come back.
+func (w *world) hold(n int) {
 	w.mu.Lock()
-	w.outages++
+	w.outages += n
 	w.mu.Unlock()
+}
+
+// later does something after a while.
+func (w *world) later(d time.Duration, do func()) {
+	w.hold(1)
 	time.AfterFunc(d, func() {
 		do()
-		w.mu.Lock()
-		w.outages--
-		w.mu.Unlock()
+		w.hold(-1)
 	})
 }
 
