@@ -63,6 +63,7 @@ type Facts struct {
 	Quarantined Happening // records stored raw and not settled by a person yet
 	Missing     Happening // documents issued that nobody has
 	Unresolved  Happening // sales of which nobody can tell whether they were issued
+	IssuedTwice Happening // sales that two devices issued, and of which none is cancelled
 }
 
 // Happening is a number of like incidents.

@@ -133,6 +133,13 @@ var cases = []struct {
 	{"all resolved", CaseUnresolved, healthy(), 0, 0, ""},
 	{"a case unresolved", CaseUnresolved, with(func(f *Facts) { f.Unresolved = some(1, now) }), Critical, 1, "1 venda sem desfecho, desde 21/11/2026 13:00. A última: caso exemplo."},
 
+	{"no sale issued twice", IssuedTwice, healthy(), 0, 0, ""},
+	{"a sale issued twice", IssuedTwice, with(func(f *Facts) { f.IssuedTwice = some(1, now) }), Critical, 1,
+		"1 venda emitida por dois equipamentos, desde 21/11/2026 13:00. A última: exemplo."},
+	{"issued twice, device not known", IssuedTwice, agentFacts(func(f *Facts) { f.IssuedTwice = some(2, now) }), Critical, 1, "2 vendas emitidas por dois"},
+	{"issued twice just under 30 days ago", IssuedTwice, with(func(f *Facts) { f.IssuedTwice = some(1, now.Add(-30*day+time.Second)) }), Critical, 1, ""},
+	{"issued twice 30 days ago", IssuedTwice, with(func(f *Facts) { f.IssuedTwice = some(1, now.Add(-30*day)) }), 0, 0, ""},
+
 	{"nothing evicted", RecordsEvicted, agentFacts(func(*Facts) {}), 0, 0, ""},
 	{"evicted just under 7 days ago", RecordsEvicted, agentFacts(func(f *Facts) { f.Agent.Evicted = some(1, now.Add(-7*day+time.Second)) }), Warning, 1, "1 descarte"},
 	{"evicted 7 days ago", RecordsEvicted, agentFacts(func(f *Facts) { f.Agent.Evicted = some(1, now.Add(-7*day)) }), 0, 0, ""},

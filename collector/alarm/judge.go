@@ -147,11 +147,22 @@ func happened(of func(Facts) Happening, one, many, since, example string) func(F
 // longer ago than Thresholds.Recent.
 func recently(of func(Facts) Happening, one, many, since, example string) func(Facts, time.Time, Thresholds) *finding {
 	return func(f Facts, now time.Time, t Thresholds) *finding {
-		if h := of(f); h.Count > 0 && now.Sub(h.Last) < t.Recent {
-			return h.found(one, many, since, example)
-		}
+		return of(f).within(t.Recent, now, one, many, since, example)
+	}
+}
+
+// issuedTwice raises until one of the documents is cancelled, or for
+// Thresholds.Twice: later than that it is the accountant's.
+func issuedTwice(f Facts, now time.Time, t Thresholds) *finding {
+	return f.IssuedTwice.within(t.Twice, now, "venda emitida", "vendas emitidas", " por dois equipamentos, desde %s.", " A última: %s.")
+}
+
+// within is what happened found not longer ago than a time.
+func (h Happening) within(d time.Duration, now time.Time, one, many, since, example string) *finding {
+	if h.Count == 0 || now.Sub(h.Last) >= d {
 		return nil
 	}
+	return h.found(one, many, since, example)
 }
 
 func (h Happening) found(one, many, since, example string) *finding {

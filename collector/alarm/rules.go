@@ -58,6 +58,7 @@ const (
 	SignatureInvalid    Code = "signature-invalid"
 	DocumentMissing     Code = "document-missing"
 	CaseUnresolved      Code = "case-unresolved"
+	IssuedTwice         Code = "issued-twice"
 	RecordsEvicted      Code = "records-evicted"
 	BufferDamaged       Code = "buffer-damaged"
 	AgentCloned         Code = "agent-cloned"
@@ -184,6 +185,13 @@ var rules = []Rule{
 		WhatToDo: "Não repita a venda. Religue o equipamento se ele estiver parado: o agente pergunta a ele e resolve o caso sozinho.",
 		judge: happened(func(f Facts) Happening { return f.Unresolved },
 			"venda", "vendas", " sem desfecho, desde %s.", " A última: caso %s."),
+	},
+	{
+		Code: IssuedTwice, Subjects: []Kind{OfDevice, OfAgent}, Severity: Critical,
+		Title:    "Venda emitida por dois equipamentos",
+		Meaning:  "Não se sabia se a venda tinha saído no primeiro equipamento e, como a loja escolheu, ela foi feita de novo em outro. O primeiro também a emitiu: a mesma venda tem dois cupons.",
+		WhatToDo: "Cancele um dos dois cupons em até 30 minutos da emissão. Se o prazo passou, avise o contador: os dois cupons estão guardados e aparecem no relatório dele. O alarme termina com o cancelamento ou em 30 dias.",
+		judge:    issuedTwice,
 	},
 	{
 		Code: RecordsEvicted, Subjects: []Kind{OfAgent}, Severity: Warning,

@@ -23,6 +23,8 @@ type Thresholds struct {
 	ClockOff     []Step[time.Duration]
 	// Recent is how long something that happened once stays an alarm.
 	Recent time.Duration
+	// Twice is how long a sale issued twice stays one.
+	Twice time.Duration
 }
 
 const day = 24 * time.Hour
@@ -42,6 +44,7 @@ func Defaults() Thresholds {
 		Pending:      []Step[time.Duration]{{day, Warning}, {3 * day, Critical}, {8 * day, Critical}},
 		ClockOff:     []Step[time.Duration]{{time.Minute, Warning}, {4 * time.Minute, Critical}},
 		Recent:       7 * day,
+		Twice:        30 * day,
 	}
 }
 

@@ -184,8 +184,10 @@ func (g *Ingest) prepareEvent(r *record, item wire.Item) {
 	ref := ""
 	switch item.Code {
 	case wire.EventDocumentMissing:
+		ref = missingRef(item.Detail)
+	case wire.EventIssuedTwice:
 		ref = strings.TrimPrefix(item.Detail["key"], "CFe")
-	case wire.EventUnresolved, wire.EventResolved:
+	case wire.EventUnresolved, wire.EventResolved, wire.EventSecondDevice:
 		ref = item.Detail["case"]
 	case wire.EventBufferDamaged:
 		ref = item.Detail["lost"]
@@ -194,6 +196,19 @@ func (g *Ingest) prepareEvent(r *record, item wire.Item) {
 	}
 	r.event = &store.Event{Agent: r.Agent, Serial: short(item.Serial), Till: short(item.Till), Code: short(item.Code), Ref: short(ref),
 		Detail: item.Detail, At: item.Time(), ReceivedAt: r.At}
+}
+
+// missingRef names a missing document: by its key, or by the number after the
+// device's last one before it, or not at all.
+func missingRef(detail map[string]string) string {
+	if key := strings.TrimPrefix(detail["key"], "CFe"); key != "" {
+		return key
+	}
+	last, err := cfe.ParseKey(strings.TrimPrefix(detail["last-key"], "CFe"))
+	if err != nil || last.Serial() == "" {
+		return ""
+	}
+	return store.FromNumber(last.Serial(), last.Number()+1)
 }
 
 // eventStatusRefused is a status reply in which the device says why it gives

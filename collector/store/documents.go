@@ -39,7 +39,8 @@ type Document struct {
 	Forbidden   bool // production, dated after emission was prohibited
 	Invalid     bool // its signature is wrong or missing
 	ReceivedAt  time.Time
-	Size        int // bytes
+	Size        int  // bytes
+	Twice       bool // another device issued the same sale, and this one is not cancelled; told by Export alone
 }
 
 // Check is the outcome of one check of a document, for people.
@@ -248,8 +249,9 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 		}
 		for _, id := range ids {
 			var zip []byte
-			d, err := one(r, func(s scanner, d *Document) error { return scanDocumentAnd(s, d, &zip) },
-				`SELECT `+documentColumns+`, body FROM documents WHERE id = $1`, id)
+			d, err := one(r, func(s scanner, d *Document) error { return scanDocumentAnd(s, d, &zip, &d.Twice) },
+				`SELECT `+documentColumns+`, body, EXISTS (SELECT 1 FROM events e WHERE e.serial = documents.serial
+					AND e.serial <> '' AND e.ref = documents.key AND `+stillTwice+`) FROM documents WHERE id = $1`, id)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Event is something an agent reported.
 type Event struct {
@@ -22,9 +25,19 @@ const (
 	eventResolved   = "resolved"
 	eventDamaged    = "buffer-damaged"
 	eventEvicted    = "evicted"
+	eventTwice      = "issued-twice"
 )
 
-// AddEvent stores the event a record carried.
+const fromNumber = " desde o nº "
+
+// FromNumber is the Ref of a document reported missing without its key: it is one of
+// a device's, of this number or a later one.
+func FromNumber(serial string, number int) string {
+	return fmt.Sprintf("%s%s%06d", serial, fromNumber, number)
+}
+
+// AddEvent stores the event a record carried. The device it is about is known from
+// then on, so that it is judged even when no agent has reported it yet.
 func (w *Writer) AddEvent(e Event, rec Record) error {
 	stream, err := w.stream(rec)
 	if err != nil {
@@ -33,6 +46,12 @@ func (w *Writer) AddEvent(e Event, rec Record) error {
 	detail, err := asJSON(e.Detail)
 	if err != nil {
 		return err
+	}
+	if e.Serial != "" {
+		err = w.exec(`INSERT INTO devices (serial, first_seen) VALUES ($1, $2) ON CONFLICT (serial) DO NOTHING`, e.Serial, ms(e.ReceivedAt))
+		if err != nil {
+			return err
+		}
 	}
 	return w.exec(`INSERT INTO events (stream_id, seq, agent, serial, till, code, ref, detail, at, received_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,

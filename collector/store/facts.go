@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"zelo/collector/alarm"
@@ -53,6 +55,9 @@ func (r *Reader) deviceFacts(f *alarm.Facts) error {
 	if f.Unresolved, err = r.unresolved("serial = $1 AND serial <> ''", d.Serial); err != nil {
 		return err
 	}
+	if f.IssuedTwice, err = r.issuedTwice("serial = $1 AND serial <> ''", d.Serial); err != nil {
+		return err
+	}
 	if d.Agent == "" {
 		return nil
 	}
@@ -94,6 +99,9 @@ func (r *Reader) agentFacts(f *alarm.Facts) error {
 	if f.Unresolved, err = r.unresolved("agent = $1 AND serial = ''", a.ID); err != nil {
 		return err
 	}
+	if f.IssuedTwice, err = r.issuedTwice("agent = $1 AND serial = ''", a.ID); err != nil {
+		return err
+	}
 	f.Quarantined, err = r.quarantined(a.ID)
 	return err
 }
@@ -114,10 +122,100 @@ func (r *Reader) flagged(flag, serial string) (alarm.Happening, error) {
 	return r.happening("documents", "issued", "key", flag+" = 1 AND serial = $1 AND best = 1", serial)
 }
 
-// missing are documents reported missing that have not come since.
-func (r *Reader) missing(whose, id string) (alarm.Happening, error) {
-	return r.happening("events e", "at", "ref", `code = '`+eventMissing+`' AND `+whose+` AND (ref = '' OR NOT EXISTS
-		(SELECT 1 FROM documents d WHERE d.key = e.ref AND d.part = ''))`, id)
+// gather makes a happening of events, the newest last.
+func gather(events []Event, example func(Event) string) (h alarm.Happening) {
+	for _, e := range events {
+		if h.Count == 0 || e.At.Before(h.First) {
+			h.First = e.At
+		}
+		if e.At.After(h.Last) {
+			h.Last = e.At
+		}
+		h.Count, h.Example = h.Count+1, example(e)
+	}
+	return h
+}
+
+// missing are documents reported missing that have not come since, from wherever.
+func (r *Reader) missing(whose, id string) (h alarm.Happening, err error) {
+	events, err := all(r, scanEvent, `SELECT `+eventColumns+` FROM events e WHERE code = '`+eventMissing+`' AND `+whose+` AND NOT EXISTS
+		(SELECT 1 FROM documents d WHERE d.key = e.ref AND d.key <> '' AND d.part = '') ORDER BY at, id`, id)
+	var left []Event
+	for _, e := range events {
+		came, err := r.cameWithoutKey(e)
+		if err != nil {
+			return h, err
+		}
+		if !came {
+			left = append(left, e)
+		}
+	}
+	return gather(left, func(e Event) string { return e.Ref }), err
+}
+
+// aroundMissing is how long before it was reported missing a document may have been
+// issued.
+const aroundMissing = 62 * 24 * time.Hour
+
+// cameWithoutKey reports whether a document missing without its key is here: the
+// numbers of its device have no gap from the first that may be its own to the newest
+// that is known.
+func (r *Reader) cameWithoutKey(e Event) (bool, error) {
+	serial, from, ok := strings.Cut(e.Ref, fromNumber)
+	first, err := strconv.Atoi(from)
+	if !ok || err != nil {
+		return false, nil
+	}
+	var held, newest int
+	err = r.get(into{&held, &newest}, `SELECT count(DISTINCT number), coalesce(max(number), 0) FROM documents WHERE serial = $1
+		AND serial <> '' AND best = 1 AND part = '' AND issued >= $2 AND number >= $3`, serial, ms(e.At.Add(-aroundMissing)), first)
+	if err != nil || held == 0 {
+		return false, err
+	}
+	d, err := r.Device(serial)
+	if err != nil {
+		return false, err
+	}
+	newest = max(newest, numberOf(d.Status.LastKey))
+	return newest-first+1 == held, nil
+}
+
+// numberOf is the number in an access key, its characters 32 to 37 (dossier on
+// documents, access key); 0 when it is none.
+func numberOf(key string) int {
+	if len(key) != 44 {
+		return 0
+	}
+	n, err := strconv.Atoi(key[31:37])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// stillTwice picks, of events e, the sales issued twice of which the first document
+// is not cancelled.
+const stillTwice = `e.code = '` + eventTwice + `' AND NOT EXISTS
+	(SELECT 1 FROM documents c WHERE c.cancels = e.ref AND c.cancels <> '' AND c.best = 1)`
+
+// issuedTwice are sales that two devices issued. They count from when the collector
+// heard: a till with a wrong clock hides none.
+func (r *Reader) issuedTwice(whose, id string) (h alarm.Happening, err error) {
+	events, err := all(r, scanEvent, `SELECT `+eventColumns+` FROM events e WHERE `+stillTwice+` AND `+whose+` ORDER BY id`, id)
+	h = gather(events, func(e Event) string {
+		words := []string{"caso " + e.Detail["case"]}
+		if e.Serial != "" {
+			words = append([]string{"equipamento " + e.Serial}, words...)
+		}
+		if e.Ref != "" {
+			words = append(words, "cupom "+e.Ref)
+		}
+		return strings.Join(words, ", ")
+	})
+	if h.Count > 0 {
+		h.Last = events[len(events)-1].ReceivedAt
+	}
+	return h, err
 }
 
 // unresolved are cases without a later "resolved" of the same case.
