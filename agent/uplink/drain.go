@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -30,6 +31,7 @@ type sent struct {
 
 // flight is a record under way.
 type flight struct {
+	hash  [sha256.Size]byte
 	bytes int64
 	at    time.Time // when it was sent
 }
@@ -202,8 +204,8 @@ func (st *sent) company(stream string, records []buffer.Record) time.Duration {
 	return gathering(stream) - time.Since(st.noticed)
 }
 
-// publish sends one message and notes what is under way by it. A record too large
-// for any message stays in the buffer, and out of the way of the others.
+// publish sends one message and notes what is under way by it. A record that no
+// message can carry is out of the way of the others; it always comes alone.
 func (d *drain) publish(stream string, p part) error {
 	b := wire.Batch{Version: wire.Version, Epoch: d.u.o.Buffer.Epoch()}
 	for _, r := range p.records {
@@ -214,8 +216,8 @@ func (d *drain) publish(stream string, p part) error {
 	}
 	d.id++
 	packets, err := d.u.packer.pack(d.id, p.device, b)
-	if errors.Is(err, wire.ErrTooLarge) {
-		d.u.o.Log.Error("a record cannot be sent, it stays on this till", "stream", stream, "first", p.records[0].Seq, "err", err)
+	if err != nil && len(p.records) == 1 {
+		d.quarantine(stream, p.records[0], err)
 		return nil
 	}
 	if err == nil {
@@ -229,10 +231,29 @@ func (d *drain) publish(stream string, p part) error {
 	}
 	st, now := d.sent[stream], time.Now()
 	for _, r := range p.records {
-		st.under[r.Seq] = flight{int64(len(r.Data)), now}
+		st.under[r.Seq] = flight{r.SHA256, int64(len(r.Data)), now}
 		st.bytes += int64(len(r.Data))
 	}
 	return nil
+}
+
+// quarantine sets a record aside that no message can carry, and tells the collector
+// so in the same commit. If that fails the record waits on, out of the way of the
+// others, until the next session tries again.
+func (d *drain) quarantine(stream string, r buffer.Record, reason error) {
+	event, err := d.u.o.Codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindEvent, Code: wire.EventQuarantined,
+		At: d.u.o.Now().UnixMilli(), Detail: map[string]string{"stream": stream, "seq": fmt.Sprint(r.Seq),
+			"sha256": fmt.Sprintf("%x", r.SHA256), "size": fmt.Sprint(len(r.Data))}})
+	if err == nil {
+		b := &buffer.Batch{}
+		b.Quarantine(stream, r.Seq)
+		b.Append(wire.StreamEvents, event)
+		_, err = d.u.o.Buffer.Commit(b)
+	}
+	if err != nil {
+		err = fmt.Errorf("cannot set record %d of stream %q aside: %w", r.Seq, stream, err)
+	}
+	d.u.o.Log.Error("a record cannot be sent, it stays on this till", "stream", stream, "record", r.Seq, "reason", reason, "err", err)
 }
 
 // send packs and publishes what is not a batch.

@@ -2,8 +2,10 @@ package uplink
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,13 +157,74 @@ func TestMeteredLink(t *testing.T) {
 	})
 }
 
-func TestTooLargeRecordIsPassedOver(t *testing.T) {
-	inWorld(t, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
-		addRandom(t, b, wire.StreamDocuments, 1, wire.MaxBatch+1<<17)
-		add(t, b, wire.StreamDocuments, 10, 100)
-		c.pass(time.Minute)
-		if n := waiting(b); n != 1 || len(c.dials) != 1 {
-			t.Errorf("%d records wait, %d connections", n, len(c.dials))
+// A record that no message can carry is set aside on the till, the collector is
+// told, and the others go.
+func TestTooLargeRecordIsQuarantined(t *testing.T) {
+	for _, stream := range []string{wire.StreamDocuments, wire.StreamEvents, wire.StreamStatus} {
+		t.Run(stream, func(t *testing.T) {
+			inWorld(t, nil, func(c *collector, b *buffer.Buffer, u *Uplink) {
+				const size = wire.MaxBatch + 1<<17
+				addRandom(t, b, stream, 1, size)
+				records, err := b.Peek(stream, 0, 1, size)
+				if err != nil || len(records) != 1 {
+					t.Fatalf("%d records, %v", len(records), err)
+				}
+				add(t, b, stream, 10, 100)
+				c.pass(time.Minute)
+				if n := waiting(b); n != 0 || len(c.dials) != 1 {
+					t.Errorf("%d records wait, %d connections", n, len(c.dials))
+				}
+				for _, s := range b.Stats().Streams {
+					if (s.Quarantined == 1) != (s.Name == stream) {
+						t.Errorf("%d records of %s in quarantine", s.Quarantined, s.Name)
+					}
+				}
+				c.told(wire.Item{Version: wire.Version, Kind: wire.KindEvent, Code: wire.EventQuarantined, Detail: map[string]string{
+					"stream": stream, "seq": fmt.Sprint(records[0].Seq), "sha256": fmt.Sprintf("%x", records[0].SHA256), "size": fmt.Sprint(size)}})
+			})
+		})
+	}
+}
+
+// told wants the collector to have an event, once.
+func (c *collector) told(want wire.Item) {
+	c.t.Helper()
+	n := 0
+	for _, data := range c.kept[wire.StreamEvents] {
+		var item wire.Item
+		if c.codec.Decode(data, &item) != nil || item.Code != want.Code {
+			continue
+		}
+		item.At = 0
+		if n++; !reflect.DeepEqual(item, want) {
+			c.t.Errorf("the collector was told %+v, want %+v", item, want)
+		}
+	}
+	if n != 1 {
+		c.t.Errorf("the collector was told %d times", n)
+	}
+}
+
+// Two agents that run with a copy of one buffer hear each other's acknowledgements.
+// What the other one sent under the same sequence does not take a record off what is
+// under way: it is sent again in the same session.
+func TestAcknowledgementOfACloneDoesNotStall(t *testing.T) {
+	inWorld(t, func(c *collector) { c.silent = true }, func(c *collector, b *buffer.Buffer, u *Uplink) {
+		add(t, b, wire.StreamDocuments, 4, 100)
+		records, err := b.Peek(wire.StreamDocuments, 0, 10, 1<<20)
+		if err != nil || len(records) != 4 {
+			t.Fatalf("%d records, %v", len(records), err)
+		}
+		c.pass(time.Second)
+		clone := wire.Batch{Epoch: b.Epoch()}
+		for _, r := range records {
+			clone.Records = append(clone.Records, wire.Record{Seq: r.Seq, Data: []byte("another sale")})
+		}
+		c.ack(wire.StreamDocuments, clone, nil)
+		c.silent = false
+		c.pass(longResend)
+		if n := waiting(b); n != 0 || len(c.dials) != 1 || len(c.kept[wire.StreamDocuments]) != 4 {
+			t.Errorf("%d records wait, %d connections, %d documents arrived", n, len(c.dials), len(c.kept[wire.StreamDocuments]))
 		}
 	})
 }

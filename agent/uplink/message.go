@@ -51,10 +51,7 @@ func (d *drain) acknowledged(a wire.Ack) error {
 	}
 	freed, err := d.u.o.Buffer.Acknowledge(a.Stream, a.Epoch, acks)
 	if a.Epoch == wire.Epoch(d.u.o.Buffer.Epoch()) {
-		for _, r := range a.Records {
-			st.bytes -= st.under[r.Seq].bytes
-			delete(st.under, r.Seq)
-		}
+		st.land(a.Records)
 	}
 	if freed > 0 {
 		if time.Since(d.quiet) < firstResend/2 {
@@ -66,6 +63,17 @@ func (d *drain) acknowledged(a wire.Ack) error {
 		d.u.mu.Unlock()
 	}
 	return errors.Join(err, d.storeEpoch(a.StoreEpoch))
+}
+
+// land takes the records named off those under way. Another hash speaks of a record
+// of another agent that runs with a copy of this buffer.
+func (st *sent) land(records []wire.AckRecord) {
+	for _, r := range records {
+		if f, ok := st.under[r.Seq]; ok && f.hash == r.SHA256 {
+			st.bytes -= f.bytes
+			delete(st.under, r.Seq)
+		}
+	}
 }
 
 // hello takes the answer to a beat.

@@ -80,6 +80,9 @@ const (
 	// the same "case" follows: the first device had issued it not, or too.
 	EventSecondDevice = "second-device"
 	EventIssuedTwice  = "issued-twice"
+	// EventQuarantined: a record cannot be sent and was set aside on the till;
+	// "stream", "seq", "sha256" (hexadecimal), "size" in bytes.
+	EventQuarantined = "quarantined"
 )
 
 // Item is one record of a stream, encoded by Encode and kept in the buffer in
