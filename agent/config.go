@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -43,6 +45,9 @@ type Config struct {
 	Hub       bool     `toml:"sathub" doc:"Oferece também a interface SATHub em /hub/v1/ desse endereço, para programas de PDV feitos para ela."`
 	Status    duration `toml:"intervalo_status" doc:"De quanto em quanto tempo o estado do SAT é lido, quando ninguém o usa. A SEFAZ pede que não seja menos de alguns minutos."`
 	Beat      duration `toml:"intervalo_sinal" doc:"De quanto em quanto tempo o agente avisa o coletor de que está vivo."`
+	HourMB    int64    `toml:"limite_mb_hora" doc:"Internet por franquia: quantos MB por hora o agente pode usar. Ao chegar ao limite os cupons esperam aqui; alarmes e eventos sempre passam. 0: sem limite."`
+	Proxy     string   `toml:"proxy" doc:"Proxy HTTP da loja: http://usuario:senha@endereço:porta. Vazio: o que o sistema diz em HTTPS_PROXY e NO_PROXY. O proxy não vê o conteúdo."`
+	Fallback  string   `toml:"coletor_alternativo" doc:"Endereço para quando a porta 8883 está bloqueada: wss://endereço:443/mqtt. Vazio: o que o coletor informou no cadastro."`
 	Buffer    int64    `toml:"buffer_mb" doc:"Espaço em disco reservado para os cupons guardados neste caixa, em MB: 32, 64, 128 e assim por diante. Um sistema de 32 bits usa no máximo 128."`
 	Log       string   `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error. O serviço do Linux escreve no registro do sistema (journalctl); o do Windows em %ProgramData%\\Zelo\\agente.log, e o que passa de 5 MB em agente.log.1."`
 }
@@ -96,11 +101,21 @@ func loadConfig(path string) (Config, error) {
 	if err := toml.NewDecoder(f).DisallowUnknownFields().Decode(&c); err != nil {
 		var strict *toml.StrictMissingError
 		if errors.As(err, &strict) {
-			return c, fmt.Errorf("configuração %s: chave desconhecida:\n%s", path, strict.String())
+			return c, fmt.Errorf("configuração %s: chave desconhecida: %s", path, unknownKeys(strict))
 		}
 		return c, fmt.Errorf("configuração %s: %w", path, err)
 	}
 	return c, c.check(path)
+}
+
+// unknownKeys names them by their lines. What stands there may be a password.
+func unknownKeys(e *toml.StrictMissingError) string {
+	var names []string
+	for _, one := range e.Errors {
+		line, _ := one.Position()
+		names = append(names, fmt.Sprintf("%s (linha %d)", strings.Join(one.Key(), "."), line))
+	}
+	return strings.Join(names, ", ")
 }
 
 // check says which setting is wrong and what it may be.
@@ -143,12 +158,43 @@ func (c Config) check(path string) error {
 		return bad("intervalo_status", "use um segundo ou mais")
 	case time.Duration(c.Beat) < time.Second:
 		return bad("intervalo_sinal", "use um segundo ou mais")
+	case c.HourMB < 0 || c.HourMB > maxHourMB:
+		return bad("limite_mb_hora", fmt.Sprintf("use de 0 (sem limite) a %d", maxHourMB))
+	case c.Proxy != "" && c.proxyURL() == nil:
+		return bad("proxy", "escreva http://endereço:porta ou http://usuario:senha@endereço:porta, com os sinais da senha em código (@ é %40)")
+	case c.Fallback != "" && badFallback(c.Fallback):
+		return bad("coletor_alternativo", "escreva como em wss://zelo.exemplo.com.br:443/mqtt")
 	case c.Buffer < 32:
 		return bad("buffer_mb", "use 32 ou mais")
 	case c.Log != "debug" && c.Log != "info" && c.Log != "warn" && c.Log != "error":
 		return bad("log", "use debug, info, warn ou error")
 	}
 	return nil
+}
+
+// maxHourMB is more than any link carries.
+const maxHourMB = 1_000_000
+
+// proxyURL is the shop's proxy; nil when none is set or it is not understood.
+func (c Config) proxyURL() *url.URL {
+	u, err := url.Parse(c.Proxy)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil
+	}
+	return u
+}
+
+// proxy says through which proxy an address is reached; nil leaves it to the system.
+func (c Config) proxy() func(*http.Request) (*url.URL, error) {
+	if u := c.proxyURL(); u != nil {
+		return http.ProxyURL(u)
+	}
+	return nil
+}
+
+func badFallback(address string) bool {
+	u, err := url.Parse(address)
+	return err != nil || u.Scheme != "wss" || u.Hostname() == "" || u.User != nil
 }
 
 // badDevice says what is wrong with the addresses of the devices.

@@ -34,6 +34,19 @@ func TestInvalidConfigurationsSayWhatIsWrong(t *testing.T) {
 		"hub without a page":     {"pagina = \"\"\nsathub = true", "sathub: precisa"},
 		"hammering":              {`intervalo_status = "1ms"`, "intervalo_status: use um segundo ou mais"},
 		"bare number":            {`intervalo_sinal = "5"`, "configuração"},
+		"negative limit":         {`limite_mb_hora = -1`, "limite_mb_hora: use de 0"},
+		"endless limit":          {`limite_mb_hora = 9223372036854775807`, "limite_mb_hora: use de 0"},
+		"proxy without scheme":   {`proxy = "192.168.0.1:3128"`, "proxy: escreva http://"},
+		"proxy over TLS":         {`proxy = "https://loja:segredo@proxy:3128"`, "proxy: escreva http://"},
+		"proxy without host":     {`proxy = "http://loja:segredo@:3128"`, "proxy: escreva http://"},
+		"proxy with a path":      {`proxy = "http://loja:segredo@proxy:3128/x"`, "proxy: escreva http://"},
+		"proxy half encoded":     {`proxy = "http://loja:segredo%@proxy:3128"`, "proxy: escreva http://"},
+		"proxy misspelt":         {"pasta = \"/x\"\nproxi = \"http://loja:segredo@proxy:3128\"", "chave desconhecida: proxi (linha 2)"},
+		"misspelt beside proxy":  {"proxy = \"http://loja:segredo@proxy:3128\"\npastas = \"/x\"", "chave desconhecida: pastas (linha 2)"},
+		"proxy without quotes":   {`proxy = http://loja:segredo@proxy:3128`, "configuração"},
+		"proxy of two values":    {`proxy = ["http://loja:segredo@proxy:3128"]`, "configuração"},
+		"fallback over http":     {`coletor_alternativo = "https://zelo.example/mqtt"`, "coletor_alternativo: escreva"},
+		"fallback without host":  {`coletor_alternativo = "wss:///mqtt"`, "coletor_alternativo: escreva"},
 		"tiny buffer":            {`buffer_mb = 1`, "buffer_mb: use 32 ou mais"},
 		"unknown log level":      {`log = "tudo"`, "log: use debug, info, warn ou error"},
 		"not TOML":               {`pasta: /x`, "configuração"},
@@ -44,6 +57,8 @@ func TestInvalidConfigurationsSayWhatIsWrong(t *testing.T) {
 		}
 		if _, err := loadConfig(path); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want %q with the file's name", name, err, c.says)
+		} else if strings.Contains(err.Error(), "segredo") {
+			t.Errorf("%s: the error shows the proxy's password: %v", name, err)
 		}
 	}
 	if _, err := loadConfig(filepath.Join(t.TempDir(), "absent.toml")); err == nil {

@@ -29,9 +29,10 @@ import (
 
 // identity is who this agent is to its collector.
 type identity struct {
-	Agent  string `json:"agente"`
-	Broker string `json:"broker"` // host:port of the MQTT listener
-	Name   string `json:"nome"`   // server name in the broker's certificate
+	Agent    string `json:"agente"`
+	Broker   string `json:"broker"`                // host:port of the MQTT listener
+	Fallback string `json:"alternativo,omitempty"` // wss:// where Broker is not reached; "" is none
+	Name     string `json:"nome"`                  // server name in the certificate of both
 
 	certificate tls.Certificate
 	roots       *x509.CertPool
@@ -95,6 +96,7 @@ type enrolReply struct {
 	Certificate string `json:"certificate"` // PEM
 	CA          string `json:"ca"`          // PEM
 	Broker      string `json:"broker"`
+	Fallback    string `json:"fallback"`
 	Name        string `json:"name"`
 	Error       string `json:"error"`
 }
@@ -125,7 +127,7 @@ func enrolTo(ctx context.Context, folder, address, token string) (*identity, err
 	if err != nil {
 		return nil, err
 	}
-	id := identity{Agent: reply.Agent, Broker: reply.Broker, Name: reply.Name}
+	id := identity{Agent: reply.Agent, Broker: reply.Broker, Fallback: reply.Fallback, Name: reply.Name}
 	about, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
 		return nil, err

@@ -34,7 +34,8 @@ func registry(t *testing.T) (address string, r *enrol.Registry) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: r.Handler(enrol.HandlerOptions{Broker: "127.0.0.1:8883", Name: "127.0.0.1", Log: slog.New(slog.DiscardHandler)}),
+	server := &http.Server{Handler: r.Handler(enrol.HandlerOptions{Broker: "127.0.0.1:8883",
+		Fallback: "wss://127.0.0.1:443/mqtt", Name: "127.0.0.1", Log: slog.New(slog.DiscardHandler)}),
 		TLSConfig: ca.ServerConfig([]string{"127.0.0.1"}, time.Now), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go server.ServeTLS(l, "", "")
 	t.Cleanup(func() { server.Close() })
@@ -55,11 +56,11 @@ func TestEnrol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id.Broker != "127.0.0.1:8883" || len(id.Agent) != 16 || len(id.tls().Certificates) != 1 {
+	if id.Broker != "127.0.0.1:8883" || id.Fallback != "wss://127.0.0.1:443/mqtt" || len(id.Agent) != 16 || len(id.tls().Certificates) != 1 {
 		t.Errorf("identity %+v", id)
 	}
 	again, err := loadIdentity(folder)
-	if err != nil || again.Agent != id.Agent {
+	if err != nil || again.Agent != id.Agent || again.Fallback != id.Fallback {
 		t.Errorf("read again: %+v, %v", again, err)
 	}
 	for _, f := range []string{identityFile, certFile, keyFile, caFile} {

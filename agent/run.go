@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -297,7 +298,9 @@ func (a *agent) makeUplink() error {
 	secure.Time = a.clock.Now
 	a.uplink = uplink.New(uplink.Options{
 		Buffer: a.buffer, Codec: a.codec, Log: a.log, Now: time.Now,
-		Transport: uplink.MQTT{Broker: "tls://" + id.Broker, Agent: id.Agent, TLS: secure},
+		Transport: uplink.MQTT{Broker: "tls://" + id.Broker, Fallback: cmp.Or(a.config.Fallback, id.Fallback),
+			Agent: id.Agent, TLS: secure, Proxy: a.config.proxy()},
+		HourBytes: a.config.HourMB << 20,
 		Streams:   []string{wire.StreamEvents, wire.StreamDocuments, wire.StreamStatus},
 		Beat:      a.beat, BeatEvery: time.Duration(a.config.Beat), Clock: a.clock,
 	})

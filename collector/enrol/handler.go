@@ -17,9 +17,10 @@ import (
 
 // HandlerOptions say where enrolled agents go.
 type HandlerOptions struct {
-	Broker string // host:port of the MQTT listener
-	Name   string // name in the broker's certificate
-	Log    *slog.Logger
+	Broker   string // host:port of the MQTT listener
+	Fallback string // "wss://host:port/mqtt", where Broker is not reached; "" is none
+	Name     string // name in the certificate of both
+	Log      *slog.Logger
 }
 
 // request and reply are the JSON of POST /enrol; the agent has the same.
@@ -34,6 +35,7 @@ type reply struct {
 	Certificate string `json:"certificate,omitempty"` // PEM
 	CA          string `json:"ca,omitempty"`          // PEM
 	Broker      string `json:"broker,omitempty"`
+	Fallback    string `json:"fallback,omitempty"`
 	Name        string `json:"name,omitempty"`
 	Error       string `json:"error,omitempty"` // pt-BR
 }
@@ -72,7 +74,7 @@ func (r *Registry) Handler(o HandlerOptions) http.Handler {
 		}
 		o.Log.Info("agent enrolled", "agent", id.Agent, "from", req.RemoteAddr, "host", host)
 		answer(w, http.StatusOK, reply{Agent: id.Agent, Certificate: string(id.Certificate), CA: string(id.CA),
-			Broker: o.Broker, Name: o.Name})
+			Broker: o.Broker, Fallback: o.Fallback, Name: o.Name})
 	})
 	return mux
 }
