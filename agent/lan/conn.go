@@ -18,7 +18,8 @@ import (
 
 // How connections are kept.
 const (
-	every   = 2 * time.Second  // between two signs of life
+	every   = 2 * time.Second  // between two signs of life, when nothing changes
+	look    = every / 4        // between two looks whether it did
 	silence = 10 * time.Second // without a byte ends a connection, either way
 	stretch = 16 << 10         // bytes that must be taken within silence
 )
@@ -104,23 +105,29 @@ func (c *conn) send(ctx context.Context, p *parcel) error {
 // write sends signs of life and what is queued until the connection ends.
 func (c *conn) write(sign func() ([]byte, error)) {
 	defer c.close()
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(look)
 	defer tick.Stop()
-	frame, err := sign()
-	for err == nil {
-		if err = c.put(frame); err != nil {
-			return
+	var last []byte
+	var said time.Time
+	live := func() error {
+		now, err := sign()
+		if err != nil || bytes.Equal(now, last) && time.Since(said) < every {
+			return err
 		}
-		frame = nil
+		last, said = now, time.Now()
+		return c.put(now)
+	}
+	err := live()
+	for err == nil {
 		select {
 		case <-c.dead:
 			return
 		case p := <-c.out:
 			if !c.ended() && p.state.CompareAndSwap(waiting, leaving) {
-				frame = p.frame
+				err = c.put(p.frame)
 			}
 		case <-tick.C:
-			frame, err = sign()
+			err = live()
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -105,10 +106,16 @@ func (a *authority) options(t testing.TB, id string) Options {
 type lender struct {
 	lend func(ctx context.Context, from, id string, req sat.Request) (wire.Ending, sat.Reply, error)
 	ask  func(ctx context.Context, from, id string) (wire.Ending, sat.Reply, error)
+
+	unfit atomic.Bool
 }
 
 func (l *lender) Offers() []wire.Lendable {
-	return []wire.Lendable{{Serial: "900000001", CNPJ: "11111111111111", Memory: 0.25}}
+	o := wire.Lendable{Serial: "900000001", CNPJ: "11111111111111", Memory: 0.25}
+	if l.unfit.Load() {
+		o.Unfit = "não responde"
+	}
+	return []wire.Lendable{o}
 }
 
 func (l *lender) Lend(ctx context.Context, from, id string, req sat.Request) (wire.Ending, sat.Reply, error) {
@@ -314,6 +321,52 @@ func TestNotSent(t *testing.T) {
 	}
 	if _, _, err := n.Ask(context.Background(), ""); err == nil {
 		t.Error("a question without a case was answered")
+	}
+}
+
+// What a neighbour offers is known at once when it changes.
+func TestChangedOffers(t *testing.T) {
+	ca := newAuthority(t)
+	lends := &lender{}
+	o := ca.options(t, "caixa002")
+	o.Lender = lends
+	b, _ := run(t, o)
+	first := ca.options(t, "caixa001")
+	first.Peers = []string{b.Addr().String()}
+	a, _ := run(t, first)
+	n := met(t, a)
+	lends.unfit.Store(true)
+	began := time.Now()
+	await(t, "the change", func() bool { all := n.Offers(); return len(all) == 1 && all[0].Unfit != "" })
+	if d := time.Since(began); d > every-100*time.Millisecond {
+		t.Errorf("it took %s", d)
+	}
+}
+
+func BenchmarkSale(b *testing.B) {
+	ca := newAuthority(b)
+	run := func(o Options) *LAN {
+		l, err := New(o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- l.Run(ctx) }()
+		b.Cleanup(func() { cancel(); <-ended })
+		return l
+	}
+	first := ca.options(b, "caixa001")
+	first.Peers = []string{run(ca.options(b, "caixa002")).Addr().String()}
+	a := run(first)
+	for len(a.Neighbours()) == 0 {
+		<-time.After(time.Millisecond)
+	}
+	n, req := a.Neighbours()[0], sale(1, strings.Repeat("x", 4<<10))
+	for b.Loop() {
+		if _, _, err := n.Sell(context.Background(), "c1", req); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

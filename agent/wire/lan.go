@@ -38,7 +38,7 @@ func (e Ending) Known() bool { return e >= EndingOpen && e <= EndingMissing }
 // of what follows, a byte that says what it is, and the message in CBOR. The one
 // who connected borrows, the other lends. Both say every two seconds that they are
 // there: the borrower by a Beacon, the lender by its Offers, first of all when it
-// has accepted the borrower.
+// has accepted the borrower, and as soon as they change.
 
 // Kinds of frames. One that is not known is passed over.
 const (
