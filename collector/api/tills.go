@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"zelo/collector/alarm"
@@ -38,6 +39,16 @@ func (t Till) Shop() string {
 		}
 	}
 	return ""
+}
+
+// Issuers are the CNPJ for which its devices issue, each once.
+func (t Till) Issuers() (all []string) {
+	for _, d := range t.Devices {
+		if d.Issuer != "" && !slices.Contains(all, d.Issuer) {
+			all = append(all, d.Issuer)
+		}
+	}
+	return all
 }
 
 // LastSale is when the newest document of its devices was issued.
@@ -130,6 +141,8 @@ func (a *API) Till(ctx context.Context, c Caller, id string) (p TillPage, err er
 			}
 			p.Coupons = append(p.Coupons, listed...)
 		}
+		slices.SortStableFunc(p.Coupons, func(a, b Listed) int { return b.Issued.Compare(a.Issued) })
+		p.Coupons = p.Coupons[:min(len(p.Coupons), shownCoupons)]
 		if p.Events, err = r.EventsOf(p.Agent.ID, shownEvents); err != nil || p.Agent.ID == "" {
 			return err
 		}

@@ -37,12 +37,13 @@ type Tally struct {
 
 	Documents, Sales, Cancellations, Events int
 	First, Last                             int
-	Missing                                 []Span // numbers between First and Last without any document; CF-e only
-	Repeated                                int    // documents whose number another one has
-	Invalid                                 int    // signature wrong or missing
-	Forbidden                               int    // production, dated after emission was prohibited
-	Total, Cancelled                        int64  // cents of the sales, and of the cancellations among the documents
-	Unreadable                              int    // documents without an amount that can be read
+	Missing                                 []Span   // numbers between First and Last without any document; CF-e only
+	Repeated                                int      // documents whose number another one has
+	Invalid                                 int      // signature wrong or missing
+	Forbidden                               int      // production, dated after emission was prohibited
+	Twice                                   []string // keys of sales that another device issued too, none of the two cancelled
+	Total, Cancelled                        int64    // cents of the sales, and of the cancellations among the documents
+	Unreadable                              int      // documents without an amount that can be read
 }
 
 // Span is a range of numbers, both ends included.
@@ -82,6 +83,9 @@ func (t *Tally) add(d store.Document) {
 	default:
 		t.Sales++
 		t.Total += cents
+	}
+	if d.Twice {
+		t.Twice = append(t.Twice, d.Key)
 	}
 	if !ok {
 		t.Unreadable++
@@ -198,6 +202,9 @@ func (t Tally) write(b *strings.Builder) {
 	}
 	if t.Repeated > 0 {
 		line("números repetidos", Thousands(t.Repeated))
+	}
+	for _, key := range t.Twice {
+		line("emitida duas vezes", key+", também por outro equipamento")
 	}
 	line("total das vendas", "R$ "+Money(t.Total))
 	line("total cancelado", "R$ "+Money(t.Cancelled))

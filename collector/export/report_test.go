@@ -54,7 +54,7 @@ func TestReport(t *testing.T) {
 		r.Add(d)
 	}
 	add(cfe.Sale, 1, "1000.00", nil)
-	add(cfe.Sale, 2, "234.56", func(d *store.Document) { d.Invalid = true })
+	add(cfe.Sale, 2, "234.56", func(d *store.Document) { d.Invalid, d.Key, d.Twice = true, "3525", true })
 	add(cfe.Cancellation, 4, "234.56", nil)
 	add(cfe.Sale, 4, "?", func(d *store.Document) { d.Forbidden = true })
 	add(cfe.Sale, 9, "5.00", func(d *store.Document) { d.Test = true })
@@ -68,7 +68,7 @@ func TestReport(t *testing.T) {
 	for _, want := range []string{
 		"08.723.218/0001-86  PADARIA", "SAT 900000001", "4: 3 vendas, 1 cancelamento, 0 eventos", "de 000001 a 000004",
 		"1: 000003", "números repetidos      1", "R$ 1.234,56", "total cancelado        R$ 234,56", "sem valor legível      1",
-		"assinaturas inválidas  1", "1 documento de 2026 ou depois", "NFC-e série 1", "não conferidos para este modelo",
+		"emitida duas vezes     3525, também por outro equipamento", "assinaturas inválidas  1", "1 documento de 2026 ou depois", "NFC-e série 1", "não conferidos para este modelo",
 		"NF-e série 2", "AMBIENTE DE TESTE, SEM VALOR FISCAL: 08.723.218/0001-86", "R$ 5,00",
 	} {
 		if !strings.Contains(b.String(), want) {

@@ -321,6 +321,8 @@ func TestQueryPlans(t *testing.T) {
 		"by consumer": {`SELECT id FROM documents WHERE best = 1 AND consumer = $1 AND consumer <> '' ORDER BY issued DESC, id DESC`, "documents_consumer"},
 		"by date":     {`SELECT id FROM documents WHERE best = 1 AND issued >= $1 ORDER BY issued DESC, id DESC`, "documents_issued"},
 		"forbidden":   {`SELECT count(*) FROM documents WHERE forbidden = 1 AND serial = $1 AND best = 1`, "documents_forbidden"},
+		"twice":       {`SELECT 1 FROM events e WHERE e.serial = $1 AND e.serial <> '' AND e.ref = 'x' AND ` + stillTwice, "events_serial"},
+		"numbers":     {`SELECT count(DISTINCT number) FROM documents WHERE serial = $1 AND serial <> '' AND best = 1 AND part = '' AND issued >= $1 AND number >= $1`, "documents_serial"},
 		"known":       {`SELECT sha256 FROM arrivals WHERE stream_id = $1 AND seq = $1`, "sqlite_autoindex_arrivals_1"},
 	} {
 		plan := explain(t, s.read, c.query)

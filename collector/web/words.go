@@ -15,7 +15,7 @@ func words() template.FuncMap {
 	return template.FuncMap{
 		"moment": moment, "date": date, "clock": clock, "ago": ago, "days": days, "issued": issued, "minute": minute, "lasted": lasted,
 		"n": api.Thousands, "count": count, "money": money, "amount": api.Amount, "price": price, "quantity": quantity, "cents": api.Money, "size": size, "percent": percent,
-		"register": api.Register, "key": groups, "state": state, "sentence": sentence, "subject": subject, "shop": shop,
+		"register": api.Register, "key": groups, "state": state, "sentence": sentence, "subject": subject, "whose": whose, "shop": shop,
 		"kind": api.KindWord, "verdict": api.VerdictWord, "checkState": checkState, "payment": api.PaymentWord, "event": eventWord,
 		"lower": strings.ToLower, "capital": capital, "clockOff": clockOff, "month": month, "months": months, "change": changeWord,
 		"network": network, "number": func(n int) string { return fmt.Sprintf("%06d", n) }, "title": documentTitle, "meaning": meaning,
@@ -191,7 +191,7 @@ func sentence(now time.Time, t api.Till) string {
 	heard := "última notícia " + ago(now, t.Agent.HeardAt)
 	switch {
 	case t.Worst != nil:
-		return t.Worst.Detail
+		return whose(t, *t.Worst) + t.Worst.Detail
 	case t.State == api.Archive:
 		return "Conhecido por " + count(t.Documents(), "documento importado", "documentos importados") + "; nenhum agente acompanha este equipamento."
 	case t.State == api.Waiting:
@@ -200,6 +200,14 @@ func sentence(now time.Time, t api.Till) string {
 		return count(t.Agent.Waiting, "registro", "registros") + " a caminho da nuvem, o mais antigo de " + moment(t.Agent.OldestAt) + "; " + heard + "."
 	}
 	return "Tudo salvo na nuvem; " + heard + "."
+}
+
+// whose says which of a till's several devices an alarm is about.
+func whose(t api.Till, a api.Alarm) string {
+	if len(t.Devices) < 2 || a.Subject.Kind != "device" {
+		return ""
+	}
+	return "SAT " + a.Subject.ID + ": "
 }
 
 // subject names what an alarm is about: the till, and its device.
@@ -251,6 +259,10 @@ func eventWord(e api.Event) string {
 		return "Venda sem desfecho conhecido"
 	case "resolved":
 		return "Desfecho da venda conhecido"
+	case "second-device":
+		return "Venda em dúvida feita de novo em outro equipamento, como a loja escolheu"
+	case "issued-twice":
+		return "Venda emitida por dois equipamentos, caso " + e.Detail["case"]
 	case "device-gone":
 		return "Equipamento parou de responder"
 	case "device-back":

@@ -61,7 +61,7 @@ func TestWords(t *testing.T) {
 func TestEveryEventHasWords(t *testing.T) {
 	tomorrow := eventWord(api.Event{Code: "of tomorrow"})
 	seen := map[string]bool{tomorrow: true}
-	for _, code := range []string{wire.EventDocumentMissing, wire.EventUnresolved, wire.EventResolved, wire.EventDeviceGone,
+	for _, code := range []string{wire.EventDocumentMissing, wire.EventUnresolved, wire.EventResolved, wire.EventSecondDevice, wire.EventIssuedTwice, wire.EventDeviceGone,
 		wire.EventDeviceBack, wire.EventBufferDamaged, wire.EventEvicted, "status-refused"} {
 		word := eventWord(api.Event{Code: code, Detail: map[string]string{"text": "código errado"}})
 		if seen[word] {
