@@ -2,7 +2,6 @@ package soak
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"strings"
 
 	"zelo/agent/wire"
@@ -60,56 +59,36 @@ func markOf(xml []byte) string {
 // archived checks the store against the devices.
 func (w *world) archived(issued map[string]sim.Record) (lost, missing, unknown int) {
 	told := map[string]bool{}
-	open := map[string]string{}
-	documents := 0
-	err := w.central.server.store.View(background, func(r *store.Reader) error {
-		seen := map[string]bool{}
+	err := w.central.server.store.View(background, func(r *store.Reader) (err error) {
+		if unknown, err = w.unresolved(r); err != nil {
+			return err
+		}
 		for _, a := range w.agents {
-			if seen[a.id] {
-				continue
-			}
-			seen[a.id] = true
-			events, err := r.EventsOf(a.id, 100000)
+			events, err := r.EventsOf(a.name(), 100000)
 			if err != nil {
 				return err
 			}
-			for _, e := range events { // newest first
-				switch e.Code {
-				case wire.EventDocumentMissing:
+			for _, e := range events {
+				if e.Code == wire.EventDocumentMissing {
 					told[e.Ref] = true
-				case wire.EventResolved:
-					open[e.Ref] = e.Code
-				case wire.EventUnresolved:
-					if open[e.Ref] == "" {
-						open[e.Ref] = e.Code
-						unknown++
-						w.fail("case %s of till %s stays unknown", e.Ref, e.Till)
-					}
 				}
 			}
 		}
 		for key, rec := range issued {
-			versions, err := r.Versions(key)
+			ok, err := w.holds(r, rec)
 			if err != nil {
 				return err
 			}
-			switch {
-			case len(versions) == 1 && versions[0].SHA256 == sha256.Sum256(rec.XML):
-				body, err := r.Body(versions[0].ID)
-				if err != nil || !bytes.Equal(body, rec.XML) {
-					lost++
-					w.fail("document %s is not archived as it was issued: %v", key, err)
-				}
-			case len(versions) == 0 && told[key]:
-			default:
+			if !ok && !told[key] {
 				lost++
-				w.fail("document %s of %s is lost: %d versions are in the store", key, markOf(rec.XML), len(versions))
 			}
 		}
 		c, err := r.Counts()
-		documents = c.Versions
 		if c.Quarantined > 0 {
 			w.fail("%d records are in quarantine", c.Quarantined)
+		}
+		if c.Versions > len(issued) {
+			w.fail("the store has %d documents, the devices issued %d", c.Versions, len(issued))
 		}
 		return err
 	})
@@ -119,10 +98,38 @@ func (w *world) archived(issued map[string]sim.Record) (lost, missing, unknown i
 	if missing = len(told); missing > 0 {
 		w.fail("%d documents are told to be missing, though the devices have them: %v", missing, told)
 	}
-	if documents > len(issued) {
-		w.fail("the store has %d documents, the devices issued %d", documents, len(issued))
-	}
 	return lost, missing, unknown
+}
+
+// unresolved counts what the collector would raise an alarm about.
+func (w *world) unresolved(r *store.Reader) (n int, err error) {
+	subjects, err := r.Subjects()
+	for _, s := range subjects {
+		facts, err := r.Facts(s)
+		if err != nil {
+			return n, err
+		}
+		if h := facts.Unresolved; h.Count > 0 {
+			n += h.Count
+			w.fail("%d cases of %s %s stay unknown, as %s", h.Count, s.Kind, s.ID, h.Example)
+		}
+	}
+	return n, err
+}
+
+// holds reports whether a document is in the store once, byte for byte.
+func (w *world) holds(r *store.Reader, rec sim.Record) (bool, error) {
+	versions, err := r.Versions(rec.Key)
+	if err != nil || len(versions) != 1 {
+		w.fail("document %s of %s is in the store %d times", rec.Key, markOf(rec.XML), len(versions))
+		return false, err
+	}
+	body, err := r.Body(versions[0].ID)
+	if !bytes.Equal(body, rec.XML) {
+		w.fail("document %s is not archived as it was issued", rec.Key)
+		return false, err
+	}
+	return true, err
 }
 
 // answered checks what tills were told against what the devices issued.

@@ -173,7 +173,10 @@ func (n *network) Send(agent, kind string, payload []byte) error {
 
 // down sends a payload to the agent.
 func (s *session) down(kind string, payload []byte) {
-	f, ok := s.l.reach(acking)
+	f, ok := fault{}, false
+	if kind == wire.DownAck {
+		f, ok = s.l.reach(acking)
+	}
 	extra := time.Duration(0)
 	arrive := func() {
 		if !s.l.doomed() {

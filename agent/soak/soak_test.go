@@ -1,3 +1,5 @@
+//go:debug rsa1024min=0
+
 // Package soak proves by simulation that nothing is lost and nothing doubled. It
 // holds tests only. One seed is one shop in one synctest bubble: real routers,
 // buffers, uplinks, ingest and store; replaced are devices (sat/sim, in process),
