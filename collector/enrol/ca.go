@@ -141,15 +141,18 @@ func (ca *CA) ServerConfig(names []string, now func() time.Time) *tls.Config {
 }
 
 func (ca *CA) server(names []string, now time.Time) (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	t := serverTemplate(names)
+	t.NotBefore, t.NotAfter = now.Add(-backdate), now.Add(serverLife)
+	c, err := ca.issue(t)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot make the server's certificate: %w", err)
 	}
-	t := &x509.Certificate{
-		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: "Zelo coletor"},
-		NotBefore: now.Add(-backdate), NotAfter: now.Add(serverLife),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
+	return c, nil
+}
+
+// serverTemplate is for a server that clients reach by one of names.
+func serverTemplate(names []string) *x509.Certificate {
+	t := &x509.Certificate{Subject: pkix.Name{CommonName: "Zelo coletor"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil {
 			t.IPAddresses = append(t.IPAddresses, ip)
@@ -157,9 +160,19 @@ func (ca *CA) server(names []string, now time.Time) (*tls.Certificate, error) {
 			t.DNSNames = append(t.DNSNames, name)
 		}
 	}
+	return t
+}
+
+// issue makes a key and its certificate, with the authority behind it.
+func (ca *CA) issue(t *x509.Certificate) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	t.SerialNumber, t.KeyUsage = newSerial(), x509.KeyUsageDigitalSignature
 	leaf, err := ca.sign(t, key.Public())
 	if err != nil {
-		return nil, fmt.Errorf("cannot make the server's certificate: %w", err)
+		return nil, err
 	}
 	return &tls.Certificate{Certificate: [][]byte{leaf.Raw, ca.certificate.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }

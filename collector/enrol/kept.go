@@ -1,0 +1,106 @@
+package enrol
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// CollectorName is the collector's own name at a broker elsewhere. No agent can
+// have it: their ids are longer.
+const CollectorName = "coletor"
+
+// Files of certificates that are kept, each with its key behind it.
+const (
+	ClientFile = CollectorName + ".pem"
+	ServerFile = "servidor.pem"
+)
+
+// keptLife is that of a certificate which people carry to another computer.
+const keptLife = 3 // years
+
+// ClientConfig is TLS for the collector as a client of a broker elsewhere, whose
+// certificate this authority issued (KeepServer). The collector's own certificate is
+// kept in folder, and made anew when it is not usable there or a third of its life is
+// left.
+func (ca *CA) ClientConfig(folder string, now func() time.Time) *tls.Config {
+	var mu sync.Mutex
+	return &tls.Config{MinVersion: tls.VersionTLS12, Time: now, RootCAs: ca.Pool(),
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			c, _, err := ca.keep(filepath.Join(folder, ClientFile), "", &x509.Certificate{
+				Subject: pkix.Name{CommonName: CollectorName}, NotAfter: now().AddDate(agentLife, 0, 0),
+				ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+			}, now())
+			return c, err
+		}}
+}
+
+// KeepServer keeps in folder the certificate and key of a broker elsewhere that
+// agents reach by name, for people to carry there. It is made anew when it is not
+// usable or a third of its life is left; made says so.
+func (ca *CA) KeepServer(folder, name string, now time.Time) (made bool, err error) {
+	t := serverTemplate([]string{name})
+	t.NotAfter = now.AddDate(keptLife, 0, 0)
+	_, made, err = ca.keep(filepath.Join(folder, ServerFile), name, t, now)
+	return made, err
+}
+
+// keep returns the certificate in a file, or makes the one of template. host is the
+// name that clients know it by; "" is none.
+func (ca *CA) keep(path, host string, template *x509.Certificate, now time.Time) (c *tls.Certificate, made bool, err error) {
+	if pair, err := tls.LoadX509KeyPair(path, path); err == nil && ca.usable(pair.Leaf, host, now) {
+		return &pair, false, nil
+	}
+	template.NotBefore = now.Add(-backdate)
+	c, err = ca.issue(template)
+	if err == nil {
+		err = save(path, c)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("cannot keep a certificate in %s: %w", path, err)
+	}
+	return c, true, nil
+}
+
+// usable reports whether a kept certificate is still good.
+func (ca *CA) usable(c *x509.Certificate, host string, now time.Time) bool {
+	life := c.NotAfter.Sub(c.NotBefore)
+	return c.CheckSignatureFrom(ca.certificate) == nil && (host == "" || c.VerifyHostname(host) == nil) &&
+		now.After(c.NotBefore) && now.Before(c.NotAfter.Add(-life/3))
+}
+
+// save replaces a file by a certificate with its key.
+func save(path string, c *tls.Certificate) error {
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	for _, der := range c.Certificate {
+		text.Write(certificatePEM(der))
+	}
+	text.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text.Bytes())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
