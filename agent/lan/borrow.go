@@ -1,9 +1,11 @@
 package lan
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +21,10 @@ const (
 	fresh = 5 * time.Second
 	// askWithin bounds a question whose context has no deadline.
 	askWithin = 30 * time.Second
+	// twinned is how long after two computers were seen under one name neither is
+	// asked for anything: a question could reach the one that never saw the case, and
+	// so allow a second sale.
+	twinned = 10 * time.Minute
 	// maxOffers is how many devices a neighbour can have.
 	maxOffers = 64
 )
@@ -34,9 +40,11 @@ var (
 type Neighbour struct {
 	name  string
 	codec *wire.Codec
+	log   *slog.Logger
 
 	mu   sync.Mutex
-	live *session // nil while it is away
+	live *session  // nil while it is away
+	twin time.Time // when two were seen
 }
 
 // session is a connection that lends to us.
@@ -45,6 +53,7 @@ type session struct {
 
 	mu      sync.Mutex
 	offers  []wire.Lendable
+	run     []byte // of the neighbour
 	last    uint64 // number given to a loan
 	pending map[uint64]loan
 }
@@ -180,27 +189,49 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 func (n *Neighbour) session() *session {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.live == nil || n.live.ended() || n.live.quiet() > fresh {
+	if !n.alive() || time.Since(n.twin) < twinned {
 		return nil
 	}
 	return n.live
 }
 
-// come makes s the neighbour's connection; false when it has one.
+// alive reports whether the connection is, as far as is known. n.mu is held.
+func (n *Neighbour) alive() bool {
+	return n.live != nil && !n.live.ended() && n.live.quiet() <= fresh
+}
+
+// come makes s the neighbour's connection; false when it has one that lives.
 func (n *Neighbour) come(s *session) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.live != nil {
+	if n.alive() {
+		if !bytes.Equal(s.of(), n.live.of()) {
+			n.twin = time.Now()
+			n.log.Error("two computers have the same identity and lend nothing: enrol one of them anew",
+				"neighbour", n.name, "at", s.raw.RemoteAddr(), "and", n.live.raw.RemoteAddr())
+		}
 		return false
+	}
+	if n.live != nil {
+		n.live.close()
 	}
 	n.live = s
 	return true
 }
 
-func (n *Neighbour) leave() {
+func (n *Neighbour) leave(s *session) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.live = nil
+	if n.live == s {
+		n.live = nil
+	}
+}
+
+// of is the run of the agent it is a connection of.
+func (s *session) of() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run
 }
 
 // expect makes room for one answer.
@@ -246,7 +277,7 @@ func (s *session) take(kind byte, body []byte) error {
 			return fmt.Errorf("%w: %d devices", errFrame, len(o.Devices))
 		}
 		s.mu.Lock()
-		s.offers = o.Devices
+		s.offers, s.run = o.Devices, o.Run
 		s.mu.Unlock()
 	case wire.LanAnswer:
 		var back wire.Return

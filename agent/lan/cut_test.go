@@ -236,6 +236,48 @@ func put(t *testing.T, c *conn, kind byte, message any) {
 	}
 }
 
+// Two computers under one name, of which one is a copy, lend nothing: a question
+// about a case of one could be answered by the other.
+func TestTwins(t *testing.T) {
+	ca := newAuthority(t)
+	b, _ := run(t, ca.options(t, "caixa002"))
+	copied, _ := run(t, ca.options(t, "caixa002"))
+	o := ca.options(t, "caixa001")
+	o.Peers = []string{b.Addr().String()}
+	a, _ := run(t, o)
+	n := met(t, a)
+	a.know(t.Context(), copied.Addr().String(), false)
+	await(t, "the copy to be noticed", func() bool { return n.Offers() == nil })
+	if _, _, err := n.Sell(deadline(t, time.Second), "c1", sale(1, "<CFe/>")); !errors.Is(err, sat.ErrNotSent) {
+		t.Errorf("one of two sold: %v", err)
+	}
+	if _, _, err := n.Ask(deadline(t, time.Second), "c1"); err == nil {
+		t.Error("one of two answered")
+	}
+	if len(a.Neighbours()) != 1 {
+		t.Error("they are two neighbours")
+	}
+}
+
+// A neighbour with two addresses is one, connected once.
+func TestTwoAddresses(t *testing.T) {
+	ca := newAuthority(t)
+	b, _ := run(t, ca.options(t, "caixa002"))
+	other := newCable(t, b.Addr().String())
+	o := ca.options(t, "caixa001")
+	o.Peers = []string{b.Addr().String(), other.l.Addr().String()}
+	a, _ := run(t, o)
+	n := met(t, a)
+	await(t, "the second address to be tried", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.links[o.Peers[0]].failed+a.links[o.Peers[1]].failed > 0
+	})
+	if len(a.Neighbours()) != 1 || n.Offers() == nil {
+		t.Errorf("%d neighbours, which offer %v", len(a.Neighbours()), n.Offers())
+	}
+}
+
 // Only the answer to this very call counts, once.
 func TestForeignAnswers(t *testing.T) {
 	ca := newAuthority(t)

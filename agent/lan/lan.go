@@ -16,6 +16,7 @@ package lan
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -81,6 +82,7 @@ type LAN struct {
 	trust    trust
 	listener net.Listener
 	port     uint16
+	id       []byte         // of this run
 	parts    sync.WaitGroup // every goroutine of Run
 	stray    gate           // attempts at addresses that have proved nothing
 
@@ -106,6 +108,8 @@ func New(o Options) (*LAN, error) {
 	if l.listener, err = net.Listen("tcp", o.Listen); err != nil {
 		return nil, fmt.Errorf("cannot listen for neighbours at %s: %w", o.Listen, err)
 	}
+	l.id = make([]byte, 16)
+	rand.Read(l.id)
 	l.port = l.listener.Addr().(*net.TCPAddr).AddrPort().Port()
 	return l, nil
 }
@@ -161,7 +165,7 @@ func (l *LAN) neighbour(name string) *Neighbour {
 			return n
 		}
 	}
-	n := &Neighbour{name: name, codec: l.opt.Codec}
+	n := &Neighbour{name: name, codec: l.opt.Codec, log: l.log}
 	l.neighbours = append(l.neighbours, n)
 	return n
 }

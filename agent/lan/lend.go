@@ -104,7 +104,7 @@ func (l *LAN) greet(name string) bool {
 
 // sign is a lender's sign of life: what it lends now.
 func (l *LAN) sign() ([]byte, error) {
-	return frame(l.opt.Codec, wire.LanOffers, wire.Lendables{Version: wire.Version, Devices: l.opt.Lender.Offers()})
+	return frame(l.opt.Codec, wire.LanOffers, wire.Lendables{Version: wire.Version, Devices: l.opt.Lender.Offers(), Run: l.id})
 }
 
 // lending is a connection that borrows from us.

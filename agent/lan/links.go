@@ -97,7 +97,7 @@ func (l *LAN) keep(ctx context.Context, k *link) {
 		if ctx.Err() != nil {
 			return
 		}
-		if text := err.Error(); k.fixed && text != said {
+		if text := err.Error(); k.fixed && text != said && !errors.Is(err, errTwice) {
 			l.log.Warn("no neighbour at a listed address", "address", k.address, "err", err)
 			said = text
 		} else {
@@ -182,7 +182,7 @@ func (l *LAN) connect(ctx context.Context, k *link) error {
 	if !n.come(s) {
 		return errTwice
 	}
-	defer n.leave()
+	defer n.leave(s)
 	l.met(k)
 	l.log.Info("neighbour connected", "neighbour", name, "address", k.address)
 	ended := make(chan struct{})

@@ -69,6 +69,9 @@ type Beacon struct {
 type Lendables struct {
 	Version int        `cbor:"0,keyasint"`
 	Devices []Lendable `cbor:"1,keyasint"`
+	// Run is random for each start of the agent: two at once under one name are two
+	// computers, of which one is a copy.
+	Run []byte `cbor:"2,keyasint,omitempty"`
 }
 
 // Loan is a call for a neighbour's device, or a question about one.

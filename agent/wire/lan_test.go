@@ -11,7 +11,7 @@ import (
 func goldenLan() map[string]any {
 	return map[string]any{
 		"lan-beacon": &Beacon{Version: 2, Agent: "caixa001", Port: 9021},
-		"lan-offers": &Lendables{Version: 2, Devices: []Lendable{{Serial: "900000001", CNPJ: "11111111111111", Layout: "00.08",
+		"lan-offers": &Lendables{Version: 2, Run: []byte{1, 2}, Devices: []Lendable{{Serial: "900000001", CNPJ: "11111111111111", Layout: "00.08",
 			Unfit: "bloqueado", Memory: 0.5, Expires: 1700000000000, Waiting: 2}}},
 		"lan-sale": &Loan{Version: 2, Number: 7, Case: "c1", Left: 12000, Till: "001", Session: 123456, Function: 3, Args: [][]byte{{}, []byte("<CFe/>")}},
 		"lan-answer": &Return{Version: 2, Number: 7, Case: "c1", Ending: EndingReplied, Function: 3,
