@@ -87,11 +87,13 @@ func TestSoak(t *testing.T) {
 				if sum.failed.Load() && os.Getenv(envFirst) != "" {
 					t.Skip("a seed has failed")
 				}
+				defer func() { // a bubble that fails ends this goroutine
+					if t.Failed() {
+						sum.failed.Store(true)
+						t.Logf("replay: %s=%d go test -count=1 -run TestSoak ./agent/soak", envSeed, seed)
+					}
+				}()
 				synctest.Test(t, func(t *testing.T) { run(t, shop, uint64(seed), sum) })
-				if t.Failed() {
-					sum.failed.Store(true)
-					t.Logf("replay: %s=%d go test -count=1 -run TestSoak ./agent/soak", envSeed, seed)
-				}
 			})
 		}
 	})
