@@ -79,9 +79,9 @@ func (n *Neighbour) Offers() []wire.Lendable {
 	return s.offers
 }
 
-// Sell has the neighbour carry out a call under a case id, "" for a reading. An error wraps
-// sat.ErrNotSent when not one byte of it left; after any other the outcome is
-// unknown. The reply is the device's, with the device's session.
+// Sell has the neighbour carry out a call under a case id, "" for a reading. An
+// error wraps sat.ErrNotSent when not one byte of it left; after any other the
+// outcome is unknown. The reply is the lender's, byte for byte.
 func (n *Neighbour) Sell(ctx context.Context, id string, req sat.Request) (wire.Ending, sat.Reply, error) {
 	if err := req.Check(); err != nil {
 		return 0, sat.Reply{}, n.failed("lend a device for case", id, notSent(err))

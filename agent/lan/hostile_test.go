@@ -180,6 +180,24 @@ func TestGreedyBorrower(t *testing.T) {
 	}
 }
 
+// A neighbour that says nothing for a while is neither offered nor sold at, long
+// before its connection is given up.
+func TestSilentNeighbour(t *testing.T) {
+	ca := newAuthority(t)
+	o := ca.options(t, "caixa001")
+	o.Peers = []string{ca.strange(t, "caixa002", func(c *conn) { offer(t, c); <-c.dead })}
+	a, _ := run(t, o)
+	n := met(t, a)
+	s := n.session()
+	s.heard.Store(s.heard.Load() - int64(fresh))
+	if n.Offers() != nil || s.ended() {
+		t.Errorf("after %s it offers %v, ended %v", s.quiet(), n.Offers(), s.ended())
+	}
+	if _, _, err := n.Sell(deadline(t, time.Second), "c1", sale(1, "<CFe/>")); !errors.Is(err, sat.ErrNotSent) {
+		t.Errorf("it was sold at: %v", err)
+	}
+}
+
 // What does not make sense is not carried out.
 func TestSenselessLoans(t *testing.T) {
 	ca := newAuthority(t)

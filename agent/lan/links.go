@@ -31,13 +31,13 @@ const (
 	foundLife     = 24 * time.Hour         // the same, where a neighbour was before
 )
 
-// link is an address at which a neighbour is, or may be. Fields below are guarded by
-// LAN.mu.
+// link is an address at which a neighbour is, or may be.
 type link struct {
 	address string
 	fixed   bool // listed: kept for ever
 	end     context.CancelFunc
 
+	// Guarded by LAN.mu.
 	heard  time.Time // the last beacon
 	proven bool      // a neighbour was there
 	failed int       // attempts in a row
