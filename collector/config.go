@@ -25,6 +25,8 @@ type Config struct {
 	Address     string `toml:"endereco" doc:"Como as pessoas chegam às páginas, quando há um servidor HTTPS na frente: https://zelo.exemplo.com.br."`
 	Enrolment   string `toml:"cadastro" doc:"Onde os caixas pedem a sua identidade, em HTTPS com o certificado deste coletor."`
 	MQTT        string `toml:"mqtt" doc:"Onde os agentes dos caixas se conectam, em MQTT com TLS."`
+	Web         string `toml:"mqtt_web" doc:"Onde os agentes chegam por WebSocket quando a porta 8883 está bloqueada, por exemplo 0.0.0.0:443. Vazio: não atende."`
+	External    string `toml:"broker_externo" doc:"Outro broker MQTT 3.1.1 no lugar do que vem no coletor: tls://endereço:8883. Como configurá-lo está em coletor-broker.md. Vazio: o do coletor."`
 	Authorities string `toml:"autoridades" doc:"Arquivo PEM com as autoridades que emitem os certificados dos equipamentos. Sem ele, que um certificado é mesmo de um equipamento não é conferido."`
 	Log         string `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
 }
@@ -36,6 +38,8 @@ const (
 	configFile    = "coletor.toml"
 	databaseFile  = "zelo.db"
 	brokerFolder  = "broker"
+	// externalFolder has the certificates towards a broker elsewhere.
+	externalFolder = "broker-externo"
 )
 
 func defaultConfig() Config {
@@ -76,10 +80,20 @@ func (c Config) check() error {
 	if c.Name == "" || strings.ContainsAny(c.Name, "/: ") && net.ParseIP(c.Name) == nil {
 		return errors.New("nome: escreva um nome de computador ou um IP, sem porta")
 	}
-	for _, a := range []struct{ key, value string }{{"paginas", c.Pages}, {"cadastro", c.Enrolment}, {"mqtt", c.MQTT}} {
-		if _, port, err := net.SplitHostPort(a.value); err != nil || port == "" {
-			return fmt.Errorf("%s: escreva endereço:porta, como em 0.0.0.0:8443", a.key)
+	for _, p := range []struct {
+		key, value string
+		optional   bool
+	}{{"paginas", c.Pages, false}, {"cadastro", c.Enrolment, false}, {"mqtt", c.MQTT, false}, {"mqtt_web", c.Web, true}} {
+		_, port, err := net.SplitHostPort(p.value)
+		if (err != nil || port == "") && (p.value != "" || !p.optional) {
+			return fmt.Errorf("%s: escreva endereço:porta, como em 0.0.0.0:8443", p.key)
 		}
+	}
+	if u, err := url.Parse(c.External); c.External != "" && (err != nil || u.Scheme != "tls" || u.Hostname() == "" || u.Port() == "" || u.Path != "" || u.User != nil) {
+		return errors.New("broker_externo: escreva como em tls://mqtt.exemplo.com.br:8883")
+	}
+	if c.External != "" && c.Web != "" {
+		return errors.New("mqtt_web: com broker_externo quem atende por WebSocket é esse broker; deixe vazio aqui e escreva o endereço dele em coletor_alternativo nos agentes")
 	}
 	if u, err := url.Parse(c.Address); c.Address != "" && (err != nil || u.Host == "" || u.Path != "" || u.Scheme != "https") {
 		return errors.New("endereco: escreva como em https://zelo.exemplo.com.br, sem caminho")

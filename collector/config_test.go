@@ -21,7 +21,7 @@ func TestConfigIsItsManual(t *testing.T) {
 	if c, err := loadConfig(folder); err != nil || c != defaultConfig() {
 		t.Errorf("%+v, %v\n%s", c, err, &b)
 	}
-	if n := strings.Count(b.String(), "\n# "); n != 8 {
+	if n := strings.Count(b.String(), "\n# "); n != 10 {
 		t.Errorf("%d keys are explained:\n%s", n, &b)
 	}
 }
@@ -36,6 +36,11 @@ func TestConfigFaults(t *testing.T) {
 		"no name":               {`nome = ""`, "nome: escreva"},
 		"a name with port":      {`nome = "x:8883"`, "nome: escreva"},
 		"pages in the clear":    {`paginas = "0.0.0.0:8080"`, "só atendem neste computador"},
+		"WebSocket, no port":    {`mqtt_web = "0.0.0.0"`, "mqtt_web: escreva endereço:porta"},
+		"a broker in the clear": {`broker_externo = "tcp://mqtt.example:1883"`, "broker_externo: escreva"},
+		"a broker without port": {`broker_externo = "tls://mqtt.example"`, "broker_externo: escreva"},
+		"a broker with path":    {`broker_externo = "tls://mqtt.example:8883/x"`, "broker_externo: escreva"},
+		"two brokers":           {"mqtt_web = \"0.0.0.0:443\"\nbroker_externo = \"tls://mqtt.example:8883\"", "mqtt_web: com broker_externo"},
 		"a level":               {`log = "loud"`, "log: use debug"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,12 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"zelo/collector/broker"
 	"zelo/collector/enrol"
+	"zelo/collector/ingest"
 	"zelo/collector/web"
 )
 
@@ -35,6 +38,13 @@ func cmdServe(ctx context.Context, con console, args []string) error {
 // listening says where a running collector is reached.
 type listening struct{ pages, enrolment, mqtt string }
 
+// post is a running broker.
+type post struct {
+	ingest.Sender
+	close func()
+	told  enrol.HandlerOptions // to agents that enrol
+}
+
 // serve starts everything top to bottom, calls ready, waits for ctx, and stops
 // bottom to top. It closes the collector.
 func (c *collector) serve(ctx context.Context, ready func(listening)) error {
@@ -45,14 +55,11 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 	defer stop.all()
 	stop.later("database", c.close)
 
-	b, err := broker.Start(broker.Options{
-		Listen: c.config.MQTT, TLS: c.ca.ServerConfig([]string{c.config.Name}, time.Now), CAs: c.ca.Pool(),
-		Folder: filepath.Join(c.folder, brokerFolder), Agent: c.registry.Agent, Receive: c.ingest.Receive, Log: c.log,
-	})
+	b, err := c.startBroker()
 	if err != nil {
-		return fmt.Errorf("não foi possível ouvir os agentes em %s: %w", c.config.MQTT, err)
+		return err
 	}
-	stop.later("broker", b.Close)
+	stop.later("broker", b.close)
 
 	inner, stopIngest := context.WithCancel(context.WithoutCancel(ctx))
 	var ingesting sync.WaitGroup
@@ -65,7 +72,7 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 	}
 	stop.later("enrolment", c.startHTTP(&http.Server{
 		TLSConfig: c.ca.ServerConfig([]string{c.config.Name}, time.Now), ReadTimeout: 15 * time.Second, WriteTimeout: 15 * time.Second,
-		Handler: c.registry.Handler(enrol.HandlerOptions{Broker: c.config.reached(b.Addr()), Name: c.config.Name, Log: c.log}),
+		Handler: c.registry.Handler(b.told),
 	}, enrolment, failed))
 
 	pages, err := c.listen(c.config.Pages)
@@ -79,7 +86,7 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 	}
 	stop.later("pages", c.startHTTP(&http.Server{Handler: handler, ReadTimeout: 30 * time.Second}, pages, failed))
 
-	where := listening{pages.Addr().String(), enrolment.Addr().String(), b.Addr()}
+	where := listening{pages.Addr().String(), enrolment.Addr().String(), b.told.Broker}
 	c.log.Info("collector ready", "took", time.Since(began).Round(time.Millisecond), "pages", c.config.pagesURL(),
 		"enrolment", where.enrolment, "mqtt", where.mqtt)
 	ready(where)
@@ -88,6 +95,45 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 	case err = <-failed:
 	}
 	return err
+}
+
+// startBroker starts the broker of this collector, or the connection to another.
+func (c *collector) startBroker() (post, error) {
+	if c.config.External != "" {
+		return c.useBroker()
+	}
+	b, err := broker.Start(broker.Options{
+		Listen: c.config.MQTT, Web: c.config.Web, TLS: c.ca.ServerConfig([]string{c.config.Name}, time.Now), CAs: c.ca.Pool(),
+		Folder: filepath.Join(c.folder, brokerFolder), Agent: c.registry.Agent, Receive: c.ingest.Receive, Log: c.log,
+	})
+	if err != nil {
+		return post{}, fmt.Errorf("não foi possível ouvir os agentes em %s: %w", strings.TrimSpace(c.config.MQTT+" "+c.config.Web), err)
+	}
+	told := enrol.HandlerOptions{Broker: c.config.reached(b.Addr()), Name: c.config.Name, Log: c.log}
+	if at := b.WebAddr(); at != "" {
+		told.Fallback = "wss://" + c.config.reached(at) + "/mqtt"
+	}
+	return post{b, b.Close, told}, nil
+}
+
+// useBroker connects to a broker elsewhere, and keeps the certificate that its
+// keeper takes there.
+func (c *collector) useBroker() (post, error) {
+	at, err := url.Parse(c.config.External)
+	if err != nil {
+		return post{}, err
+	}
+	folder := filepath.Join(c.folder, externalFolder)
+	made, err := c.ca.KeepServer(folder, at.Hostname(), time.Now())
+	if err != nil {
+		return post{}, fmt.Errorf("não foi possível guardar o certificado do broker externo: %w", err)
+	}
+	if made {
+		c.log.Warn("a certificate for the broker was made, take it there", "broker", at.Host, "file", filepath.Join(folder, enrol.ServerFile))
+	}
+	b := broker.StartExternal(broker.ExternalOptions{Broker: c.config.External, TLS: c.ca.ClientConfig(folder, time.Now),
+		Receive: c.ingest.Receive, Log: c.log})
+	return post{b, b.Close, enrol.HandlerOptions{Broker: at.Host, Name: at.Hostname(), Log: c.log}}, nil
 }
 
 func (c *collector) pages() (http.Handler, error) {

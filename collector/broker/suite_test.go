@@ -4,16 +4,13 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
+	mrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -38,6 +35,8 @@ type stand struct {
 	store     *store.Store
 	start     func()
 	stop      func()
+	revoke    func(agent string) // as the manual says; nil where Registry.Revoke does it
+	diary     *diary             // of a broker in a process of its own
 
 	mu sync.Mutex
 	to ingest.Sender
@@ -98,92 +97,6 @@ func embedded(s *stand, receive func(string, string, []byte)) {
 		s.use(b)
 	}
 	s.stop = func() { b.Close() }
-}
-
-// mosquitto is the broker of that name, in a process of its own.
-func mosquitto(s *stand, receive func(string, string, []byte)) {
-	t := s.t
-	program, err := exec.LookPath("mosquitto")
-	if err != nil {
-		if program, err = exec.LookPath("/usr/sbin/mosquitto"); err != nil {
-			t.Skip("SKIP: mosquitto is not installed (apt-get install mosquitto)")
-		}
-	}
-	folder := t.TempDir()
-	write := func(name string, data []byte) string {
-		path := filepath.Join(folder, name)
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	server, err := s.ca.ServerConfig([]string{"127.0.0.1"}, time.Now).GetCertificate(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, ownCert := enrolled(t, s.registry)
-	s.mqtt, s.web = freeAddress(t), freeAddress(t)
-	listener := func(addr, protocol string) string {
-		_, port, _ := net.SplitHostPort(addr)
-		return "listener " + port + " 127.0.0.1\nprotocol " + protocol + "\ncafile " + write("ca.pem", s.ca.PEM()) +
-			"\ncertfile " + write("server.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate[0]})) +
-			"\nkeyfile " + write("server.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})) +
-			"\nrequire_certificate true\nuse_identity_as_username true\n"
-	}
-	config := write("mosquitto.conf", []byte("user root\nlog_dest stderr\nlog_type all\nallow_anonymous false\nacl_file "+
-		write("acl", []byte("user "+own+"\ntopic readwrite zelo/v1/#\n\npattern write zelo/v1/%u/up/+\npattern read zelo/v1/%u/down/+\n"))+
-		"\n"+listener(s.mqtt, "mqtt")+listener(s.web, "websockets")))
-	var process *exec.Cmd
-	var outside *External
-	s.start = func() {
-		process = exec.Command(program, "-c", config)
-		log, err := process.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := process.Start(); err != nil {
-			t.Fatal(err)
-		}
-		running := make(chan bool, 1)
-		go func() {
-			for lines := bufio.NewScanner(log); lines.Scan(); {
-				if testing.Verbose() {
-					fmt.Fprintln(t.Output(), lines.Text())
-				}
-				if strings.HasSuffix(lines.Text(), " running") {
-					running <- true
-				}
-			}
-			close(running)
-		}()
-		if !<-running {
-			t.Fatal("mosquitto did not start")
-		}
-		if outside == nil {
-			outside = StartExternal(ExternalOptions{Broker: "tls://" + s.mqtt, Group: "collectors", Receive: receive, Log: slog.New(slog.DiscardHandler),
-				TLS: &tls.Config{RootCAs: s.ca.Pool(), Certificates: []tls.Certificate{ownCert}}})
-			t.Cleanup(outside.Close)
-			s.use(outside)
-		}
-	}
-	s.stop = func() {
-		process.Process.Kill()
-		process.Wait()
-	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // shopTill is a till with the agent's real buffer and uplink.
@@ -324,6 +237,10 @@ func TestEveryBroker(t *testing.T) {
 			t.Run("proxy", s.testProxy)
 			t.Run("foreign topics", s.testForeign)
 			t.Run("wrong clock", s.testWrongClock)
+			t.Run("large", s.testLarge)
+			if s.revoke != nil {
+				t.Run("revoked", s.testRevoked)
+			}
 		})
 	}
 }
@@ -350,6 +267,38 @@ func (s *stand) testCoupons(t *testing.T) {
 	}
 	if n := s.arrived(c.agent); n != c.n {
 		t.Errorf("%d arrived of %d", n, c.n)
+	}
+}
+
+// testLarge: a document in many packets of the largest size passes.
+func (s *stand) testLarge(t *testing.T) {
+	c := s.till(t, nil)
+	random := make([]byte, 1<<20)
+	mrand.NewChaCha8([32]byte{1}).Read(random)
+	b := &buffer.Batch{}
+	b.Append(wire.StreamDocuments, random)
+	if _, err := c.buffer.Commit(b); err != nil {
+		t.Fatal(err)
+	}
+	c.drained()
+	if n := s.arrived(c.agent); n != 1 {
+		t.Errorf("%d arrived of 1", n)
+	}
+}
+
+// testRevoked: a revoked till, though it is connected, is heard no more.
+func (s *stand) testRevoked(t *testing.T) {
+	revoked := s.till(t, nil)
+	revoked.sell(1)
+	revoked.drained()
+	s.revoke(revoked.agent)
+	revoked.sell(1)
+	until(t, "the refusal", func() bool { return s.diary.says("Denied PUBLISH from " + revoked.agent) })
+	honest := s.till(t, nil)
+	honest.sell(1)
+	honest.drained()
+	if n := s.arrived(revoked.agent); n != 1 {
+		t.Errorf("%d arrived, one was sent before the revocation", n)
 	}
 }
 
