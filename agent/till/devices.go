@@ -11,7 +11,7 @@ import (
 type fleet struct {
 	all     []Device // the first first
 	here    []Device // those that are configured on this computer
-	gone    []Device // those that only have sales in doubt, or only had them here
+	gone    []Device // those that are not here any more, but have sales in doubt
 	sellers []Device // those that serve any till's sale now
 }
 
@@ -90,14 +90,15 @@ func (f fleet) doubts(now time.Time) (out []Finding) {
 	}
 	rest := ""
 	if len(f.sellers) > 0 {
-		rest = " As outras vendas seguem " + f.count(f.sellers, "pelo", "", "") + "."
+		rest = " As outras vendas seguem " + f.named(f.sellers, "pelo", "", "") + "."
 	}
-	switch what += since(now, at); {
+	what += since(now, at)
+	switch {
 	case len(silent) > 0:
-		out = append(out, Finding{"venda_em_duvida", Critical, what + " e " + f.count(silent, "o", "não responde", "não respondem") + "." + again,
+		out = append(out, Finding{"venda_em_duvida", Critical, what + " e " + f.named(silent, "o", "não responde", "não respondem") + "." + again,
 			"Verifique o cabo USB e a energia do equipamento. Quando ele voltar, o caixa pergunta a ele e resolve sozinho." + rest})
 	case len(asked) > 0:
-		out = append(out, Finding{"venda_em_duvida", Critical, what + "; estamos perguntando " + f.count(asked, "ao", "", "") + "." + again,
+		out = append(out, Finding{"venda_em_duvida", Critical, what + "; estamos perguntando " + f.named(asked, "ao", "", "") + "." + again,
 			"Aguarde: assim que o SAT disser se a venda saiu, este aviso some e as vendas seguem." + rest})
 	}
 	for _, d := range f.gone {
@@ -127,8 +128,7 @@ func doubtElsewhere(d Device, now time.Time) Finding {
 
 // presence says whether there are devices and whether they answer.
 func (f fleet) presence(now time.Time) Finding {
-	silent := slices.Clone(f.here)
-	silent = slices.DeleteFunc(silent, func(d Device) bool { return d.Answering })
+	silent := slices.DeleteFunc(slices.Clone(f.here), func(d Device) bool { return d.Answering })
 	switch {
 	case len(f.here) == 0:
 		return Finding{"sat_nao_configurado", Warning, "Nenhum SAT está configurado neste caixa.",
@@ -143,12 +143,12 @@ func (f fleet) presence(now time.Time) Finding {
 	if len(silent) == 1 {
 		when = since(now, silent[0].Since)
 	}
-	out := Finding{"sat_nao_responde", Critical, f.count(silent, "O", "não responde", "não respondem") + when + ".",
+	out := Finding{"sat_nao_responde", Critical, f.named(silent, "O", "não responde", "não respondem") + when + ".",
 		"Verifique o cabo USB e a energia do equipamento. Se as luzes estiverem acesas, desligue-o, espere 10 segundos e ligue de novo."}
 	switch {
 	case len(f.sellers) > 0:
 		out.Severity = Warning
-		out.Text = fmt.Sprintf("%d SATs: as vendas seguem %s enquanto %s%s.", len(f.here), f.count(f.sellers, "pelo", "", ""),
+		out.Text = fmt.Sprintf("%d SATs: as vendas seguem %s enquanto %s%s.", len(f.here), f.named(f.sellers, "pelo", "", ""),
 			each(silent, "não responde", "não respondem"), when)
 	case len(f.here) > 1 && len(silent) == len(f.here):
 		out.Text = fmt.Sprintf("Nenhum dos %d SATs responde.", len(f.here))
@@ -182,7 +182,7 @@ func (f fleet) block(d Device) Finding {
 	out := block(d, f.name(d))
 	if out.Code != "" && len(f.sellers) > 0 {
 		out.Severity = Warning
-		out.Text += " As vendas seguem " + f.count(f.sellers, "pelo", "", "") + "."
+		out.Text += " As vendas seguem " + f.named(f.sellers, "pelo", "", "") + "."
 	}
 	return out
 }
@@ -196,9 +196,9 @@ func (f fleet) memory(d Device) Finding {
 	return out
 }
 
-// count names devices after an article, "o" as in "o SAT", "pelo" or "ao", and
+// named names devices after an article, "o" as in "o SAT", "pelo" or "ao", and
 // before a verb: "os SATs 900000001 e 900000002 não respondem".
-func (f fleet) count(some []Device, article, one, many string) string {
+func (f fleet) named(some []Device, article, one, many string) string {
 	if len(some) == 1 {
 		return strings.TrimSpace(article + " " + f.name(some[0]) + " " + one)
 	}
