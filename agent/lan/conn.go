@@ -19,7 +19,7 @@ import (
 // How connections are kept.
 const (
 	every   = 2 * time.Second  // between two signs of life, when nothing changes
-	look    = every / 4        // between two looks whether it did
+	look    = every / 4        // between two looks whether what is lent did
 	silence = 10 * time.Second // without a byte ends a connection, either way
 	stretch = 16 << 10         // bytes that must be taken within silence
 )
@@ -102,16 +102,17 @@ func (c *conn) send(ctx context.Context, p *parcel) error {
 	}
 }
 
-// write sends signs of life and what is queued until the connection ends.
-func (c *conn) write(sign func() ([]byte, error)) {
+// write sends signs of life, which it looks at so often, and what is queued until
+// the connection ends.
+func (c *conn) write(often time.Duration, sign func() ([]byte, error)) {
 	defer c.close()
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(often)
 	defer tick.Stop()
 	var last []byte
 	var said time.Time
 	live := func() error {
 		now, err := sign()
-		if err != nil || bytes.Equal(now, last) && time.Since(said) < every {
+		if err != nil || bytes.Equal(now, last) && time.Since(said) < every-look/2 {
 			return err
 		}
 		last, said = now, time.Now()

@@ -84,7 +84,7 @@ func (l *LAN) receive(ctx context.Context, raw net.Conn, known func()) error {
 	defer l.less(l.borrowers, name)
 	c := newConn(name, raw, stream, l.opt.Codec)
 	ended := make(chan struct{})
-	l.parts.Go(func() { defer close(ended); c.write(l.sign) })
+	l.parts.Go(func() { defer close(ended); c.write(look, l.sign) })
 	err = (&lending{conn: c, lan: l}).read(ctx)
 	c.close()
 	<-ended

@@ -188,7 +188,7 @@ func (l *LAN) connect(ctx context.Context, k *link) error {
 	ended := make(chan struct{})
 	l.parts.Go(func() {
 		defer close(ended)
-		s.write(func() ([]byte, error) { return frame(l.opt.Codec, wire.LanBeacon, l.beacon()) })
+		s.write(every, func() ([]byte, error) { return frame(l.opt.Codec, wire.LanBeacon, l.beacon()) })
 	})
 	err = s.read()
 	s.close()
