@@ -66,6 +66,15 @@ func TestTillWithTwoDevices(t *testing.T) {
 	}
 }
 
+// A device may be known from an event alone.
+func TestDeviceOfAnEvent(t *testing.T) {
+	c := emptyCity(t)
+	c.event(bakery, "900000009", wire.EventSecondDevice, map[string]string{"case": "01020304/001/7"})
+	if page := c.person(t).get("/caixas/900000009").body; !strings.Contains(page, "Conhecido pelo que um caixa contou dele;") {
+		t.Error(page)
+	}
+}
+
 // The accountant reads of a sale issued twice before and in the export.
 func TestReportOfASaleIssuedTwice(t *testing.T) {
 	c, twice := twoDevices(t)

@@ -192,6 +192,8 @@ func sentence(now time.Time, t api.Till) string {
 	switch {
 	case t.Worst != nil:
 		return whose(t, *t.Worst) + t.Worst.Detail
+	case t.State == api.Archive && t.Documents() == 0:
+		return "Conhecido pelo que um caixa contou dele; nenhum agente acompanha este equipamento."
 	case t.State == api.Archive:
 		return "Conhecido por " + count(t.Documents(), "documento importado", "documentos importados") + "; nenhum agente acompanha este equipamento."
 	case t.State == api.Waiting:
