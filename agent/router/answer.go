@@ -86,7 +86,9 @@ func (r *Router) offer(ctx context.Context, c candidate, req sat.Request, e *ent
 	if more {
 		patience = turnWait
 	}
-	return c.device.submit(ctx, &job{req: r.withCode(c.device, req), entry: e, more: more}, patience)
+	j := r.jobFor(c.device, req)
+	j.entry, j.more = e, more
+	return c.device.submit(ctx, j, patience)
 }
 
 // errNoneServes says that no device of this computer may be asked at all.
@@ -123,10 +125,12 @@ func (r *Router) settleCase(ctx context.Context, e *entry, req sat.Request) {
 	}
 	o := r.named(e.Serial)
 	if o == nil {
-		o, _ = r.home(e.Till)
+		o, _, _ = r.home(e.Till)
 	}
 	if o != nil {
-		o.submit(ctx, &job{code: r.withCode(o, req).Arg(sat.CodeParam)}, 0)
+		j := r.jobFor(o, req)
+		j.code, j.req = req.Arg(sat.CodeParam), sat.Request{}
+		o.submit(ctx, j, 0)
 	}
 }
 
@@ -232,9 +236,12 @@ func (r *Router) stored(ctx context.Context, req sat.Request, none sat.Code, mat
 // one of the devices, as they would. An unknown code is left to the till's own
 // device to judge, once.
 func (r *Router) refuseStranger(ctx context.Context, req sat.Request) (sat.Reply, bool) {
-	home, _ := r.home(req.Till)
-	if home == nil || r.codes.get(home.state().Info.Serial) == "" || r.authorised(req) {
+	home, _, mine := r.home(req.Till)
+	switch {
+	case home == nil || r.authorised(req) || mine && r.codes.get(home.state().Info.Serial) == "":
 		return sat.Reply{}, true
+	case !mine:
+		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session), false
 	}
 	res := home.submit(ctx, &job{req: sat.Request{Function: sat.ConsultarStatusOperacional, Args: []string{req.Arg(sat.CodeParam)}}}, 0)
 	if res.err == nil && res.reply.Code.Success() {
@@ -280,7 +287,7 @@ func (r *Router) read(ctx context.Context, req sat.Request) (res result, serial 
 	var tried []*owner
 	for o := r.reader(req); o != nil && !slices.Contains(tried, o); o = r.reader(req) {
 		tried = append(tried, o)
-		res, serial = o.submit(ctx, &job{req: r.withCode(o, req)}, 0), o.state().Info.Serial
+		res, serial = o.submit(ctx, r.jobFor(o, req), 0), o.state().Info.Serial
 		if !errors.Is(res.err, sat.ErrGone) {
 			return res, serial
 		}
@@ -298,10 +305,10 @@ func (r *Router) read(ctx context.Context, req sat.Request) (res result, serial 
 
 // reader is the device that a call without a document goes to: the till's own, or,
 // for the questions by which POS programs find out whether they can sell, another
-// one that answers while that is away.
+// one that answers while that is away. nil when there is none.
 func (r *Router) reader(req sat.Request) *owner {
-	home, _ := r.home(req.Till)
-	if home == nil || home.state().Answering {
+	home, _, mine := r.home(req.Till)
+	if home == nil || mine && home.state().Answering {
 		return home
 	}
 	asks := req.Function == sat.ConsultarSAT || req.Function == sat.ConsultarStatusOperacional && r.authorised(req)
@@ -310,6 +317,9 @@ func (r *Router) reader(req sat.Request) *owner {
 			return o
 		}
 	}
+	if !mine {
+		return nil
+	}
 	return home
 }
 
@@ -317,7 +327,7 @@ func (r *Router) reader(req sat.Request) *owner {
 // certainly reached no device, otherwise "em processamento".
 func (r *Router) failed(req sat.Request, err error) sat.Reply {
 	r.log.Warn("call not answered by the device", "till", req.Till, "session", req.Session, "function", req.Function, "err", err)
-	home, _ := r.home(req.Till)
+	home, _, _ := r.home(req.Till)
 	switch {
 	case wrongCode(err) != nil:
 		return forTill(sat.NewReply(req.Function, 0, req.Function.Success()+1), req.Session)
@@ -342,7 +352,7 @@ func wrongCode(err error) *sat.Error {
 
 // voidText says what to do after a sale that certainly was not made.
 func (r *Router) voidText(till string) string {
-	if home, _ := r.home(till); home == nil || !home.state().Answering {
+	if home, _, _ := r.home(till); home == nil || !home.state().Answering {
 		return "SAT nao encontrado. Verifique o cabo e a energia do equipamento."
 	}
 	return "O SAT nao emitiu este documento. Tente novamente."

@@ -173,7 +173,7 @@ func (o *owner) journalSpooled(name string, s ipc.Spooled, b *buffer.Batch) erro
 // else the till's own. The error says that another owner takes it, or that nobody
 // knows the device yet.
 func (o *owner) claim(e entry) (serial string, err error) {
-	home, _ := o.router.home(e.Till)
+	home, _, _ := o.router.home(e.Till)
 	switch by := o.router.named(e.Serial); {
 	case by != nil && by != o, by == nil && home != o:
 		return "", errNotOurs

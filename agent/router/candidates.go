@@ -16,23 +16,26 @@ type candidate struct {
 }
 
 // home is the till's own device, or else the first; nil when the agent has none.
-// Own tells which of the two it is.
-func (r *Router) home(till string) (o *owner, own bool) {
+// Own tells that it is configured to be the till's, mine that the activation code in
+// the till's calls is meant for it.
+func (r *Router) home(till string) (o *owner, own, mine bool) {
 	if o = r.named(r.own[till]); o != nil {
-		return o, true
+		return o, true, true
 	}
 	if len(r.owners) > 0 {
-		return r.owners[0], false
+		return r.owners[0], false, r.own[till] == ""
 	}
-	return nil, false
+	return nil, false, false
 }
 
 // candidates are those that may serve a fiscal call, best first: devices here,
 // then neighbours, and at last the till's own to refuse it when no other here may. A
 // cancellation belongs to the device that issued the sale.
 func (r *Router) candidates(req sat.Request) (out []candidate) {
-	home, own := r.home(req.Till)
+	home, own, mine := r.home(req.Till)
 	switch {
+	case !mine && home != nil && !r.authorised(req):
+		return nil
 	case req.Function == sat.CancelarUltimaVenda:
 		return r.issuer(home, req)
 	case home != nil && (len(r.owners) == 1 && len(r.lan()) == 0 || !r.authorised(req)):
@@ -82,14 +85,11 @@ func (r *Router) authorised(req sat.Request) bool {
 	return r.codes.has(req.Arg(sat.CodeParam))
 }
 
-// withCode puts the device's own activation code into a call for a device that is
-// not the caller's.
-func (r *Router) withCode(o *owner, req sat.Request) sat.Request {
-	code := r.codes.get(o.state().Info.Serial)
-	if home, _ := r.home(req.Till); o == home || code == "" {
-		return req
-	}
-	return req.WithArg(sat.CodeParam, code)
+// jobFor makes a till's call on a device, which is called with its own activation
+// code unless the till's is meant for it.
+func (r *Router) jobFor(o *owner, req sat.Request) *job {
+	home, _, mine := r.home(req.Till)
+	return &job{req: req, foreign: o != home || !mine}
 }
 
 // elsewhere reports whether a call may be served by another than the one that has

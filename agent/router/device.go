@@ -34,6 +34,7 @@ type view struct {
 	status    sat.Status // the latest
 	refusal   sat.Code   // by which it refused a sale for a reason of its own
 	refusedAt time.Time
+	tried     bool // to open it, since the start
 	told      bool // the last gone or back event said that the device answers
 	toldAny   bool
 }
@@ -116,7 +117,7 @@ func (o *owner) seen(info sat.Info, err error) {
 		}
 		o.view.Info = info
 	}
-	o.view.Err = err
+	o.view.Err, o.view.tried = err, true
 	if now := err == nil; now != o.view.Answering {
 		o.view.Answering, o.view.Since = now, o.router.now()
 	}
@@ -281,7 +282,7 @@ func (o *owner) tellState() {
 	o.mu.Lock()
 	s := o.view
 	o.mu.Unlock()
-	if s.Info.Serial == "" || s.toldAny && s.told == s.Answering || !s.toldAny && s.Answering {
+	if s.Info.Serial == "" || !s.tried || s.toldAny && s.told == s.Answering || !s.toldAny && s.Answering {
 		return
 	}
 	code := wire.EventDeviceGone

@@ -91,8 +91,7 @@ func (r *Router) Lend(ctx context.Context, from, id string, req sat.Request) (wi
 		return r.standing(ctx, from, id)
 	}
 	for _, o := range r.lendable(req) {
-		code := r.codes.get(o.state().Info.Serial)
-		res := o.submit(ctx, &job{req: req.WithArg(sat.CodeParam, code), entry: e, more: true}, 0)
+		res := o.submit(ctx, &job{req: req, foreign: true, entry: e, more: true}, 0)
 		if !res.nothing() {
 			break
 		}
@@ -130,7 +129,7 @@ func (r *Router) lendReading(ctx context.Context, req sat.Request) (wire.Ending,
 		if !f.answering || !f.code {
 			continue
 		}
-		res := o.submit(ctx, &job{req: req.WithArg(sat.CodeParam, r.codes.get(f.serial))}, 0)
+		res := o.submit(ctx, &job{req: req, foreign: true}, 0)
 		if res.err == nil {
 			return wire.EndingReplied, res.reply, nil
 		}

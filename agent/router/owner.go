@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,17 +61,20 @@ func newOwner(r *Router, d DeviceOptions, reserve func(context.Context) (func(),
 	o := &owner{router: r, address: d.Address, open: d.Open, retry: max(d.Retry, reopenEvery), keep: d.KeepAlive,
 		reserve: reserve, queue: make(chan *job), wake: make(chan struct{}, 1), log: r.log}
 	o.view.Since, o.view.Address = r.now(), d.Address
+	o.view.Info.Serial = r.journal.lastAt(d.Address) // a till's own device is that also while it is away
 	return o
 }
 
 // job is one call that waits for the device.
 type job struct {
-	ctx   context.Context // the caller's; a job that starts is finished even when it ends
-	req   sat.Request     // without a function: only resolve open cases
-	code  string          // activation code the caller gave
-	entry *entry          // of a till's fiscal call; nil otherwise
-	more  bool            // another device may serve it when this one does not
-	done  chan result
+	ctx  context.Context // the caller's; a job that starts is finished even when it ends
+	req  sat.Request     // without a function: only resolve open cases
+	code string          // activation code the caller gave
+	// The code is meant for another device: this one is called with its own.
+	foreign bool
+	entry   *entry // of a till's fiscal call; nil otherwise
+	more    bool   // another device may serve it when this one does not
+	done    chan result
 }
 
 // result is what became of a job. A fiscal call that came as far as the journal
@@ -293,6 +297,9 @@ func (o *owner) do(ctx context.Context, j *job) result {
 	if err != nil {
 		return notSent(err)
 	}
+	if err := o.unlock(j); err != nil {
+		return notSent(err)
+	}
 	if err := o.settleAll(inTime, j.code); err != nil {
 		return result{err: errors.Join(errUnresolved, err)}
 	}
@@ -313,6 +320,21 @@ func (o *owner) do(ctx context.Context, j *job) result {
 	reply, err := o.call(ctx, j.req)
 	o.learn(j.code, reply)
 	return result{reply: reply, err: err}
+}
+
+// unlock puts the device's own code into a job that comes with another's. Only now
+// is it known which device is here, and a wrong code counts towards its lock.
+func (o *owner) unlock(j *job) error {
+	if !j.foreign {
+		return nil
+	}
+	j.code = o.router.codes.get(o.info.Serial)
+	takes := slices.ContainsFunc(j.req.Function.Params(), func(p sat.Param) bool { return p.Name == sat.CodeParam })
+	if takes && j.code == "" {
+		return fmt.Errorf("the activation code of device %s is not known", o.info.Serial)
+	}
+	j.req = j.req.WithArg(sat.CodeParam, j.code)
+	return nil
 }
 
 // call sends one request under a device session of its own and returns the
