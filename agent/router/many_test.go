@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -278,6 +279,64 @@ func TestDevicesWorkSideBySide(t *testing.T) {
 		})
 		wg.Wait()
 		w.issued(b, 2, 2)
+	})
+}
+
+// careful counts the wrong codes that a device is called with.
+type careful struct {
+	Conn
+	wrong *atomic.Int32
+}
+
+func (c careful) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
+	if code := req.Arg(sat.CodeParam); code != "" && code != sim.DefaultCode {
+		c.wrong.Add(1)
+	}
+	return c.Conn.Call(ctx, req)
+}
+
+// A till's own device is that also while it is away and the agent has just started:
+// the till's code is not tried on another.
+func TestOwnDeviceAwayAtTheStart(t *testing.T) {
+	var away atomic.Bool
+	var wrong atomic.Int32 // codes that are not A's, tried on A
+	own := func(o *Options) {
+		openA := o.Devices[0].Open
+		o.Devices[0].Open = func(ctx context.Context) (Conn, sat.Info, error) {
+			c, info, err := openA(ctx)
+			return careful{c, &wrong}, info, err
+		}
+		open := o.Devices[1].Open
+		o.Devices[1].Open = func(ctx context.Context) (Conn, sat.Info, error) {
+			if away.Load() {
+				return nil, sat.Info{}, sat.ErrGone
+			}
+			return open(ctx)
+		}
+		o.Own["003"] = "a typing error"
+	}
+	inShop(t, own, func(w *world, b *sim.Sim) {
+		away.Store(true)
+		w.away.Store(true)
+		w.restart()
+		code(t, "both are away", w.sellAt("002", 1, secondCode, "PAO"), 6099)
+		w.away.Store(false)
+		time.Sleep(3 * time.Second)
+		if e := w.events(); !slices.Contains(e, wire.EventDeviceGone) {
+			t.Errorf("events: %v", e)
+		}
+		code(t, "its own is away", w.sellAt("002", 1, secondCode, "PAO"), 6000)
+		code(t, "a till whose own device nobody knows", w.sellAt("003", 1, secondCode, "CHA"), 6000)
+		if r := w.sellAt("003", 2, "00000000", "LEITE"); r.Code != 6099 && r.Code != 6098 {
+			t.Errorf("and whose code nobody knows: %s", r.Code)
+		}
+		if n := wrong.Load(); n != 0 {
+			t.Errorf("A was called with %d wrong codes", n)
+		}
+		away.Store(false)
+		time.Sleep(3 * time.Second)
+		code(t, "its own again", w.sellAt("002", 3, secondCode, "BOLO"), 6000)
+		w.issued(b, 3, 2)
 	})
 }
 

@@ -148,5 +148,8 @@ func (s *Sim) servePTY(ctx context.Context, p Ports) error {
 		}
 		p.Ready("pty", path)
 		s.serve(ctx, master, gone)
+		if p.Link != "" { // a port that is gone has no name; another program may get its number
+			removeOnly(p.Link, os.ModeSymlink)
+		}
 	}
 }
