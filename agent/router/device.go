@@ -34,33 +34,65 @@ type view struct {
 	status    sat.Status // the latest
 	refusal   sat.Code   // by which it refused a sale for a reason of its own
 	refusedAt time.Time
+	selling   *entry
 	tried     bool // to open it, since the start
 	told      bool // the last gone or back event said that the device answers
 	toldAny   bool
 }
 
 // Devices tells how the devices are, in the configured order, and after them those
-// that are not here but have open cases.
+// that are not here but have open cases. Cases of a sale borrowed from a neighbour
+// stand under no address and no serial number.
 func (r *Router) Devices() (all []DeviceState) {
 	for _, o := range r.owners {
 		s := o.state()
-		if cases := r.journal.openCases(s.Info.Serial); len(cases) > 0 { // newest first
-			s.OpenCases, s.DoubtSince = len(cases), cases[len(cases)-1].time()
-		}
 		s.CodeKnown = r.codes.get(s.Info.Serial) != ""
 		s.Unfit = unfit(o.facts(), false, need{}, r.now())
 		all = append(all, s)
 	}
-	for _, e := range r.journal.open() {
-		if i := slices.IndexFunc(all, func(s DeviceState) bool { return s.Info.Serial == e.Serial }); i < 0 {
-			all = append(all, DeviceState{Info: sat.Info{Serial: e.Serial}, OpenCases: 1, Unfit: "não está neste computador",
-				DoubtSince: e.time(), Err: errElsewhere})
-		} else if all[i].Err == errElsewhere {
-			all[i].OpenCases++
-			all[i].DoubtSince = e.time()
+	for _, e := range r.journal.open() { // newest first
+		if r.underWay(e) {
+			continue
 		}
+		serial := e.Serial
+		if e.Peer != "" {
+			serial = ""
+		}
+		i := slices.IndexFunc(all, func(s DeviceState) bool {
+			return s.Info.Serial == serial && (serial != "" || s.Address == "")
+		})
+		if i < 0 {
+			i = len(all)
+			all = append(all, DeviceState{Info: sat.Info{Serial: serial}, Unfit: "não está neste computador", Err: errElsewhere})
+		}
+		all[i].OpenCases++
+		all[i].DoubtSince = e.time()
 	}
 	return all
+}
+
+// underWay reports whether an open case is a call being made now, of which nobody
+// need be told.
+func (r *Router) underWay(e *entry) bool {
+	if e.Peer != "" {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.away[e.Case]
+	}
+	o := r.named(e.Serial)
+	if o == nil {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.view.selling != nil && o.view.selling.is(e)
+}
+
+// selling notes the call that is being made; nil when it has ended.
+func (o *owner) selling(e *entry) {
+	o.mu.Lock()
+	o.view.selling = e
+	o.mu.Unlock()
 }
 
 // errElsewhere is why a device with open cases that is at no configured address

@@ -104,7 +104,7 @@ func (r *Router) setAside(old *entry) error {
 // addEnd tells the collector of the end of a case that it heard of.
 func (r *Router) addEnd(b *buffer.Batch, e *entry) (err error) {
 	if e.Aside && e.Issued {
-		err = r.addEvent(b, wire.EventIssuedTwice, e)
+		err = r.addEvent(b, wire.EventIssuedTwice, e, "twin", r.twin(e))
 	}
 	if e.Disputed || e.Aside {
 		err = errors.Join(err, r.addEvent(b, wire.EventResolved, e))
@@ -112,12 +112,28 @@ func (r *Router) addEnd(b *buffer.Batch, e *entry) (err error) {
 	return err
 }
 
-func (r *Router) addEvent(b *buffer.Batch, code string, e *entry) error {
+// twin is the key of the document that a second device made of a call set aside; ""
+// when none did.
+func (r *Router) twin(aside *entry) string {
+	for _, e := range r.journal.latest(aside.Till) {
+		if !e.is(aside) && e.Function == aside.Function && e.Payload == aside.Payload && e.Issued && e.N > aside.N {
+			return e.Key
+		}
+	}
+	return ""
+}
+
+// addEvent queues an event about a case, with more details as name and value.
+func (r *Router) addEvent(b *buffer.Batch, code string, e *entry, more ...string) error {
+	detail := map[string]string{
+		"case": r.caseID(e), "session": fmt.Sprintf("%06d", e.Session), "function": e.Function.String(),
+		"key": e.Key, "last-key": e.LastKey, "called": e.time().UTC().Format("2006-01-02T15:04:05Z"),
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		detail[more[i]] = more[i+1]
+	}
 	return r.append(b, wire.StreamEvents, wire.Item{Kind: wire.KindEvent, Serial: e.Serial, Till: e.Till,
-		Code: code, At: r.now().UnixMilli(), Detail: map[string]string{
-			"case": r.caseID(e), "session": fmt.Sprintf("%06d", e.Session), "function": e.Function.String(),
-			"key": e.Key, "last-key": e.LastKey, "called": e.time().UTC().Format("2006-01-02T15:04:05Z"),
-		}})
+		Code: code, At: r.now().UnixMilli(), Detail: detail})
 }
 
 func (r *Router) addDocument(b *buffer.Batch, e *entry, xml []byte) error {

@@ -36,6 +36,8 @@ func (o *owner) sell(ctx context.Context, j *job) result {
 	if v != isNew {
 		return result{verdict: v, entry: admitted}
 	}
+	o.selling(admitted)
+	defer o.selling(nil)
 	req := j.req
 	req.Session = e.DeviceSession
 	reply, err := o.send(ctx, req)
@@ -171,8 +173,9 @@ func (o *owner) ask(ctx context.Context, f sat.Function, c *entry, code string) 
 // commit fails the till still gets its answer, and the write is tried again
 // until it succeeds.
 func (o *owner) close(c *entry, s step) result {
-	e := *c
+	e, now := *c, o.router.journal.again(c)
 	e.State, e.Reply, e.Key = s.close, s.reply, s.key
+	e.Aside, e.Disputed = now.Aside, now.Disputed
 	e.Void = s.close == answered && s.reply == nil
 	last := s.last
 	b := &buffer.Batch{}
@@ -180,7 +183,7 @@ func (o *owner) close(c *entry, s step) result {
 	switch {
 	case s.close == missing:
 		e.Issued = true
-		err = o.router.addEvent(b, wire.EventDocumentMissing, &e)
+		err = o.router.addEvent(b, wire.EventDocumentMissing, &e, "device-key", last)
 	case s.reply != nil:
 		reply, perr := sat.ParseReply(e.Function, s.reply)
 		if doc, derr := reply.Document(); perr == nil && derr == nil {
