@@ -241,6 +241,7 @@ func (d *drain) publish(stream string, p part) error {
 // so in the same commit. If that fails the record waits on, out of the way of the
 // others, until the next session tries again.
 func (d *drain) quarantine(stream string, r buffer.Record, reason error) {
+	log := d.u.o.Log.With("stream", stream, "record", r.Seq, "reason", reason)
 	event, err := d.u.o.Codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindEvent, Code: wire.EventQuarantined,
 		At: d.u.o.Now().UnixMilli(), Detail: map[string]string{"stream": stream, "seq": fmt.Sprint(r.Seq),
 			"sha256": fmt.Sprintf("%x", r.SHA256), "size": fmt.Sprint(len(r.Data))}})
@@ -251,9 +252,10 @@ func (d *drain) quarantine(stream string, r buffer.Record, reason error) {
 		_, err = d.u.o.Buffer.Commit(b)
 	}
 	if err != nil {
-		err = fmt.Errorf("cannot set record %d of stream %q aside: %w", r.Seq, stream, err)
+		log.Error("a record cannot be sent and could not be set aside", "err", err)
+		return
 	}
-	d.u.o.Log.Error("a record cannot be sent, it stays on this till", "stream", stream, "record", r.Seq, "reason", reason, "err", err)
+	log.Error("a record cannot be sent, it was set aside on this till")
 }
 
 // send packs and publishes what is not a batch.
