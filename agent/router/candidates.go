@@ -86,10 +86,13 @@ func (r *Router) authorised(req sat.Request) bool {
 }
 
 // jobFor makes a till's call on a device, which is called with its own activation
-// code unless the till's is meant for it.
+// code unless the till's is meant for it. The code of another device is not meant for
+// the first one, only because the till has none of its own.
 func (r *Router) jobFor(o *owner, req sat.Request) *job {
-	home, _, mine := r.home(req.Till)
-	return &job{req: req, foreign: o != home || !mine}
+	home, own, mine := r.home(req.Till)
+	code := r.codes.get(o.state().Info.Serial)
+	others := !own && code != "" && code != req.Arg(sat.CodeParam) && r.authorised(req)
+	return &job{req: req, foreign: o != home || !mine || others}
 }
 
 // elsewhere reports whether a call may be served by another than the one that has

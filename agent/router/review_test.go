@@ -1,0 +1,131 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"zelo/buffer"
+	"zelo/sat"
+	"zelo/sat/sim"
+)
+
+// hooked is a device whose calls a test may answer itself: before is asked first,
+// and answers when it returns true.
+type hooked struct {
+	plugged
+	before func(context.Context, sat.Request) (sat.Reply, error, bool)
+}
+
+func (h hooked) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
+	if h.before != nil {
+		if reply, err, done := h.before(ctx, req); done {
+			return reply, err
+		}
+	}
+	return h.plugged.Call(ctx, req)
+}
+
+// mute waits as a device does that hangs.
+func mute(ctx context.Context) (sat.Reply, error, bool) {
+	<-ctx.Done()
+	return sat.Reply{}, ctx.Err(), true
+}
+
+// hook puts a hook before a device of the world's options.
+func hook(d *DeviceOptions, before func(context.Context, sat.Request) (sat.Reply, error, bool)) {
+	open := d.Open
+	d.Open = func(ctx context.Context) (Conn, sat.Info, error) {
+		conn, info, err := open(ctx)
+		if err != nil {
+			return nil, info, err
+		}
+		return hooked{conn.(plugged), before}, info, nil
+	}
+}
+
+// gate lets a device of the options be opened only while it is not shut.
+func gate(d *DeviceOptions, shut *bool) {
+	open := d.Open
+	d.Open = func(ctx context.Context) (Conn, sat.Info, error) {
+		if *shut {
+			return nil, sat.Info{}, sat.ErrGone
+		}
+		return open(ctx)
+	}
+}
+
+// A sale that a till's library made on B without the agent is B's also when B
+// cannot be opened as soon as A after a start.
+func TestSpooledCallWaitsForItsDevice(t *testing.T) {
+	shut := false
+	inShop(t, func(o *Options) { gate(&o.Devices[1], &shut) }, func(w *world, b *sim.Sim) {
+		w.stop()
+		_, err := b.Call(context.Background(), sat.Request{Session: 222222, Function: sat.EnviarDadosVenda, Args: []string{secondCode, saleXML("CAFE")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.leave(spooledCall("002", 222222, sat.EnviarDadosVenda, "", saleXML("CAFE")))
+		shut = true
+		w.start()
+		time.Sleep(time.Minute)
+		shut = false
+		w.Replugged()
+		time.Sleep(time.Minute)
+		w.issued(b, 1, 2)
+		code(t, "the till tries again", w.sellAt("002", 222222, secondCode, "CAFE"), 6000)
+		w.issued(b, 1, 2)
+	})
+}
+
+// After a start the till's own device is away: its code is not tried on another.
+func TestCodeIsNotTriedOnAnotherDevice(t *testing.T) {
+	shut, tried := false, 0
+	inShop(t, func(o *Options) {
+		gate(&o.Devices[1], &shut)
+		hook(&o.Devices[0], func(_ context.Context, req sat.Request) (sat.Reply, error, bool) {
+			if req.Arg(sat.CodeParam) == secondCode {
+				tried++
+			}
+			return sat.Reply{}, nil, false
+		})
+	}, func(w *world, b *sim.Sim) {
+		shut = true
+		w.restart()
+		code(t, "sale of B's till", w.sellAt("002", 1, secondCode, "CAFE"), 6000)
+		code(t, "sale of a till that has none", w.sellAt("003", 1, secondCode, "PAO"), 6000)
+		code(t, "status", w.call("003", 2, sat.ConsultarStatusOperacional, secondCode), 10000)
+		w.issued(b, 3, 1)
+		if tried > 0 {
+			t.Errorf("B's code was tried on A %d times", tried)
+		}
+	})
+}
+
+// fill takes all room of the buffer, and free gives it back.
+func (w *world) fill() (free func()) {
+	w.t.Helper()
+	room := make([]byte, 1<<20)
+	n := byte(0)
+	for ; ; n++ {
+		b := &buffer.Batch{}
+		b.Put("fill", []byte{n + 1}, room)
+		if _, err := w.buffer.Commit(b); errors.Is(err, buffer.ErrFull) {
+			if room = room[:len(room)/2]; len(room) < 512 {
+				break
+			}
+		} else if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return func() {
+		b := &buffer.Batch{}
+		for i := range n {
+			b.Delete("fill", []byte{i + 1})
+		}
+		if _, err := w.buffer.Commit(b); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
