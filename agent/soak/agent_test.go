@@ -196,18 +196,18 @@ func (l *life) run() {
 	l.halt = func() { cancel(); parts.Wait() }
 }
 
-// poll reads the status now and then, as the monitor does.
+// poll reads the status at once and then now and again, as the monitor does.
 func (l *life) poll(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
+		for _, d := range l.devices {
+			l.status(ctx, d)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-		for _, d := range l.devices {
-			l.status(ctx, d)
 		}
 	}
 }

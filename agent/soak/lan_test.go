@@ -94,12 +94,12 @@ func (n neighbour) Sell(ctx context.Context, id string, req sat.Request) (wire.E
 		return 0, sat.Reply{}, fmt.Errorf("%w: %w", sat.ErrNotSent, errCut)
 	}
 	f, strikes := n.l.reachBy(midway, overLAN)
-	if strikes && f.roll%2 == 0 { // nothing arrives, or all of it when nobody waits any more
-		go n.lateLend(ctx, peer, f, lend)
+	if strikes && f.roll%2 == 0 { // nothing arrives, or all of it when it has been asked about
+		go n.late(ctx, peer, f.span+10*time.Second, lend)
 	}
 	if !strikes {
 		if f, strikes = n.l.reachBy(sent, overLAN); strikes {
-			go n.lateLend(ctx, peer, fault{}, lend)
+			go n.late(ctx, peer, 0, lend)
 		}
 	}
 	if strikes {
@@ -133,7 +133,7 @@ func (n neighbour) Ask(ctx context.Context, id string) (wire.Ending, sat.Reply, 
 	}
 	if f, ok := n.l.reachBy(asking, overLAN); ok {
 		if f.roll%2 == 0 { // it is asked, and not heard
-			go n.lateLend(ctx, peer, fault{}, ask)
+			go n.late(ctx, peer, 0, ask)
 		}
 		if n.broken(f) {
 			return n.end()
@@ -156,15 +156,13 @@ func (n neighbour) broken(f fault) bool {
 	return false
 }
 
-// lateLend has the other side act on a request whose sender is gone.
-func (n neighbour) lateLend(ctx context.Context, peer *life, f fault, act func(context.Context) said) {
+// late has the other side act on a request whose sender is gone.
+func (n neighbour) late(ctx context.Context, peer *life, by time.Duration, act func(context.Context) said) {
 	left := time.Minute
 	if d, ok := ctx.Deadline(); ok {
 		left = time.Until(d)
 	}
-	if f.span > 0 {
-		time.Sleep(f.span)
-	}
+	time.Sleep(by)
 	if peer.doomed() {
 		return
 	}

@@ -34,7 +34,7 @@ type sale struct {
 	cancels string // key
 	session int    // of the last call
 	key     string // of the document the till was given
-	raw     []byte // reply it was given
+	xml     []byte // the document itself
 	refused bool   // the till was told that there is no document
 	lives   int    // of the agent, when it was made
 }
@@ -78,13 +78,13 @@ func (t *till) act(s *sale) {
 	t.session++
 	s.session = t.session
 	refusals := 0
-	for range patience {
+	for i := range patience {
 		if t.off {
 			t.off = false // the program starts anew and knows no session
 			t.session++
 			s.session = t.session
 		}
-		reply, ok := t.try(s)
+		reply, ok := t.try(s, i == 0)
 		if ok && t.take(s, reply) {
 			return
 		}
@@ -108,17 +108,24 @@ func certainlyNot(r sat.Reply) bool {
 
 // try makes the call, or after the first time one of the ways in which programs
 // find out.
-func (t *till) try(s *sale) (sat.Reply, bool) {
+func (t *till) try(s *sale, first bool) (sat.Reply, bool) {
 	s.refused = false
-	switch t.r.IntN(5) {
+	how := t.r.IntN(5)
+	if first {
+		how = -1
+	}
+	switch how {
 	case 0:
-		if r, ok := t.call(s.session+1, sat.ConsultarNumeroSessao, sim.DefaultCode, strconv.Itoa(s.session)); ok && r.Code.Success() {
-			t.session++
+		t.session++
+		if r, ok := t.call(t.session, sat.ConsultarNumeroSessao, sim.DefaultCode, strconv.Itoa(s.session)); ok && r.Code.Success() {
 			return r, true
 		}
 	case 1:
 		t.session++
 		s.session = t.session
+	case 2: // whether the device is there at all
+		t.session++
+		t.call(t.session, sat.ConsultarStatusOperacional, sim.DefaultCode)
 	}
 	if s.cancels != "" {
 		return t.call(s.session, sat.CancelarUltimaVenda, sim.DefaultCode, "CFe"+s.cancels, sattest.CancelXML(s.cancels))
@@ -140,7 +147,7 @@ func (t *till) take(s *sale, r sat.Reply) bool {
 		t.w.fail("till %s is given document %s for %s, which is another's", t.name, d.Key, s.mark)
 		return false
 	}
-	s.key, s.raw = d.Key, r.Raw
+	s.key, s.xml = d.Key, d.XML
 	return true
 }
 
@@ -161,7 +168,7 @@ func (t *till) askAgain(s *sale, f sat.Function) {
 		return
 	}
 	d, err := r.Document()
-	if err != nil || d.Key != s.key {
+	if err != nil || !bytes.Equal(d.XML, s.xml) {
 		t.w.fail("till %s asks again for %s by %s and hears %s %s (%s)", t.name, s.mark, f, r.Code, d.Key, r.Message)
 	}
 }
