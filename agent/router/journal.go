@@ -237,12 +237,14 @@ func (j *journal) record(e entry, more *buffer.Batch) (*entry, error) {
 
 // update replaces an entry, with more writes in the same commit. The index has
 // the new state even when the commit fails, so that this process goes on
-// knowing it.
+// knowing it. What others noted of the call meanwhile stays.
 func (j *journal) update(e *entry, more *buffer.Batch) error {
 	j.mu.Lock()
-	light := *e
-	light.Reply = nil
-	j.replace(e.Till, e.N, func(old *entry) { *old = light })
+	j.replace(e.Till, e.N, func(old *entry) {
+		e.Delivered, e.Disputed, e.Aside = e.Delivered || old.Delivered, e.Disputed || old.Disputed, e.Aside || old.Aside
+		*old = *e
+		old.Reply = nil
+	})
 	j.mu.Unlock()
 	return j.save(e, more)
 }
@@ -291,9 +293,9 @@ func (j *journal) replace(till string, n uint64, change func(*entry)) {
 // save commits an entry with the pending marks, and forgets calls that are too
 // old to be asked about.
 func (j *journal) save(e *entry, more *buffer.Batch) error {
-	b := more
-	if b == nil {
-		b = &buffer.Batch{}
+	b := &buffer.Batch{}
+	if more != nil {
+		*b = *more // the caller's stays as it is: it may come again
 	}
 	v, err := j.codec.Encode(e)
 	if err != nil {

@@ -3,9 +3,11 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
+	"zelo/agent/wire"
 	"zelo/buffer"
 	"zelo/sat"
 	"zelo/sat/sim"
@@ -103,6 +105,33 @@ func TestCodeIsNotTriedOnAnotherDevice(t *testing.T) {
 	})
 }
 
+// A case stands aside while its device is still being asked: what it says then does
+// not undo that, and the collector hears of both.
+func TestAsideIsKeptWhileTheDeviceIsAsked(t *testing.T) {
+	busy := false
+	inShop(t, func(o *Options) {
+		o.SecondDevice = true
+		hook(&o.Devices[0], func(_ context.Context, req sat.Request) (sat.Reply, error, bool) {
+			if !busy || !req.Function.AsksSession() {
+				return sat.Reply{}, nil, false
+			}
+			return sat.NewReply(req.Function, req.Session, req.Function.Busy()), nil, true
+		})
+	}, func(w *world, b *sim.Sim) {
+		busy = true
+		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Never})
+		code(t, "sale", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6098)
+		time.Sleep(30 * time.Second)
+		code(t, "the till tries again", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6000)
+		busy = false
+		time.Sleep(30 * time.Second)
+		w.issued(b, 2, 2)
+		if e := w.events(); !slices.Contains(e, wire.EventIssuedTwice) {
+			t.Errorf("events: %v", e)
+		}
+	})
+}
+
 // fill takes all room of the buffer, and free gives it back.
 func (w *world) fill() (free func()) {
 	w.t.Helper()
@@ -128,4 +157,24 @@ func (w *world) fill() (free func()) {
 			w.t.Fatal(err)
 		}
 	}
+}
+
+// The disk is full when the device answers. The till has its answer, and what waits
+// to be written does not grow, nor does it undo that the till has it.
+func TestAnswerThatCannotBeWritten(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Late, For: 10 * time.Second})
+		done := make(chan sat.Reply, 1)
+		go func() { done <- w.sell(1, "PAO") }()
+		time.Sleep(5 * time.Second)
+		free := w.fill()
+		code(t, "sale", <-done, 6000)
+		w.delivered(1, sat.EnviarDadosVenda)
+		time.Sleep(time.Hour)
+		free()
+		time.Sleep(10 * time.Second)
+		w.check(1)
+		code(t, "an equal sale of the next customer", w.sell(2, "PAO"), 6000)
+		w.check(2)
+	})
 }
