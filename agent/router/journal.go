@@ -304,11 +304,15 @@ func (j *journal) save(e *entry, more *buffer.Batch) error {
 	b.Put(tableCalls, journalKey(e.Till, e.N), v)
 	j.mu.Lock()
 	t := j.till(e.Till)
-	for len(t.list) > queryCalls && t.list[0].State != open {
-		k := journalKey(e.Till, t.list[0].N)
+	for i := 0; i < len(t.list) && len(t.list) > queryCalls; {
+		if t.list[i].State == open {
+			i++ // until it is settled
+			continue
+		}
+		k := journalKey(e.Till, t.list[i].N)
 		b.Delete(tableCalls, k)
 		b.Delete(tableDelivered, k)
-		t.list = t.list[1:]
+		t.list = slices.Delete(t.list, i, i+1)
 	}
 	j.mu.Unlock()
 	return j.commit(b)

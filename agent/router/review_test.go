@@ -178,3 +178,27 @@ func TestAnswerThatCannotBeWritten(t *testing.T) {
 		w.check(2)
 	})
 }
+
+// A case that stays open keeps no other call in the journal.
+func TestJournalIsBoundedBehindAnOpenCase(t *testing.T) {
+	inShop(t, nil, func(w *world, b *sim.Sim) {
+		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Unplug})
+		code(t, "sale", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6098)
+		for i := range queryCalls + 50 {
+			e := entry{Till: "001", Session: 1000 + i, Function: sat.BloquearSAT, State: answered, Reply: []byte("x")}
+			if _, err := w.journal.record(e, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := len(w.journal.latest("001")); n != queryCalls {
+			t.Errorf("the journal holds %d calls", n)
+		}
+		w.restart()
+		if n := len(w.journal.latest("001")); n != queryCalls {
+			t.Errorf("after a restart the journal holds %d calls", n)
+		}
+		w.sim.Plug()
+		time.Sleep(30 * time.Second)
+		code(t, "the open one", w.ask(1), 6000)
+	})
+}
