@@ -251,7 +251,6 @@ func (o *owner) meet(ctx context.Context, code string) error {
 	if o.met {
 		return nil
 	}
-	b := &buffer.Batch{}
 	last, err := o.asked(ctx, sat.ConsultarUltimaSessaoFiscal, code)
 	switch {
 	case errors.Is(err, sat.ErrGone), wrongCode(err) != nil:
@@ -259,7 +258,7 @@ func (o *owner) meet(ctx context.Context, code string) error {
 	case err != nil:
 		o.log.Warn("last session of the device not known", "err", err)
 	default:
-		if err := o.archive(b, last); err != nil {
+		if err := o.archive(last); err != nil {
 			return err
 		}
 	}
@@ -272,13 +271,15 @@ func (o *owner) meet(ctx context.Context, code string) error {
 	switch {
 	case err != nil && !any:
 		return fmt.Errorf("cannot learn the device's last document: %w", err)
-	case err == nil && (!any || s.LastKey != known):
-		if err := o.router.journal.putLastKey(b, o.info.Serial, s.LastKey); err != nil {
+	case err == nil && (!any || s.LastKey != "" && s.LastKey != known): // some leave the field empty
+		b := &buffer.Batch{}
+		err := o.router.journal.putLastKey(b, o.info.Serial, s.LastKey)
+		if err = errors.Join(err, o.router.journal.commit(b)); err != nil {
 			return err
 		}
 	}
 	o.met = true
-	return o.router.journal.commit(b)
+	return nil
 }
 
 // asked puts a harmless question that needs the activation code.
@@ -294,18 +295,27 @@ func (o *owner) asked(ctx context.Context, f sat.Function, code string) (sat.Rep
 	return reply, nil
 }
 
-// archive queues the document in a reply when no call here knows it.
-func (o *owner) archive(b *buffer.Batch, reply sat.Reply) error {
+// archive queues the document in a reply when no call here knows it, at once: the
+// device may not say it again.
+func (o *owner) archive(reply sat.Reply) error {
 	doc, err := reply.Document()
 	if err != nil {
 		return nil
 	}
-	k := keyOf(reply)
-	last, _ := o.router.journal.lastKey(o.info.Serial)
-	if string(k) == last || slices.Contains(o.router.journal.issued(k.Serial()), k) {
+	j, k := o.router.journal, keyOf(reply)
+	last, _ := j.lastKey(k.Serial())
+	if string(k) == last || slices.Contains(j.issued(k.Serial()), k) {
 		return nil
 	}
-	return o.router.addDocument(b, &entry{Serial: k.Serial(), Session: reply.Session, Function: reply.Function}, doc.XML)
+	b := &buffer.Batch{}
+	err = o.router.addDocument(b, &entry{Serial: k.Serial(), Session: reply.Session, Function: reply.Function}, doc.XML)
+	if last == "" || after(last, k) {
+		err = errors.Join(err, j.putLastKey(b, k.Serial(), string(k)))
+	}
+	if err = errors.Join(err, j.commit(b)); err != nil {
+		return errors.Join(err, j.putLastKey(b, k.Serial(), last)) // as on disk
+	}
+	return nil
 }
 
 // tellState queues an event when the device has gone or come back since the last

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -200,5 +201,71 @@ func TestJournalIsBoundedBehindAnOpenCase(t *testing.T) {
 		w.sim.Plug()
 		time.Sleep(30 * time.Second)
 		code(t, "the open one", w.ask(1), 6000)
+	})
+}
+
+// A device that was opened says once what it did last, and then nothing more.
+func TestWhatADeviceSaysOnceIsKept(t *testing.T) {
+	shut, said, failing := false, false, false
+	inShop(t, func(o *Options) {
+		gate(&o.Devices[0], &shut)
+		hook(&o.Devices[0], func(_ context.Context, req sat.Request) (sat.Reply, error, bool) {
+			switch {
+			case failing && req.Function == sat.ConsultarStatusOperacional:
+				return sat.Reply{}, errors.New("no answer"), true
+			case failing && req.Function == sat.ConsultarUltimaSessaoFiscal && said:
+				return sat.NewReply(req.Function, req.Session, 19003), nil, true
+			case failing && req.Function == sat.ConsultarUltimaSessaoFiscal:
+				said = true
+			}
+			return sat.Reply{}, nil, false
+		})
+	}, func(w *world, b *sim.Sim) {
+		shut = true
+		w.sim.Unplug()
+		w.call("001", 1, sat.ConsultarSAT)
+		w.sim.Plug()
+		w.outside("VENDA EM OUTRO COMPUTADOR")
+		failing, shut = true, false
+		time.Sleep(time.Minute)
+		if !said {
+			t.Fatal("not asked")
+		}
+		w.issued(b, 2, 1)
+	})
+}
+
+// Some devices leave the field of the last key empty: that takes nothing from what
+// is known of them, and a sale they forgot is not taken for one they did not make.
+func TestEmptyLastKeyForgetsNothing(t *testing.T) {
+	shut, dev := false, (*sim.Sim)(nil)
+	inShop(t, func(o *Options) {
+		gate(&o.Devices[0], &shut)
+		hook(&o.Devices[0], func(ctx context.Context, req sat.Request) (sat.Reply, error, bool) {
+			switch {
+			case dev == nil:
+				return sat.Reply{}, nil, false
+			case req.Function.AsksSession():
+				return sat.NewReply(req.Function, req.Session, req.Function.Success()+3), nil, true
+			case req.Function != sat.ConsultarStatusOperacional:
+				return sat.Reply{}, nil, false
+			}
+			reply, err := dev.Call(ctx, req)
+			if s, serr := reply.Status(); serr == nil {
+				reply, err = sat.ParseReply(req.Function, bytes.Replace(reply.Raw, []byte(s.LastKey), nil, 1))
+			}
+			return reply, err, true
+		})
+	}, func(w *world, b *sim.Sim) {
+		dev, shut = w.sim, true
+		w.sim.Unplug()
+		w.call("001", 1, sat.ConsultarSAT)
+		w.sim.Plug()
+		shut = false
+		time.Sleep(time.Minute)
+		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Never})
+		code(t, "sale, forgotten by the device", w.sellAt("001", 2, sim.DefaultCode, "PAO"), 6098)
+		time.Sleep(time.Minute)
+		code(t, "is not settled", w.ask(2), 11098)
 	})
 }
