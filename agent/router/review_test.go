@@ -269,3 +269,15 @@ func TestEmptyLastKeyForgetsNothing(t *testing.T) {
 		code(t, "is not settled", w.ask(2), 11098)
 	})
 }
+
+// That a till has another answer under a session does not say that it has the
+// document.
+func TestAnotherAnswerIsNoDelivery(t *testing.T) {
+	inWorld(t, func(w *world) {
+		code(t, "sale, its answer is lost", w.sell(1, "PAO"), 6000)
+		code(t, "other content under the session", w.sell(1, "CHA"), 6097)
+		w.delivered(1, sat.EnviarDadosVenda)
+		code(t, "the sale again", w.sell(2, "PAO"), 6000)
+		w.check(1)
+	})
+}

@@ -226,6 +226,7 @@ func (r *Router) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
 	}
 	r.mu.Lock()
 	r.lastCall = r.now()
+	delete(r.awaiting, call{req.Till, req.Session, req.Function}) // the next answer may be another one
 	r.mu.Unlock()
 	ctx, cancel := answerInTime(ctx, req.Function)
 	defer cancel()
