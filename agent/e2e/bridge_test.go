@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,27 +41,8 @@ func openCounter(t *testing.T) *counter {
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("SKIP: no gcc, the till and the maker's library are C programs")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &counter{shop: &shop{t: t, bin: binaries(t), dir: t.TempDir()}, device: l.Addr().String()}
-	l.Close()
-	c.sim = exec.Command(filepath.Join(c.bin, "zelo-agent"), "sim", "-tcp", c.device, "-controle", c.path("sim.sock"), "-pasta", c.path("sat"))
-	out, err := c.sim.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.start(c.sim)
-	ready := 0
-	for lines := bufio.NewScanner(out); ready < 2 && lines.Scan(); {
-		ready++
-	}
-	go io.Copy(io.Discard, out)
-	if c.wire, err = net.Dial("unix", c.path("sim.sock")); err != nil {
-		t.Fatal(err)
-	}
-	c.lines = bufio.NewReader(c.wire)
+	c := &counter{shop: &shop{t: t, bin: binaries(t), dir: t.TempDir()}, device: freePort(t)}
+	c.sat = c.openDevice("sat", "-tcp", c.device)
 	c.write("agent.toml", fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"tcp:%s\"]\nintervalo_status = \"1h\"\nbuffer_mb = 64\npagina = \"\"\n",
 		c.path("caixa"), c.path("sat.sock"), c.device))
 	c.write("sat.ini", fmt.Sprintf("socket = %s\nbiblioteca = %s\nponte = %s\ntrava = %s\nprazo.EnviarDadosVenda = 10\nprazo.ConsultarNumeroSessao = 10\n",
@@ -87,13 +67,6 @@ func openForSale(t *testing.T) *counter {
 	return c
 }
 
-func (c *counter) write(name, text string) {
-	c.t.Helper()
-	if err := os.WriteFile(c.path(name), []byte(text), 0o644); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
 // copy puts a program where every user may run it.
 func (c *counter) copy(from, to string) {
 	c.t.Helper()
@@ -108,9 +81,7 @@ func (c *counter) copy(from, to string) {
 
 func (c *counter) compile(args ...string) {
 	c.t.Helper()
-	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
-		c.t.Fatalf("gcc: %v: %s", err, out)
-	}
+	c.must(exec.Command("gcc", args...))
 }
 
 // nobody is the user that POS programs run as where the tests may choose: they
@@ -162,12 +133,6 @@ func (c *counter) heard(n int) string {
 	return key
 }
 
-// kill ends the agent as a power cut or a task manager would.
-func (c *counter) kill() {
-	c.agent.Process.Kill()
-	c.agent.Wait()
-}
-
 // hang makes the agent stand still while it does not use the device. One that
 // hangs in a call keeps the device: nobody can know what it is about to do.
 func (c *counter) hang() {
@@ -213,7 +178,7 @@ func (c *counter) check(sold []string) {
 	})
 	c.agent.Process.Signal(syscall.SIGTERM)
 	c.agent.Wait()
-	issued := c.issued()
+	issued := c.sat.issued()
 	if len(issued) != len(sold) {
 		c.t.Errorf("%d sales, %d documents", len(sold), len(issued))
 	}
@@ -231,27 +196,6 @@ func (c *counter) check(sold []string) {
 	if len(outgoing) != len(issued) {
 		c.t.Errorf("%d documents go to the collector, %d were issued", len(outgoing), len(issued))
 	}
-}
-
-// issued is the device's own list, by access key.
-func (c *counter) issued() map[string][]byte {
-	c.t.Helper()
-	raw, err := os.ReadFile(c.path("sat/issued.jsonl"))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	out := map[string][]byte{}
-	for line := range bytes.Lines(raw) {
-		var r struct {
-			Key string
-			XML []byte
-		}
-		if err := json.Unmarshal(line, &r); err != nil {
-			c.t.Fatal(err)
-		}
-		out[r.Key] = r.XML
-	}
-	return out
 }
 
 // outgoing counts the documents that wait for the collector.
@@ -316,9 +260,9 @@ func TestSellingOnThoughTheAgentIsKilled(t *testing.T) {
 	t.Run("in a sale, and the till with it", func(t *testing.T) {
 		c := openForSale(t)
 		sold := []string{c.sell(1)}
-		c.tell(`{"script":{"function":"EnviarDadosVenda","do":"never"}}`)
+		c.sat.tell(`{"script":{"function":"EnviarDadosVenda","do":"never"}}`)
 		fmt.Fprintln(c.say, "sale 2")
-		c.until("the device to issue", func() bool { return len(c.issued()) == 2 })
+		c.until("the device to issue", func() bool { return len(c.sat.issued()) == 2 })
 		c.kill()
 		c.pos.Process.Kill()
 		c.pos.Wait()

@@ -3,13 +3,10 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,35 +85,16 @@ type shop struct {
 	bin   string
 	dir   string
 	agent *exec.Cmd
-	sim   *exec.Cmd
-	wire  net.Conn // control of the simulator
-	lines *bufio.Reader
+	cloud *exec.Cmd // the collector's service, of shops that have one
+	sat   *device
 }
 
 func openShop(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{t: t, bin: binaries(t), dir: t.TempDir()}
-	s.sim = exec.Command(filepath.Join(s.bin, "zelo-agent"), "sim", "-pty", "-link", s.path("porta"), "-controle", s.path("sim.sock"), "-pasta", s.path("sat"))
-	out, err := s.sim.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.start(s.sim)
-	ready := map[string]bool{}
-	for lines := bufio.NewScanner(out); len(ready) < 2 && lines.Scan(); {
-		name, _, _ := strings.Cut(lines.Text(), " ")
-		ready[name] = true
-	}
-	go io.Copy(io.Discard, out)
-	if s.wire, err = net.Dial("unix", s.path("sim.sock")); err != nil {
-		t.Fatal(err)
-	}
-	s.lines = bufio.NewReader(s.wire)
-	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"serial:%s\"]\nintervalo_status = \"1s\"\nbuffer_mb = 64\npagina = \"\"\n",
-		s.path("caixa"), s.path("sat.sock"), s.path("porta"))
-	if err := os.WriteFile(s.path("agent.toml"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.sat = s.openDevice("sat", "-pty", "-link", s.path("porta"))
+	s.write("agent.toml", fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"serial:%s\"]\nintervalo_status = \"1s\"\nbuffer_mb = 64\npagina = \"\"\n",
+		s.path("caixa"), s.path("sat.sock"), s.path("porta")))
 	s.startAgent()
 	return s
 }
@@ -146,12 +124,26 @@ func (s *shop) startAgent() {
 	})
 }
 
+// kill ends the agent as a power cut or a task manager would.
+func (s *shop) kill() {
+	s.agent.Process.Kill()
+	s.agent.Wait()
+}
+
+// write makes a file that every user may read.
+func (s *shop) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name), []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // cli runs a command of the agent and returns all it printed.
 func (s *shop) cli(stdin string, args ...string) (string, error) {
 	cmd := exec.Command(filepath.Join(s.bin, "zelo-agent"), args...)
 	cmd.Args = append(cmd.Args, "-config", s.path("agent.toml"))
-	if args[0] == "call" { // flags come before the function's arguments
-		cmd.Args = append([]string{cmd.Args[0], "call", "-config", s.path("agent.toml")}, args[1:]...)
+	if args[0] == "call" || args[0] == "enrol" { // flags come before other arguments
+		cmd.Args = append([]string{cmd.Args[0], args[0], "-config", s.path("agent.toml")}, args[1:]...)
 	}
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
@@ -167,15 +159,6 @@ func (s *shop) until(what string, ok func() bool) {
 			s.t.Fatalf("gave up waiting for %s", what)
 		}
 		<-time.After(50 * time.Millisecond)
-	}
-}
-
-func (s *shop) tell(command string) {
-	s.t.Helper()
-	fmt.Fprintln(s.wire, command)
-	line, err := s.lines.ReadString('\n')
-	if err != nil || !strings.Contains(line, `"ok":true`) {
-		s.t.Fatalf("the simulator refused %s: %s %v", command, line, err)
 	}
 }
 
@@ -206,10 +189,10 @@ func TestTechnicianAtTheCommandLine(t *testing.T) {
 	expect("buffer", "", "documents", true, "buffer", "ls")
 	expect("unknown command", "", "não existe o comando", false, "vender")
 
-	s.tell(`{"plug":false}`)
+	s.sat.tell(`{"plug":false}`)
 	s.until("the agent to notice the cable", func() bool { return !s.answering() })
 	expect("status without the device", "", "sem resposta desde", true, "status")
-	s.tell(`{"plug":true}`)
+	s.sat.tell(`{"plug":true}`)
 	s.until("the device to be back", s.answering)
 	expect("call after the cable is back", "", "|08000|", true, "call", "ConsultarSAT")
 

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"archive/zip"
 	"bufio"
 	"bytes"
 	"context"
@@ -11,19 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"zelo/sat"
 	"zelo/sat/ipc"
-	"zelo/sat/sattest"
 	"zelo/sat/sim"
 )
 
@@ -52,8 +47,7 @@ type windowsShop struct {
 	*shop
 	device string   // address of the simulated device
 	agent  *running // nil while there is none
-	next   int      // sale
-	sold   []string // keys that POS programs were given
+	sold   []sale
 }
 
 // running is a program that somebody waits for.
@@ -102,25 +96,10 @@ func openWindowsShop(t *testing.T) *windowsShop {
 		s.write("ponte-"+b.name+".ini", fmt.Sprintf("agente = %s\nbiblioteca = %s\nponte = %s\n%s",
 			till, z(b.name+"-fabricante.dll"), z("caixa", "ponte"), waits))
 	}
-	s.enrol()
+	s.enrol(func(args ...string) (string, error) {
+		return s.asks("agent-386.exe", append([]string{args[0], "-config", z("agent.toml")}, args[1:]...)...)
+	})
 	return s
-}
-
-func (s *windowsShop) write(name, text string) {
-	s.t.Helper()
-	if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// must runs a command of this system to its end.
-func (s *windowsShop) must(cmd *exec.Cmd) string {
-	s.t.Helper()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		s.t.Fatalf("%s: %v: %s", strings.Join(cmd.Args, " "), err, out)
-	}
-	return string(out)
 }
 
 // compile makes everything that runs on Windows.
@@ -167,35 +146,15 @@ func (s *windowsShop) tells(program string, args ...string) string {
 	return out
 }
 
-func (s *windowsShop) openCollector() {
-	s.t.Helper()
-	var at [3]string
-	for i := range at {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		defer l.Close()
-		at[i] = l.Addr().String()
-	}
-	s.collector("init", "-paginas", at[0], "-cadastro", at[1], "-mqtt", at[2], "-email", "loja@exemplo.com.br")
-}
-
-// collector runs a command of the collector.
-func (s *windowsShop) collector(verb string, args ...string) string {
-	s.t.Helper()
-	return s.must(exec.Command(filepath.Join(s.bin, "zelo-collector"), append([]string{verb, "-pasta", s.path("coletor")}, args...)...))
-}
-
 // openDevice starts the simulated device.
 func (s *windowsShop) openDevice() {
 	s.t.Helper()
-	s.sim = s.windows(context.Background(), "sim.exe", "sim", "-tcp", "127.0.0.1:0", "-pasta", z("sat"))
-	out, err := s.sim.StdoutPipe()
+	sim := s.windows(context.Background(), "sim.exe", "sim", "-tcp", "127.0.0.1:0", "-pasta", z("sat"))
+	out, err := sim.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.start(s.sim)
+	s.start(sim)
 	lines := bufio.NewScanner(out)
 	lines.Scan()
 	at, ok := strings.CutPrefix(lines.Text(), "tcp ")
@@ -204,21 +163,6 @@ func (s *windowsShop) openDevice() {
 	}
 	s.device = at
 	go io.Copy(io.Discard, out)
-}
-
-// enrol starts the collector's service and has the agent enrol there.
-func (s *windowsShop) enrol() {
-	s.t.Helper()
-	s.start(exec.Command(filepath.Join(s.bin, "zelo-collector"), "serve", "-pasta", s.path("coletor")))
-	s.until("the agent to be enrolled", func() bool {
-		words := strings.Fields(s.collector("enrol"))
-		i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "https://") })
-		if i < 0 {
-			s.t.Fatalf("no address in %q", words)
-		}
-		out, err := s.asks("agent-386.exe", "enrol", "-config", z("agent.toml"), "-coletor", words[i], words[len(words)-1])
-		return err == nil && strings.Contains(out, "Caixa ligado")
-	})
 }
 
 // startAgent runs the agent as a program.
@@ -256,17 +200,7 @@ func (s *windowsShop) terminate(program string) error {
 	}
 }
 
-// windowsStatus is what `zelo-agent status -json` says.
-type windowsStatus struct {
-	Answering, Connected bool
-	OpenCases            int
-	Buffer               []struct {
-		Name    string
-		Waiting int
-	}
-}
-
-func (s *windowsShop) status() (st windowsStatus, ok bool) {
+func (s *windowsShop) status() (st agentStatus, ok bool) {
 	out, err := s.asks("agent-386.exe", "status", "-json", "-config", z("agent.toml"))
 	return st, err == nil && json.Unmarshal([]byte(out), &st) == nil
 }
@@ -274,10 +208,7 @@ func (s *windowsShop) status() (st windowsStatus, ok bool) {
 // settled reports that nothing waits on the till.
 func (s *windowsShop) settled() bool {
 	st, ok := s.status()
-	for _, b := range st.Buffer {
-		ok = ok && b.Waiting == 0
-	}
-	return ok && st.Connected && st.OpenCases == 0 && len(s.spooled()) == 0
+	return ok && st.settled() && len(s.spooled()) == 0
 }
 
 // spooled are the calls that wait for the agent.
@@ -286,151 +217,40 @@ func (s *windowsShop) spooled() []string {
 	return files
 }
 
-// pos is a POS program.
-type pos struct {
-	s       *windowsShop
-	in      io.WriteCloser
-	out     *bufio.Reader
-	session int
+// windowsPOS is a POS program that makes the shop's sales.
+type windowsPOS struct {
+	*pos
+	s *windowsShop
 }
 
 // openPOS starts the POS program of a build with the settings in a file.
-func (s *windowsShop) openPOS(b build, settings string) *pos {
+func (s *windowsShop) openPOS(b build, settings string) *windowsPOS {
 	s.t.Helper()
 	cmd := s.windows(context.Background(), b.name+".exe", z(strings.Split(b.dll, "/")...))
 	cmd.Env = append(os.Environ(), "ZELO_INI="+z(settings), "ZELO_MAKER_EXEC="+z("driver.exe"), "ZELO_DRIVER_DEVICE="+s.device)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.start(cmd)
-	return &pos{s, in, bufio.NewReader(out), 100_000 + 1000*s.next}
-}
-
-// call makes the program call a function; the reply must be one a till can read.
-func (p *pos) call(f sat.Function, args ...string) (sat.Reply, error) {
-	p.session++
-	fmt.Fprintf(p.in, "call %s %d %s\n", f, p.session, strings.Join(args, " "))
-	line, err := p.out.ReadString('\n')
-	if err != nil {
-		return sat.Reply{}, fmt.Errorf("the POS program ended: %w", err)
-	}
-	return sat.ParseReply(f, []byte(strings.TrimSuffix(line, "\n")))
-}
-
-const noSuchSession sat.Code = 11003
-
-// uncertain reports that a reply says nothing of the sale.
-func uncertain(r sat.Reply) bool {
-	return r.Code == sat.EnviarDadosVenda.Busy() || r.Function == sat.ConsultarNumeroSessao && r.Code != noSuchSession
-}
-
-// sell sells once, as a POS program does: what is not certain is asked about, and
-// only what certainly never happened is tried again.
-func (p *pos) sell() error {
-	p.s.next++
-	xml := fmt.Sprintf("hex:%x", sattest.SaleXML(fmt.Sprintf("%d.00", p.s.next), ""))
-	for limit := time.Now().Add(2 * time.Minute); time.Now().Before(limit); <-time.After(200 * time.Millisecond) {
-		reply, err := p.call(sat.EnviarDadosVenda, sim.DefaultCode, xml)
-		asked := p.session
-		for err == nil && uncertain(reply) && time.Now().Before(limit) {
-			<-time.After(200 * time.Millisecond)
-			reply, err = p.call(sat.ConsultarNumeroSessao, sim.DefaultCode, fmt.Sprint(asked))
-		}
-		switch {
-		case err != nil:
-			return err
-		case reply.Code == sat.EnviarDadosVenda.Success():
-			doc, err := reply.Document()
-			if err == nil {
-				p.s.sold = append(p.s.sold, doc.Key)
-			}
-			return err
-		case reply.Code != sat.EnviarDadosVenda.Failed() && reply.Code != noSuchSession:
-			return fmt.Errorf("sale %d refused: %s", p.s.next, reply.Raw)
-		}
-	}
-	return fmt.Errorf("sale %d never succeeded", p.s.next)
+	return &windowsPOS{s.startPOS(cmd, sim.DefaultCode, 100_000+1000*len(s.sold)), s}
 }
 
 // sells sells a number of times.
-func (p *pos) sells(n int) {
+func (p *windowsPOS) sells(times int) {
 	p.s.t.Helper()
-	for range n {
-		p.s.check(p.sell())
+	for range times {
+		n := len(p.s.sold) + 1
+		key, err := p.sell(n)
+		p.s.check(err)
+		p.s.sold = append(p.s.sold, sale{number: n, key: key})
 	}
 }
 
 // archived compares what the device issued with what POS programs were given and
 // with what the collector exports, byte for byte.
 func (s *windowsShop) archived() {
-	t := s.t
-	t.Helper()
-	raw, err := os.ReadFile(s.path("sat/issued.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	exported := s.export()
-	sold := map[string]int{}
-	for _, key := range s.sold {
-		sold[key]++
-	}
-	n := 0
-	for line := range bytes.Lines(raw) {
-		var issued struct {
-			Key string
-			XML []byte
-		}
-		if err := json.Unmarshal(line, &issued); err != nil {
-			t.Fatal(err)
-		}
-		n++
-		if sold[issued.Key] != 1 {
-			t.Errorf("document %s was given to POS programs %d times", issued.Key, sold[issued.Key])
-		}
-		if !bytes.Equal(exported["AD"+issued.Key+".xml"], issued.XML) {
-			t.Errorf("document %s is missing at the collector, or differs", issued.Key)
-		}
-	}
-	if n != s.next || len(s.sold) != n || len(exported) != n {
-		t.Errorf("%d sales, %d documents issued, %d given to POS programs, %d exported: %v", s.next, n, len(s.sold), len(exported), slices.Sorted(maps.Keys(exported)))
-	}
-}
-
-// export is the collector's export, by file name.
-func (s *windowsShop) export() map[string][]byte {
-	t := s.t
-	t.Helper()
-	s.collector("export", "-o", s.path("tudo.zip"))
-	zipped, err := zip.OpenReader(s.path("tudo.zip"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer zipped.Close()
-	files := map[string][]byte{}
-	for _, f := range zipped.File {
-		if filepath.Ext(f.Name) != ".xml" {
-			continue
-		}
-		r, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[filepath.Base(f.Name)], err = io.ReadAll(r)
-		r.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return files
+	s.t.Helper()
+	oneEach(s.t, s.sold, issuedIn(s.t, s.path("sat")), s.export())
 }
 
 // sellsWhile sells until what happens meanwhile is over, and once more.
-func (p *pos) sellsWhile(meanwhile func() error) {
+func (p *windowsPOS) sellsWhile(meanwhile func() error) {
 	p.s.t.Helper()
 	over := make(chan error, 1)
 	go func() { over <- meanwhile() }()
@@ -445,9 +265,6 @@ func (p *pos) sellsWhile(meanwhile func() error) {
 		}
 	}
 }
-
-// leave ends the program.
-func (p *pos) leave() { p.in.Close() }
 
 // check ends a test that cannot go on.
 func (s *windowsShop) check(err error) {
