@@ -15,7 +15,8 @@ import (
 	"zelo/sat/cfe"
 )
 
-// turnWait is how long a sale waits for a busy device while another may serve it.
+// turnWait is how long a sale waits until it is sent to a device while another may
+// serve it.
 const turnWait = 4 * time.Second
 
 // fiscal answers a sale or cancellation.
@@ -64,7 +65,7 @@ func (r *Router) sell(ctx context.Context, req sat.Request, e *entry) result {
 	for i, c := range candidates {
 		more := i < len(candidates)-1
 		res := r.offer(ctx, c, req, e, more)
-		if i == 0 && wrongCode(res.err) != nil || !res.nothing() {
+		if i == 0 && wrongCode(res.err) != nil || !res.nothing() || ctx.Err() != nil {
 			return res
 		}
 		if i == 0 || res.reply.Raw != nil {

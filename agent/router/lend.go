@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"zelo/agent/wire"
 	"zelo/buffer"
@@ -90,8 +91,13 @@ func (r *Router) Lend(ctx context.Context, from, id string, req sat.Request) (wi
 	if r.journal.seen(from, id) {
 		return r.standing(ctx, from, id)
 	}
-	for _, o := range r.lendable(req) {
-		res := o.submit(ctx, &job{req: req, foreign: true, entry: e, more: true}, 0)
+	devices := r.lendable(req)
+	for i, o := range devices {
+		patience := time.Duration(0)
+		if i < len(devices)-1 {
+			patience = turnWait
+		}
+		res := o.submit(ctx, &job{req: req, foreign: true, entry: e, more: true}, patience)
 		if !res.nothing() {
 			break
 		}

@@ -74,8 +74,15 @@ type job struct {
 	foreign bool
 	entry   *entry // of a till's fiscal call; nil otherwise
 	more    bool   // another device may serve it when this one does not
+	taken   atomic.Bool
 	done    chan result
 }
+
+// take decides, once, who has the job: the owner, who sends it now, or the caller,
+// who gives it up. Nothing was sent for one that was given up.
+func (j *job) take() bool { return j.taken.CompareAndSwap(false, true) }
+
+var errGivenUp = fmt.Errorf("its caller waited no longer for the device: %w", sat.ErrNotSent)
 
 // result is what became of a job. A fiscal call that came as far as the journal
 // has its verdict and entry, and then err says nothing about the sale: it may be
@@ -97,7 +104,8 @@ func (r result) nothing() bool {
 }
 
 // submit queues a job for the owner and waits for its result or for ctx. With
-// patience it gives the turn up when it has not come until then.
+// patience it gives the job up when it was not sent until then: also when its turn
+// came, but the device does not answer what it must be asked before.
 func (o *owner) submit(ctx context.Context, j *job, patience time.Duration) result {
 	j.ctx, j.done = ctx, make(chan result, 1)
 	if j.code == "" {
@@ -114,7 +122,15 @@ func (o *owner) submit(ctx context.Context, j *job, patience time.Duration) resu
 	select {
 	case o.queue <- j:
 	case <-turn.Done():
-		return result{err: fmt.Errorf("the device is busy: %w", sat.ErrNotSent)}
+		return result{err: errGivenUp}
+	}
+	select {
+	case res := <-j.done:
+		return res
+	case <-turn.Done():
+		if j.take() {
+			return result{err: errGivenUp}
+		}
 	}
 	select {
 	case res := <-j.done:
@@ -277,17 +293,17 @@ func (o *owner) drop(why string) {
 	o.log.Info("device closed", "why", why)
 }
 
-// do carries out one job.
+// do carries out one job. What the device must be asked before is asked to the end,
+// also when the caller's time is up: devices say some things once.
 func (o *owner) do(ctx context.Context, j *job) result {
-	if err := j.ctx.Err(); err != nil {
-		return result{err: fmt.Errorf("waited too long for the device: %w", sat.ErrNotSent)}
+	if j.ctx.Err() != nil {
+		return result{err: errGivenUp}
 	}
 	notSent := func(err error) result {
 		return result{err: &sat.Error{Op: "reach the device for", Request: j.req.Function, Session: j.req.Session,
 			Err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}}
 	}
-	inTime := within(ctx, j.ctx)
-	release, err := o.reserve(inTime)
+	release, err := o.reserve(within(ctx, j.ctx))
 	if err != nil {
 		return notSent(err)
 	}
@@ -300,14 +316,14 @@ func (o *owner) do(ctx context.Context, j *job) result {
 	if err := o.unlock(j); err != nil {
 		return notSent(err)
 	}
-	if err := o.settleAll(inTime, j.code); err != nil {
+	if err := o.settleAll(ctx, j.code); err != nil {
 		return result{err: errors.Join(errUnresolved, err)}
 	}
 	if j.code != "" && !o.sure {
-		if err := o.identify(inTime, j.code); err != nil {
+		if err := o.identify(ctx, j.code); err != nil {
 			return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
 		}
-		if err := o.settleAll(inTime, j.code); err != nil {
+		if err := o.settleAll(ctx, j.code); err != nil {
 			return result{err: errors.Join(errUnresolved, err)}
 		}
 	}
@@ -316,6 +332,8 @@ func (o *owner) do(ctx context.Context, j *job) result {
 		return o.sell(ctx, j)
 	case j.req.Function == 0:
 		return result{} // only the open cases mattered
+	case !j.take():
+		return result{err: errGivenUp}
 	}
 	reply, err := o.call(ctx, j.req)
 	o.learn(j.code, reply)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -270,6 +271,43 @@ func TestEmptyLastKeyForgetsNothing(t *testing.T) {
 	})
 }
 
+// A device that hangs, but does not go away, does not take the shop's time: the sale
+// is another's.
+func TestDeviceThatHangsIsLeft(t *testing.T) {
+	for _, when := range []string{"when it was opened", "with an open case, and somebody else waits for it"} {
+		t.Run(when, func(t *testing.T) {
+			hangs := false
+			inShop(t, func(o *Options) {
+				hook(&o.Devices[0], func(ctx context.Context, req sat.Request) (sat.Reply, error, bool) {
+					if hangs {
+						return mute(ctx)
+					}
+					return sat.Reply{}, nil, false
+				})
+			}, func(w *world, b *sim.Sim) {
+				hangs = true
+				if when == "when it was opened" {
+					w.restart()
+				} else {
+					code(t, "sale that hangs", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6098)
+					ctx, cancel := context.WithCancel(context.Background())
+					defer cancel()
+					go w.Device("A").Call(ctx, sat.Request{Function: sat.ConsultarSAT})
+					go w.Device("").Call(ctx, sat.Request{Function: sat.ConsultarSAT})
+				}
+				for i := range 40 {
+					time.Sleep(7 * time.Second)
+					start := time.Now()
+					code(t, "sale", w.sellAt("001", 10+i, sim.DefaultCode, fmt.Sprint("CAFE ", i)), 6000)
+					if took := time.Since(start); took > 10*time.Second {
+						t.Errorf("sale %d took %s", i, took)
+					}
+				}
+			})
+		})
+	}
+}
+
 // That a till has another answer under a session does not say that it has the
 // document.
 func TestAnotherAnswerIsNoDelivery(t *testing.T) {
@@ -279,5 +317,25 @@ func TestAnotherAnswerIsNoDelivery(t *testing.T) {
 		w.delivered(1, sat.EnviarDadosVenda)
 		code(t, "the sale again", w.sell(2, "PAO"), 6000)
 		w.check(1)
+	})
+}
+
+// A till's time runs out while its call waits for the computer's lock: it is not
+// made any more.
+func TestNothingIsSoldAfterTheTillsTime(t *testing.T) {
+	slow := time.Duration(0)
+	inShop(t, func(o *Options) {
+		o.Reserve = func(context.Context) (func(), error) {
+			time.Sleep(slow)
+			return func() {}, nil
+		}
+	}, func(w *world, b *sim.Sim) {
+		slow = 2 * time.Minute
+		if r := w.sellAt("001", 1, sim.DefaultCode, "PAO"); r.Code.Success() {
+			t.Errorf("sold: %s", r.Code)
+		}
+		slow = 0
+		time.Sleep(5 * time.Minute)
+		w.issued(b, 1, 1)
 	})
 }

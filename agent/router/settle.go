@@ -16,8 +16,11 @@ func (o *owner) sell(ctx context.Context, j *job) result {
 	if err := o.router.journal.buf.Room(longestAnswer); err != nil {
 		return result{err: fmt.Errorf("%w: no room to keep the document: %w", sat.ErrNotSent, err)}
 	}
-	if err := o.meet(within(ctx, j.ctx), j.code); err != nil {
+	if err := o.meet(ctx, j.code); err != nil {
 		return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
+	}
+	if j.ctx.Err() != nil || !j.take() {
+		return result{err: errGivenUp}
 	}
 	e := *j.entry
 	var err error
@@ -61,7 +64,7 @@ func (o *owner) sell(ctx context.Context, j *job) result {
 	if err := o.ensure(ctx); err != nil {
 		return result{verdict: isOpen, entry: admitted}
 	}
-	return o.settle(within(ctx, j.ctx), admitted, j.code)
+	return o.settle(ctx, admitted, j.code)
 }
 
 // settleAll resolves the device's open cases and fails on the first that stays
