@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -57,7 +58,8 @@ type device struct {
 
 	mu    sync.Mutex
 	away  bool
-	doubt int // session of a fiscal call of which the agent has no answer; 0 for none
+	doubt int   // session of a fiscal call of which the agent has no answer; 0 for none
+	used  []int // the sessions of its latest calls
 }
 
 func newDevice(w *world, i int) *device {
@@ -124,16 +126,25 @@ func (d *device) pullNext(span time.Duration, f sim.Fault) {
 	}()
 }
 
-// inOrder checks decision 4: after a call whose outcome is unknown the next
-// command is the query for its session.
+// sessionsKept is within how many calls a session number must not repeat (dossier
+// 5.1).
+const sessionsKept = 100
+
+// inOrder checks decisions 4 and 5: after a call whose outcome is unknown the next
+// command is the query for its session; the agent gives no session number again.
 func (d *device) inOrder(req sat.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if slices.Contains(d.used, req.Session) {
+		d.w.fail("device %s hears session %06d twice within %d calls", d.serial, req.Session, sessionsKept)
+	}
+	d.used = append(d.used, req.Session)
+	d.used = d.used[max(0, len(d.used)-sessionsKept):]
 	if d.doubt == 0 {
 		return
 	}
 	if req.Function != sat.ConsultarNumeroSessao || req.Arg("cNumeroDeSessao") != strconv.Itoa(d.doubt) {
-		d.w.fail("device %s hears %s %v while the outcome of session %06d is unknown", d.serial, req.Function, req.Args[1:], d.doubt)
+		d.w.fail("device %s hears %s of session %06d while the outcome of session %06d is unknown", d.serial, req.Function, req.Session, d.doubt)
 	}
 	d.doubt = 0
 }

@@ -10,6 +10,8 @@
 // afterwards. A seed that fails says how to replay it:
 //
 //	ZELO_SOAK_SEED=17 go test -count=1 -run TestSoak ./agent/soak
+//
+// mutants_test.go puts faults into the product and wants them found.
 package soak
 
 import (
@@ -42,13 +44,15 @@ type totals struct {
 	failed                                 atomic.Bool
 }
 
-// result is printed behind all else: the line that `make soak` ends with.
-type result struct{ line string }
+// result is printed behind all else; `make soak` ends with its last line.
+type result struct{ table, line string }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if last.line != "" {
-		fmt.Println(last.line)
+	for _, text := range []string{last.table, last.line} {
+		if text != "" {
+			fmt.Println(text)
+		}
 	}
 	os.Exit(code)
 }
@@ -69,7 +73,7 @@ func number(t *testing.T, name string) (n int, given bool) {
 
 func TestSoak(t *testing.T) {
 	if os.Getenv(envMutants) != "" {
-		t.Skip("looking for mutants instead")
+		t.Skip("SKIP: the mutants are looked for instead")
 	}
 	first, count := 1, plainSeeds
 	if n, ok := number(t, envSeeds); ok {
@@ -85,7 +89,7 @@ func TestSoak(t *testing.T) {
 			t.Run(strconv.Itoa(seed), func(t *testing.T) {
 				t.Parallel()
 				if sum.failed.Load() && os.Getenv(envFirst) != "" {
-					t.Skip("a seed has failed")
+					t.Skip("SKIP: another seed has failed")
 				}
 				defer func() { // a bubble that fails ends this goroutine
 					if t.Failed() {
@@ -97,13 +101,12 @@ func TestSoak(t *testing.T) {
 			})
 		}
 	})
-	t.Log("\n" + sum.table())
+	last.table = sum.table()
 	if count >= plainSeeds {
 		sum.complete(t)
 	}
 	last.line = fmt.Sprintf("soak: %d seeds, %d lost, %d doubled (%d sales, %d faults, %d unknown, %d missing)",
 		sum.seeds, sum.lost, sum.doubled, sum.sales, sum.faults, sum.unknown, sum.missing)
-	t.Log(last.line)
 }
 
 // table shows how often each fault struck in each phase.
