@@ -32,14 +32,17 @@ func (r *Router) fiscal(ctx context.Context, req sat.Request) sat.Reply {
 		}
 	}
 	if v == isNew {
+		e.Second = r.journal.aside(&e)
 		res := r.sell(ctx, req, &e)
+		v, old = res.verdict, res.entry
 		switch {
-		case res.verdict == isVoid && res.reply.Raw != nil:
+		case e.Second != 0 && (old == nil || v == isVoid):
+			v = isOpen // the first device may have issued it
+		case v == isVoid && res.reply.Raw != nil:
 			return forTill(res.reply, req.Session)
-		case res.entry == nil:
+		case old == nil:
 			return r.failed(req, res.err)
 		}
-		v, old = res.verdict, res.entry
 	}
 	switch v {
 	case isDuplicate:

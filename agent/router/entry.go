@@ -40,6 +40,7 @@ type entry struct {
 	Disputed      bool         `cbor:"18,keyasint,omitempty"` // the collector was told that the outcome is not known
 	Direct        bool         `cbor:"19,keyasint,omitempty"` // made by the till's library without the agent
 	Aside         bool         `cbor:"20,keyasint,omitempty"` // its call was made again by a second device, as the store chose
+	Second        uint64       `cbor:"24,keyasint,omitempty"` // the first call set aside that this one makes again
 	Peer          string       `cbor:"22,keyasint,omitempty"` // the neighbour whose device it went to; Serial comes with the reply
 	Case          string       `cbor:"23,keyasint,omitempty"` // names it between neighbours; without Peer it is a neighbour's call
 	Evidence      []evidence   `cbor:"15,keyasint,omitempty"` // what the device answered when asked about the case
@@ -63,6 +64,19 @@ func (e *entry) steady() time.Time {
 
 // lent reports whether it is a neighbour's call on a device of this computer.
 func (e *entry) lent() bool { return e.Case != "" && e.Peer == "" }
+
+// first is the number of the call whose sale this is: its own, or that of the one set
+// aside for it.
+func (e *entry) first() uint64 {
+	if e.Second != 0 {
+		return e.Second
+	}
+	return e.N
+}
+
+// standsAside reports whether another device may make the call again. Once it is known
+// what became of it, it counts as any other.
+func (e *entry) standsAside() bool { return e.Aside && e.State == open }
 
 // is reports whether both are the same call, whatever is known of it by now.
 func (e *entry) is(other *entry) bool { return e.Till == other.Till && e.N == other.N }

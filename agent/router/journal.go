@@ -237,15 +237,22 @@ func (j *journal) record(e entry, more *buffer.Batch) (*entry, error) {
 
 // update replaces an entry, with more writes in the same commit. The index has
 // the new state even when the commit fails, so that this process goes on
-// knowing it. What others noted of the call meanwhile stays.
+// knowing it. What others noted of the call meanwhile stays, above all its end.
 func (j *journal) update(e *entry, more *buffer.Batch) error {
 	j.mu.Lock()
+	ended := false
 	j.replace(e.Till, e.N, func(old *entry) {
+		if ended = old.State != open && e.State == open; ended {
+			return
+		}
 		e.Delivered, e.Disputed, e.Aside = e.Delivered || old.Delivered, e.Disputed || old.Disputed, e.Aside || old.Aside
 		*old = *e
 		old.Reply = nil
 	})
 	j.mu.Unlock()
+	if ended {
+		return fmt.Errorf("call %d of till %q has ended meanwhile", e.N, e.Till)
+	}
 	return j.save(e, more)
 }
 

@@ -89,6 +89,8 @@ func (r *Router) ended(e *entry, ending wire.Ending, reply sat.Reply, err error)
 		c.State, c.Reply = answered, reply.Raw
 		if k := keyOf(reply); k != "" {
 			c.Issued, c.Key, c.Serial = true, string(k), k.Serial()
+		} else if c.Second != 0 {
+			c.Reply, c.Void = nil, true
 		}
 	default:
 		if err == nil {

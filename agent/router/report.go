@@ -89,8 +89,8 @@ func (r *Router) tellStray() {
 // stays open, and when its document turns up after all the collector hears of both.
 func (r *Router) setAside(old *entry) error {
 	full, err := r.journal.load(old)
-	if err != nil {
-		return err
+	if err != nil || full.State != open {
+		return err // settled meanwhile
 	}
 	full.Aside = true
 	b := &buffer.Batch{}
@@ -103,8 +103,8 @@ func (r *Router) setAside(old *entry) error {
 
 // addEnd tells the collector of the end of a case that it heard of.
 func (r *Router) addEnd(b *buffer.Batch, e *entry) (err error) {
-	if e.Aside && e.Issued {
-		err = r.addEvent(b, wire.EventIssuedTwice, e, "twin", r.twin(e))
+	if other := r.journal.twin(e); e.Issued && other != nil {
+		err = r.addEvent(b, wire.EventIssuedTwice, e, "twin", other.Key)
 	}
 	if e.Disputed || e.Aside {
 		err = errors.Join(err, r.addEvent(b, wire.EventResolved, e))
@@ -112,15 +112,26 @@ func (r *Router) addEnd(b *buffer.Batch, e *entry) (err error) {
 	return err
 }
 
-// twin is the key of the document that a second device made of a call set aside; ""
-// when none did.
-func (r *Router) twin(aside *entry) string {
-	for _, e := range r.journal.latest(aside.Till) {
-		if !e.is(aside) && e.Function == aside.Function && e.Payload == aside.Payload && e.Issued && e.N > aside.N {
-			return e.Key
+// twin is the call with the document that another device made of the same sale; nil
+// when there is none.
+func (j *journal) twin(e *entry) *entry {
+	for _, other := range j.latest(e.Till) {
+		if other.first() == e.first() && !other.is(e) && other.Issued && other.Twin == 0 {
+			return other
 		}
 	}
-	return ""
+	return nil
+}
+
+// aside is the number of the call for which a new one is made, because nobody can
+// tell what became of it; 0 for none.
+func (j *journal) aside(e *entry) uint64 {
+	for _, old := range j.latest(e.Till) {
+		if old.standsAside() && old.Function == e.Function && old.Payload == e.Payload {
+			return old.first()
+		}
+	}
+	return 0
 }
 
 // addEvent queues an event about a case, with more details as name and value.

@@ -134,6 +134,88 @@ func TestAsideIsKeptWhileTheDeviceIsAsked(t *testing.T) {
 	})
 }
 
+// A case stood aside, but the second device did not sell either: the till hears that
+// it is being looked after, and when the first says that it did issue, that is the
+// sale, and nothing was issued twice.
+func TestAsideCaseIsTheSaleAfterAll(t *testing.T) {
+	inShop(t, func(o *Options) { o.SecondDevice = true }, func(w *world, b *sim.Sim) {
+		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Unplug})
+		code(t, "sale", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6098)
+		block(t, b, sat.StateBlockedSEFAZ)
+		code(t, "B refuses", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6098)
+		w.sim.Plug()
+		time.Sleep(30 * time.Second)
+		code(t, "again, once A is back", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6000)
+		w.issued(b, 2, 1)
+		if e := w.events(); slices.Contains(e, wire.EventIssuedTwice) {
+			t.Errorf("told that it was issued twice: %v", e)
+		}
+	})
+}
+
+// Neither device tells at first, and then both say that they issued.
+func TestBothDevicesTellLate(t *testing.T) {
+	for _, first := range []string{"A", "B"} {
+		t.Run(first+" first", func(t *testing.T) {
+			inShop(t, func(o *Options) { o.SecondDevice = true }, func(w *world, b *sim.Sim) {
+				w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Unplug})
+				code(t, "sale", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6098)
+				if _, err := b.Script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Unplug}); err != nil {
+					t.Fatal(err)
+				}
+				code(t, "made again", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6098)
+				back := []*sim.Sim{w.sim, b}
+				if first == "B" {
+					slices.Reverse(back)
+				}
+				for _, s := range back {
+					s.Plug()
+					time.Sleep(30 * time.Second)
+				}
+				code(t, "once more", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6000)
+				w.issued(b, 2, 2)
+				n := 0
+				for _, i := range w.items(wire.StreamEvents) {
+					if i.Code == wire.EventIssuedTwice {
+						n++
+						if i.Detail["key"] == "" || i.Detail["twin"] == "" || i.Detail["key"] == i.Detail["twin"] {
+							t.Errorf("told of %v", i.Detail)
+						}
+					}
+				}
+				if n != 1 {
+					t.Errorf("told %d times that it was issued twice: %v", n, w.events())
+				}
+			})
+		})
+	}
+}
+
+// A case that was settled in the moment in which it was to stand aside, or to be told
+// of, stays settled.
+func TestEndedCaseStaysEnded(t *testing.T) {
+	inShop(t, nil, func(w *world, b *sim.Sim) {
+		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Unplug})
+		code(t, "sale", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6098)
+		before := w.journal.open()[0]
+		w.sim.Plug()
+		time.Sleep(30 * time.Second)
+		stale := *before
+		stale.Disputed = false
+		w.unresolved(&stale, errElsewhere)
+		if err := w.setAside(before); err != nil {
+			t.Error(err)
+		}
+		if left := w.journal.open(); len(left) > 0 {
+			t.Errorf("open again: %+v", left[0])
+		}
+		code(t, "the sale, asked", w.ask(1), 6000)
+		w.restart()
+		code(t, "and after a restart", w.ask(1), 6000)
+		w.issued(b, 2, 1)
+	})
+}
+
 // fill takes all room of the buffer, and free gives it back.
 func (w *world) fill() (free func()) {
 	w.t.Helper()

@@ -42,7 +42,7 @@ func place(latest []*entry, session int, f sat.Function, payload [32]byte, now t
 		if i >= repeatCalls {
 			break
 		}
-		if e.Session != session || !recent(e) || e.Void || e.Aside {
+		if e.Session != session || !recent(e) || e.Void || e.standsAside() {
 			continue
 		}
 		switch {
@@ -56,7 +56,7 @@ func place(latest []*entry, session int, f sat.Function, payload [32]byte, now t
 		if i >= repeatCalls {
 			break
 		}
-		if e.Function != f || e.Payload != payload || e.Aside {
+		if e.Function != f || e.Payload != payload || e.standsAside() {
 			continue
 		}
 		switch {

@@ -50,7 +50,7 @@ func (o *owner) sell(ctx context.Context, j *job) result {
 		o.refused(reply.Code)
 	}
 	switch outcome := sat.OutcomeOf(req, reply, err); {
-	case outcome == sat.NotIssued && refusal && j.more:
+	case outcome == sat.NotIssued && err == nil && (refusal && j.more || e.Second != 0):
 		res := o.close(admitted, step{close: answered})
 		res.reply = reply
 		return res
