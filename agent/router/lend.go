@@ -21,7 +21,7 @@ func (r *Router) Offers() (all []wire.Lendable) {
 		if f.serial == "" {
 			continue
 		}
-		l := wire.Lendable{Serial: f.serial, CNPJ: f.cnpj, Layout: f.status.Layout, Waiting: f.waiting, Memory: -1,
+		l := wire.Lendable{Journal: r.journalName(), Serial: f.serial, CNPJ: f.cnpj, Layout: f.status.Layout, Waiting: f.waiting, Memory: -1,
 			Unfit: unfit(f, false, need{}, r.now())}
 		if used, ok := f.status.MemoryFraction(); ok {
 			l.Memory = used
@@ -32,6 +32,19 @@ func (r *Router) Offers() (all []wire.Lendable) {
 		all = append(all, l)
 	}
 	return all
+}
+
+// journalName names the journal, with which a case that it alone can tell of begins.
+func (r *Router) journalName() string {
+	epoch := r.journal.buf.Epoch()
+	return fmt.Sprintf("%x", epoch[:8])
+}
+
+// ours reports whether this journal is the one a case was made for. A journal that
+// was lost may have carried it out: this one must not say that nothing was issued.
+func (r *Router) ours(id string) bool {
+	journal, _, named := strings.Cut(id, ".")
+	return !named || journal == r.journalName()
 }
 
 // lending lets one question at a time at each case.
@@ -151,7 +164,10 @@ func (r *Router) AskCase(ctx context.Context, from, id string) (wire.Ending, sat
 		return wire.EndingOpen, sat.Reply{}, nil
 	}
 	defer release()
-	return r.standing(ctx, from, id)
+	if ending, reply, err := r.standing(ctx, from, id); ending != wire.EndingNothing || r.ours(id) {
+		return ending, reply, err
+	}
+	return wire.EndingOpen, sat.Reply{}, nil
 }
 
 // standing is how a case stands; its turn is taken.

@@ -36,7 +36,7 @@ func (r *Router) borrow(ctx context.Context, n Neighbour, req sat.Request, e *en
 		return result{err: fmt.Errorf("%w: no room to keep the document: %w", sat.ErrNotSent, err)}
 	}
 	c := *e
-	c.State, c.Peer, c.Case = open, n.Name(), rand.Text()
+	c.State, c.Peer, c.Case = open, n.Name(), newCase(n)
 	v, admitted, err := r.admit(c)
 	switch {
 	case err != nil:
@@ -52,6 +52,15 @@ func (r *Router) borrow(ctx context.Context, n Neighbour, req sat.Request, e *en
 	}
 	r.log.Info("sale borrowed", "till", e.Till, "session", e.Session, "neighbour", n.Name(), "ending", ending, "err", err)
 	return r.ended(admitted, ending, reply, err)
+}
+
+// newCase names a case for a neighbour's journal.
+func newCase(n Neighbour) string {
+	id := rand.Text()
+	if offers := n.Offers(); len(offers) > 0 && offers[0].Journal != "" {
+		id = offers[0].Journal + "." + id
+	}
+	return id
 }
 
 // calling notes that a call is with a neighbour: nobody asks about it meanwhile.

@@ -3,6 +3,8 @@ package router
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -180,6 +182,25 @@ func TestLentSaleOfUnknownOutcome(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A lender whose journal was lost cannot say that it did not issue.
+func TestLenderLosesItsJournal(t *testing.T) {
+	besides(t, func(w, n *world, l *lane) {
+		l.cut = "back"
+		code(t, "sale", w.sell(1, "PAO"), 6098)
+		n.stop()
+		if err := os.Remove(filepath.Join(n.dir, "cupons.db")); err != nil {
+			t.Fatal(err)
+		}
+		n.start()
+		l.cut = ""
+		time.Sleep(time.Minute)
+		code(t, "again", w.sell(2, "PAO"), 6098)
+		if n := len(n.sim.Issued()); n != 2 {
+			t.Errorf("%d documents there", n)
+		}
+	})
 }
 
 // The same case twice at once, as a network doubles it, is one sale.

@@ -18,6 +18,7 @@ type Lendable struct {
 	Memory  float64 `cbor:"5,keyasint,omitempty"` // part of its memory in use, 0 to 1; negative when not known
 	Expires int64   `cbor:"6,keyasint,omitempty"` // last day of its certificate, Unix milliseconds; 0 when not known
 	Waiting int     `cbor:"7,keyasint,omitempty"` // calls in its queue
+	Journal string  `cbor:"8,keyasint,omitempty"` // names the lender's journal: another one cannot tell of the cases of this
 }
 
 // Ending is how a borrowed call stands with the agent that holds the device.
