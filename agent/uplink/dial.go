@@ -33,7 +33,7 @@ func (m MQTT) open(ctx context.Context, u *url.URL) (net.Conn, error) {
 		proxied = http.ProxyFromEnvironment
 	}
 	if u.Scheme == "wss" {
-		return mqtt.NewWebsocket(u.String(), m.TLS, dialTime, nil, &mqtt.WebsocketOptions{Proxy: proxied})
+		return openWeb(u, m.TLS, proxied)
 	}
 	proxy, err := proxied(&http.Request{URL: &url.URL{Scheme: "https", Host: u.Host}})
 	if err != nil {
@@ -58,6 +58,17 @@ func (m MQTT) open(ctx context.Context, u *url.URL) (net.Conn, error) {
 		return nil, err
 	}
 	return secure, nil
+}
+
+// openWeb dials by WebSocket. The library below panics (gorilla/websocket 1.5.3,
+// proxy.go) when a proxy refuses without giving a reason; that must not end the agent.
+func openWeb(u *url.URL, config *tls.Config, proxied mqtt.ProxyFunction) (conn net.Conn, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			conn, err = nil, fmt.Errorf("%w: its answer is not understood (%v)", ErrProxy, r)
+		}
+	}()
+	return mqtt.NewWebsocket(u.String(), config, dialTime, nil, &mqtt.WebsocketOptions{Proxy: proxied})
 }
 
 // connectThrough asks an HTTP proxy for a tunnel (RFC 9110, 9.3.6).
