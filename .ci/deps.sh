@@ -20,6 +20,7 @@ look() {
   need libxml2-utils command -v xmllint
   need chromium command -v chromium
   need fp-compiler command -v fpc
+  need iproute2 command -v ip
   need mosquitto test -x /usr/sbin/mosquitto
   need gcc-mingw-w64-i686 command -v i686-w64-mingw32-gcc
   need gcc-mingw-w64-x86-64 command -v x86_64-w64-mingw32-gcc

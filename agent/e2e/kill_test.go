@@ -134,9 +134,9 @@ func openRough(t *testing.T, seed uint64) *rough {
 		r.openDevice("sat-b", "-tcp", b, "-serie", "900000002", "-codigo", "22222222"),
 	}
 	r.write("agent.toml", fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"tcp:%s\", \"tcp:%s\"]\n"+
-		"caixas = [\"001=900000001\", \"002=tcp:%s\", \"003=900000001\", \"004=tcp:%s\"]\n"+
+		"caixas = [\"001=900000001\", \"002=900000002\", \"003=900000001\", \"004=900000002\"]\n"+
 		"intervalo_status = \"2s\"\nintervalo_sinal = \"2s\"\nbuffer_mb = 64\npagina = \"\"\n",
-		r.path("caixa"), r.path("sat.sock"), a, b, b, b))
+		r.path("caixa"), r.path("sat.sock"), a, b))
 	r.enrol(func(args ...string) (string, error) { return r.cli("", args...) })
 	r.startAgent()
 	r.until("the devices", r.answering)
