@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"zelo/sat"
+	"zelo/sat/cfe"
 )
 
 // state is what is known of a journaled call.
@@ -43,6 +44,7 @@ type entry struct {
 	Second        uint64       `cbor:"24,keyasint,omitempty"` // the first call set aside that this one makes again
 	Peer          string       `cbor:"22,keyasint,omitempty"` // the neighbour whose device it went to; Serial comes with the reply
 	Case          string       `cbor:"23,keyasint,omitempty"` // names it between neighbours; without Peer it is a neighbour's call
+	Others        []cfe.Key    `cbor:"25,keyasint,omitempty"` // documents that came up in earlier rounds of questions and are not this call's
 	Evidence      []evidence   `cbor:"15,keyasint,omitempty"` // what the device answered when asked about the case
 }
 

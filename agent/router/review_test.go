@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"zelo/agent/wire"
@@ -315,6 +316,37 @@ func TestWhatADeviceSaysOnceIsKept(t *testing.T) {
 			t.Fatal("not asked")
 		}
 		w.issued(b, 2, 1)
+	})
+}
+
+// A device says a document once, and then does not answer the last question about an
+// open case. In the next round the document is still known, and not lost.
+func TestDocumentSaidInAnEarlierRound(t *testing.T) {
+	said, failing := false, false
+	inShop(t, func(o *Options) {
+		hook(&o.Devices[0], func(_ context.Context, req sat.Request) (sat.Reply, error, bool) {
+			switch {
+			case failing && req.Function == sat.ConsultarStatusOperacional:
+				return sat.Reply{}, errors.New("no answer"), true
+			case req.Function == sat.ConsultarUltimaSessaoFiscal && said:
+				return sat.NewReply(req.Function, req.Session, 19003), nil, true
+			case failing && req.Function == sat.ConsultarUltimaSessaoFiscal:
+				said = true
+			}
+			return sat.Reply{}, nil, false
+		})
+	}, func(w *world, b *sim.Sim) {
+		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Unplug, Before: true})
+		code(t, "sale", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6098)
+		synctest.Wait() // the device was asked in vain
+		w.sim.Plug()
+		w.outside("VENDA EM OUTRO COMPUTADOR")
+		failing = true
+		time.Sleep(time.Minute)
+		failing = false
+		time.Sleep(time.Minute)
+		w.issued(b, 2, 1)
+		code(t, "it was not made", w.ask(1), 11003)
 	})
 }
 

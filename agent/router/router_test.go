@@ -424,6 +424,7 @@ func TestDocumentMissing(t *testing.T) {
 		code(t, "sale before", w.sell(1, "PAO"), 6000)
 		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Unplug})
 		code(t, "sale", w.sell(2, "CAFE"), 6098)
+		synctest.Wait() // the device was asked in vain
 		w.sim.Plug()
 		w.outside("BOLO") // the maker's tool sells before the agent is back
 		time.Sleep(10 * time.Second)
@@ -468,6 +469,7 @@ func TestDocumentOfAnotherIsNotTakenForOurs(t *testing.T) {
 		code(t, "sale before", w.sell(1, "PAO"), 6000)
 		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Unplug, Before: true})
 		code(t, "sale", w.sell(2, "CAFE"), 6098)
+		synctest.Wait() // the device was asked in vain
 		w.sim.Plug()
 		w.outside("BOLO")
 		time.Sleep(10 * time.Second)

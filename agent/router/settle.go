@@ -9,6 +9,7 @@ import (
 	"zelo/agent/wire"
 	"zelo/buffer"
 	"zelo/sat"
+	"zelo/sat/cfe"
 )
 
 // sell carries out a till's fiscal call: intent, device, answer.
@@ -104,11 +105,13 @@ func (o *owner) settle(ctx context.Context, e *entry, code string) result {
 	if code == "" {
 		return stay(errors.New("no activation code known: give it with `zelo-agent code`"))
 	}
-	if next(&c, o.router.journal.issued(c.Serial)).close == 0 {
-		c.Evidence = nil // a new round: what the device said before proved nothing
+	if len(c.Evidence) > 0 && next(&c, o.others(&c)).close == 0 {
+		if err := o.newRound(&c); err != nil { // what the device said before proved nothing
+			return stay(err)
+		}
 	}
 	for {
-		s := next(&c, o.router.journal.issued(c.Serial))
+		s := next(&c, o.others(&c))
 		switch {
 		case s.close != 0:
 			return o.close(&c, s)
@@ -134,6 +137,28 @@ func (o *owner) settle(ctx context.Context, e *entry, code string) result {
 		}
 		o.tell(&c, ev, reply)
 	}
+}
+
+// others are the documents of a case's device that belong to other calls.
+func (o *owner) others(c *entry) []cfe.Key {
+	return append(o.router.journal.issued(c.Serial), c.Others...)
+}
+
+// newRound forgets what the device said about a case, but for the documents: it may
+// not say them again.
+func (o *owner) newRound(c *entry) error {
+	b := &buffer.Batch{}
+	if err := o.addForeign(b, c); err != nil {
+		return err
+	}
+	for _, ev := range c.Evidence {
+		r, err := sat.ParseReply(ev.Function, ev.Raw)
+		if k := keyOf(r); err == nil && k != "" && !slices.Contains(c.Others, k) {
+			c.Others = append(c.Others, k)
+		}
+	}
+	c.Evidence = nil
+	return o.router.journal.update(c, b)
 }
 
 // tell closes the open cases that a reply settles, beside the call that asked:
@@ -218,7 +243,7 @@ func (o *owner) addForeign(b *buffer.Batch, e *entry) error {
 	if len(e.Evidence) == 0 {
 		return nil
 	}
-	known := o.router.journal.issued(e.Serial)
+	known := o.others(e)
 	for _, ev := range e.Evidence {
 		r, err := sat.ParseReply(ev.Function, ev.Raw)
 		if err != nil {
@@ -232,7 +257,7 @@ func (o *owner) addForeign(b *buffer.Batch, e *entry) error {
 		if err != nil {
 			continue
 		}
-		if err := o.router.addDocument(b, &entry{Serial: e.Serial, Session: r.Session, Function: r.Function}, doc.XML); err != nil {
+		if err := o.router.addDocument(b, &entry{Serial: k.Serial(), Session: r.Session, Function: r.Function}, doc.XML); err != nil {
 			return err
 		}
 	}
