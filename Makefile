@@ -39,7 +39,7 @@ fuzz: deps
 	  echo "$$p $$f"; $(GO) test $$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) || exit 1; done; done
 
 bench: deps
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+	@.ci/bench.sh
 
 windows: deps
 	@mkdir -p bin/windows
