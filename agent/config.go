@@ -185,7 +185,7 @@ func (c Config) proxyURL() *url.URL {
 }
 
 // proxy says through which proxy an address is reached; nil leaves it to the system.
-func (c Config) proxy() func(*http.Request) (*url.URL, error) {
+func (c Config) proxy() proxyFunc {
 	if u := c.proxyURL(); u != nil {
 		return http.ProxyURL(u)
 	}

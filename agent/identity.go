@@ -101,10 +101,14 @@ type enrolReply struct {
 	Error       string `json:"error"`
 }
 
+// proxyFunc says through which proxy an address is reached; nil leaves it to the
+// system.
+type proxyFunc = func(*http.Request) (*url.URL, error)
+
 // enrolTo makes a key that never leaves this machine, asks the collector for a
 // certificate with the token, and stores the identity. The token's second half is
 // the hash of the collector's CA certificate: nobody between can pose as it.
-func enrolTo(ctx context.Context, folder, address, token string) (*identity, error) {
+func enrolTo(ctx context.Context, folder, address, token string, proxy proxyFunc) (*identity, error) {
 	secret, pin, err := splitToken(token)
 	if err != nil {
 		return nil, err
@@ -118,7 +122,7 @@ func enrolTo(ctx context.Context, folder, address, token string) (*identity, err
 	if err != nil {
 		return nil, err
 	}
-	reply, err := postEnrol(ctx, address, pin, enrolRequest{Secret: secret, Host: host, Software: version,
+	reply, err := postEnrol(ctx, address, pin, proxy, enrolRequest{Secret: secret, Host: host, Software: version,
 		CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))})
 	if err != nil {
 		return nil, err
@@ -165,7 +169,7 @@ func splitToken(token string) (secret string, pin []byte, err error) {
 
 // postEnrol speaks to the collector, whose certificate must come from the CA
 // with the pinned hash.
-func postEnrol(ctx context.Context, address string, pin []byte, req enrolRequest) (*enrolReply, error) {
+func postEnrol(ctx context.Context, address string, pin []byte, proxy proxyFunc, req enrolRequest) (*enrolReply, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("endereço do coletor %q: escreva https://endereço:porta", address)
@@ -174,8 +178,11 @@ func postEnrol(ctx context.Context, address string, pin []byte, req enrolRequest
 	if err != nil {
 		return nil, err
 	}
+	if proxy == nil {
+		proxy = http.ProxyFromEnvironment
+	}
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy: proxy,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13,
 			// The chain is checked below against the pinned CA, not the system's.
 			InsecureSkipVerify: true,

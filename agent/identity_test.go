@@ -77,7 +77,7 @@ func TestEnrol(t *testing.T) {
 func enrol1(folder, address, token string) (*identity, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return enrolTo(ctx, folder, address, token)
+	return enrolTo(ctx, folder, address, token, nil)
 }
 
 func TestEnrolRefusesWhatIsNotItsCollector(t *testing.T) {

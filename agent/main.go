@@ -132,7 +132,7 @@ func cmdEnrol(ctx context.Context, args []string) error {
 	if fs.NArg() != 1 {
 		return errors.New("falta o código de ligação, que a página do coletor mostra")
 	}
-	id, err := enrolTo(ctx, c.Folder, *address, fs.Arg(0))
+	id, err := enrolTo(ctx, c.Folder, *address, fs.Arg(0), c.proxy())
 	if err != nil {
 		return err
 	}

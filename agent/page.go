@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"zelo/agent/till"
+	"zelo/agent/uplink"
 	"zelo/agent/wire"
 	"zelo/sat"
 	"zelo/sat/ipc"
@@ -98,6 +99,13 @@ func (a *agent) tillState() till.State {
 	if a.uplink != nil {
 		u := a.uplink.State()
 		s.Cloud.Enrolled, s.Cloud.Connected, s.Cloud.Since, s.Cloud.LastAck = true, u.Connected, u.Since, u.LastAck
+		s.Cloud.Full = a.uplink.Stats().Full
+		switch {
+		case errors.Is(u.Err, uplink.ErrClock):
+			s.Cloud.Trouble = till.WrongClock
+		case errors.Is(u.Err, uplink.ErrProxy):
+			s.Cloud.Trouble = till.BadProxy
+		}
 	}
 	last, err := a.router.LastSale()
 	if err != nil {

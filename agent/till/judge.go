@@ -127,10 +127,22 @@ func cloud(c Cloud, now time.Time) Finding {
 	case !c.Connected:
 		f := Finding{"nuvem_sem_contato", Warning, "Sem internet há " + span(age) + ", " + kept(c.Waiting),
 			"As vendas continuam. Verifique a internet da loja; se ela funciona, avise o suporte."}
+		switch c.Trouble {
+		case WrongClock:
+			f.Text = "A data deste computador está errada, e por isso a nuvem não é reconhecida há " + span(age) + ", " + kept(c.Waiting)
+			f.Todo = "As vendas continuam. Acerte a data e a hora deste computador."
+		case BadProxy:
+			f.Text = "O proxy da loja recusa a conexão com a nuvem há " + span(age) + ", " + kept(c.Waiting)
+			f.Todo = "As vendas continuam. Confira o endereço, o usuário e a senha na chave proxy da configuração do agente."
+		}
 		if age >= 3*day {
 			f.Severity = Critical
 		}
 		return f
+	case c.Waiting > 0 && c.Full:
+		return Finding{"nuvem_limite", Notice,
+			"Limite de internet desta hora atingido: " + count(c.Waiting, "cupom espera aqui.", "cupons esperam aqui."),
+			"O envio volta sozinho. Alarmes continuam saindo."}
 	case c.Waiting > 0 && !c.Oldest.IsZero() && now.Sub(c.Oldest) >= behind:
 		return Finding{"nuvem_atrasada", Warning,
 			fmt.Sprintf("%s a confirmação da nuvem, o mais antigo%s.", count(c.Waiting, "cupom espera", "cupons esperam"), since(now, c.Oldest)),

@@ -71,6 +71,15 @@ func TestSentenceOfTheCloud(t *testing.T) {
 			"Sem internet há 2 min, 1 cupom guardado aqui.", "As vendas continuam."},
 		{"off line for days", func(s *State) { s.Cloud = Cloud{Enrolled: true, Since: ago(72 * time.Hour), Waiting: 2} }, Critical,
 			"Sem internet há 3 dias, 2 cupons guardados aqui.", "As vendas continuam."},
+		{"off line for its own clock", func(s *State) {
+			s.Cloud = Cloud{Enrolled: true, Since: ago(3 * time.Hour), Waiting: 212, Trouble: WrongClock}
+		}, Warning, "A data deste computador está errada, e por isso a nuvem não é reconhecida há 3 h, 212 cupons guardados aqui.", "As vendas continuam. Acerte a data"},
+		{"off line for the proxy", func(s *State) {
+			s.Cloud = Cloud{Enrolled: true, Since: ago(3 * time.Hour), Waiting: 212, Trouble: BadProxy}
+		}, Warning, "O proxy da loja recusa a conexão com a nuvem há 3 h, 212 cupons guardados aqui.", "As vendas continuam. Confira"},
+		{"metered link used up", func(s *State) {
+			s.Cloud.Waiting, s.Cloud.Oldest, s.Cloud.Full = 2, ago(30*time.Minute), true
+		}, Notice, "Limite de internet desta hora atingido: 2 cupons esperam aqui.", "O envio volta"},
 		{"not enrolled", func(s *State) { s.Cloud = Cloud{} }, Warning, "Este caixa ainda não foi ligado à nuvem.", "Peça ao suporte um código"},
 		{"not enrolled, sells", func(s *State) { s.Cloud = Cloud{Waiting: 212} }, Warning,
 			"Este caixa ainda não foi ligado à nuvem; 212 cupons guardados só aqui.", "Peça ao suporte um código"},

@@ -37,7 +37,7 @@ type situation struct {
 // finding is one entry of avisos. The codes, for programs: venda_em_duvida,
 // sat_nao_configurado, sat_nao_encontrado, sat_nao_responde, sat_bloqueado,
 // sat_memoria, sefaz_sem_contato, certificado_sat, certificado_loja,
-// nuvem_nao_cadastrado, nuvem_sem_contato, nuvem_atrasada, codigo_desconhecido,
+// nuvem_nao_cadastrado, nuvem_sem_contato, nuvem_atrasada, nuvem_limite, codigo_desconhecido,
 // status_antigo. More may come.
 type finding struct {
 	Code     string   `json:"codigo"`

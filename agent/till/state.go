@@ -38,11 +38,22 @@ type Cloud struct {
 	Enrolled  bool
 	Connected bool
 	Since     time.Time // of Connected
+	Trouble   Trouble   // why there is no connection, when that is known
+	Full      bool      // the hour's share of a metered link is used up
 	Saved     int       // documents on the collector of which this till keeps a copy
 	Waiting   int       // documents the collector has not confirmed
 	Oldest    time.Time // when the oldest of those was written
 	LastAck   time.Time // when the collector last confirmed a document
 }
+
+// Trouble is a reason for which the cloud is not reached that somebody here can mend.
+type Trouble string
+
+// The troubles.
+const (
+	WrongClock Trouble = "clock" // this computer's date is wrong
+	BadProxy   Trouble = "proxy" // the shop's proxy refuses
+)
 
 // Sale is a fiscal document issued here.
 type Sale struct {
