@@ -41,14 +41,14 @@ func mutants() []mutant {
 	}
 	freed, err := d.u.o.Buffer.Acknowledge(`}}},
 		{"poll before recovery", []patch{{"agent/router/owner.go",
-			"\n	if err := o.settleAll(inTime, j.code); err != nil {",
+			"\n	if err := o.settleAll(ctx, j.code); err != nil {",
 			`
 	if j.entry == nil && j.req.Function != 0 {
 		reply, err := o.call(ctx, j.req)
 		o.learn(j.code, reply)
 		return result{reply: reply, err: err}
 	}
-	if err := o.settleAll(inTime, j.code); err != nil {`}}},
+	if err := o.settleAll(ctx, j.code); err != nil {`}}},
 		{"11003 taken as not issued", []patch{{"agent/router/session.go",
 			"	if r.Function != e.Function {\n		return step{}, false\n	}\n	mine :=",
 			"	if r.Code == 11003 {\n		return step{close: answered}, true\n	}\n	if r.Function != e.Function {\n		return step{}, false\n	}\n	mine :="}}},
