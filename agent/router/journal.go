@@ -21,6 +21,7 @@ const (
 	tableDelivered = "delivered" // journalKey -> nothing: the reply reached the till
 	tableDevices   = "devices"   // serial -> deviceState
 	tableFences    = "fences"    // case of a neighbour -> Unix milliseconds: never to be carried out
+	tableLent      = "lent"      // case of a neighbour -> Unix milliseconds: issued, and no longer among the calls
 	tablePlaces    = "places"    // address -> serial of the device that was there last, when its driver cannot tell
 	tableClock     = "clock"     // "offset" -> nanoseconds by which the clock was set
 	tableSessions  = "sessions"  // "next" -> first device session not yet reserved
@@ -45,6 +46,7 @@ type journal struct {
 	devices map[string]deviceState
 	marks   [][]byte        // delivered, not yet on disk
 	fenced  map[string]bool // cases of neighbours that must never be carried out
+	lent    map[string]bool // cases of neighbours that were issued and are no longer among the calls
 	session int             // next device session
 	limit   int             // first session not reserved on disk
 	damage  error           // what broke the buffer
@@ -58,7 +60,7 @@ type calls struct {
 
 func openJournal(buf *buffer.Buffer, codec *wire.Codec, now func() time.Time, first int) (*journal, error) {
 	j := &journal{buf: buf, codec: codec, now: now,
-		steady: openSteady(buf, now), tills: map[string]*calls{}, devices: map[string]deviceState{}, fenced: map[string]bool{}}
+		steady: openSteady(buf, now), tills: map[string]*calls{}, devices: map[string]deviceState{}, fenced: map[string]bool{}, lent: map[string]bool{}}
 	err := buf.Scan(tableCalls, nil, func(k, v []byte) error {
 		var e entry
 		if err := codec.Decode(v, &e); err != nil {
@@ -73,10 +75,8 @@ func openJournal(buf *buffer.Buffer, codec *wire.Codec, now func() time.Time, fi
 		return nil, fmt.Errorf("cannot read the journal of calls: %w", err)
 	}
 	err = errors.Join(
-		buf.Scan(tableFences, nil, func(k, _ []byte) error {
-			j.fenced[string(k)] = true
-			return nil
-		}),
+		j.scanCases(tableFences, j.fenced),
+		j.scanCases(tableLent, j.lent),
 		buf.Scan(tableDelivered, nil, func(k, _ []byte) error {
 			n := len(k) - 9
 			if n >= 0 {
@@ -203,7 +203,7 @@ func (j *journal) admit(e entry) (verdict, *entry, error) {
 	j.mu.Lock()
 	v, old := isNew, (*entry)(nil)
 	if e.lent() {
-		v, old = fence(newestFirst(j.till(e.Till).list), e.Case, j.fenced[e.Case])
+		v, old = fence(newestFirst(j.till(e.Till).list), e.Case, j.fenced[e.Case] || j.lent[e.Case])
 	} else {
 		v, old = place(newestFirst(j.till(e.Till).list), e.Session, e.Function, e.Payload, j.steadyNow())
 	}
@@ -319,6 +319,10 @@ func (j *journal) save(e *entry, more *buffer.Batch) error {
 		k := journalKey(e.Till, t.list[i].N)
 		b.Delete(tableCalls, k)
 		b.Delete(tableDelivered, k)
+		if old := t.list[i]; old.lent() && old.Issued {
+			j.lent[old.Case] = true
+			b.Put(tableLent, []byte(old.Case), fmt.Append(nil, j.now().UnixMilli()))
+		}
 		t.list = slices.Delete(t.list, i, i+1)
 	}
 	j.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -172,6 +174,9 @@ func (r *Router) AskCase(ctx context.Context, from, id string) (wire.Ending, sat
 
 // standing is how a case stands; its turn is taken.
 func (r *Router) standing(ctx context.Context, from, id string) (wire.Ending, sat.Reply, error) {
+	if r.journal.forgotten(id) {
+		return wire.EndingMissing, sat.Reply{}, nil
+	}
 	e, err := r.journal.forbid(from, id)
 	if err != nil {
 		return wire.EndingOpen, sat.Reply{}, nil
@@ -209,7 +214,35 @@ func (r *Router) standing(ctx context.Context, from, id string) (wire.Ending, sa
 func (j *journal) seen(from, id string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.fenced[id] || j.ofCase(from, id) != nil
+	return j.fenced[id] || j.lent[id] || j.ofCase(from, id) != nil
+}
+
+// caseKeeps is how long a neighbour may come back to a case that is no longer among
+// the calls, or that was forbidden.
+const caseKeeps = 90 * 24 * time.Hour
+
+// scanCases reads a table of neighbours' cases and forgets those of long ago.
+func (j *journal) scanCases(table string, into map[string]bool) error {
+	long := &buffer.Batch{}
+	err := j.buf.Scan(table, nil, func(k, v []byte) error {
+		at, err := strconv.ParseInt(string(v), 10, 64)
+		if err == nil && j.now().Sub(time.UnixMilli(at)) > caseKeeps {
+			long.Delete(table, slices.Clone(k))
+			return nil
+		}
+		into[string(k)] = true
+		return nil
+	})
+	_, cerr := j.buf.Commit(long)
+	return errors.Join(err, cerr)
+}
+
+// forgotten reports whether a neighbour's case was issued here, so many calls ago that
+// its document is no longer in the journal.
+func (j *journal) forgotten(id string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.lent[id]
 }
 
 // ofCase is the entry of a neighbour's case that counts; nil when none was sent to a

@@ -453,3 +453,54 @@ func TestNothingIsSoldAfterTheTillsTime(t *testing.T) {
 		w.issued(b, 1, 1)
 	})
 }
+
+// A neighbour comes back to a case after a thousand others: it hears that the sale was
+// made, and it is not made again. What nobody comes back to is forgotten in the end.
+func TestLentCaseOfLongAgo(t *testing.T) {
+	besides(t, func(w, n *world, l *lane) {
+		req := sat.Request{Till: "001", Session: 1, Function: sat.EnviarDadosVenda, Args: []string{"", saleXML("PAO")}}
+		lend := func(id string) wire.Ending {
+			ending, _, err := n.Lend(context.Background(), "eu", id, req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ending
+		}
+		if e := lend("caso"); e != wire.EndingReplied {
+			t.Fatalf("lent: %d", e)
+		}
+		n.AskCase(context.Background(), "eu", "proibido")
+		for i := range queryCalls {
+			e := entry{Till: "eu/001", Session: 1000 + i, Function: sat.BloquearSAT, State: answered, Reply: []byte("x")}
+			if _, err := n.journal.record(e, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, restart := range []bool{false, true} {
+			if restart {
+				n.restart()
+			}
+			if e, _, _ := n.AskCase(context.Background(), "eu", "caso"); e != wire.EndingMissing {
+				t.Errorf("restart=%v: asked: %d", restart, e)
+			}
+			if e := lend("caso"); e != wire.EndingMissing {
+				t.Errorf("restart=%v: lent again: %d", restart, e)
+			}
+			if e := lend("proibido"); e != wire.EndingNothing {
+				t.Errorf("restart=%v: the forbidden one: %d", restart, e)
+			}
+		}
+		both(w, n, 1, 2)
+		long := &buffer.Batch{}
+		for table, id := range map[string]string{tableFences: "proibido", tableLent: "caso"} {
+			long.Put(table, []byte(id), fmt.Append(nil, time.Now().Add(-caseKeeps-time.Hour).UnixMilli()))
+		}
+		if _, err := n.buffer.Commit(long); err != nil {
+			t.Fatal(err)
+		}
+		n.restart()
+		if len(n.journal.fenced)+len(n.journal.lent) > 0 {
+			t.Errorf("kept for ever: %v, %v", n.journal.fenced, n.journal.lent)
+		}
+	})
+}
