@@ -133,7 +133,9 @@ func (o *owner) facts() facts {
 		f.refusal = v.refusal
 	}
 	f.code = o.router.codes.get(f.serial) != ""
-	f.held = len(o.router.journal.openCases(f.serial)) > 0 && f.waiting == 0
+	f.held = slices.ContainsFunc(o.router.journal.openCases(f.serial), func(e *entry) bool {
+		return v.selling == nil || !v.selling.is(e)
+	})
 	f.cnpj = o.router.journal.cnpj(f.serial)
 	return f
 }

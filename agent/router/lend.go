@@ -233,8 +233,8 @@ func (j *journal) scanCases(table string, into map[string]bool) error {
 		into[string(k)] = true
 		return nil
 	})
-	_, cerr := j.buf.Commit(long)
-	return errors.Join(err, cerr)
+	j.buf.Commit(long) // a full buffer keeps them until the next start
+	return err
 }
 
 // forgotten reports whether a neighbour's case was issued here, so many calls ago that

@@ -413,7 +413,8 @@ func TestDeviceThatHangsIsLeft(t *testing.T) {
 					time.Sleep(7 * time.Second)
 					start := time.Now()
 					code(t, "sale", w.sellAt("001", 10+i, sim.DefaultCode, fmt.Sprint("CAFE ", i)), 6000)
-					if took := time.Since(start); took > 10*time.Second {
+					// One with an open case is not even tried.
+					if took := time.Since(start); took > 10*time.Second || took > time.Second && len(w.journal.open()) > 0 {
 						t.Errorf("sale %d took %s", i, took)
 					}
 				}

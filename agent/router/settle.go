@@ -61,6 +61,7 @@ func (o *owner) sell(ctx context.Context, j *job) result {
 		o.log.Warn("sale not sent", "till", e.Till, "session", e.Session, "err", err)
 		return o.close(admitted, step{close: answered})
 	}
+	o.selling(nil) // the others need not wait for the end of this
 	o.log.Warn("outcome of a sale unknown, asking the device", "till", e.Till, "session", e.Session, "device session", e.DeviceSession, "err", err)
 	if err := o.ensure(ctx); err != nil {
 		return result{verdict: isOpen, entry: admitted}
