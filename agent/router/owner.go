@@ -47,6 +47,7 @@ type owner struct {
 	conn   Conn
 	info   sat.Info
 	sure   bool      // the serial number was told since it was opened, not remembered
+	tells  bool      // its driver tells the serial number
 	met    bool      // it was asked what it did before it was opened
 	look   bool      // something was plugged in or out since it last answered
 	used   time.Time // when it last answered
@@ -157,6 +158,7 @@ func (o *owner) run(ctx context.Context) {
 			o.lost(sat.ErrGone)
 		case <-o.wake:
 			o.failed, o.look = 0, true
+			o.sure = o.sure && o.tells // another device may hang on a library that is open
 		case j := <-o.queue:
 			j.done <- o.do(ctx, j)
 			if o.conn != nil && len(o.router.journal.openCases(o.info.Serial)) == 0 {
@@ -247,7 +249,8 @@ func (o *owner) ensure(ctx context.Context) error {
 	}
 	o.router.naming.Lock()
 	defer o.router.naming.Unlock()
-	o.sure = info.Serial != ""
+	o.tells = info.Serial != ""
+	o.sure = o.tells
 	if err := o.place(&info); err != nil {
 		conn.Close()
 		o.seen(sat.Info{}, err)

@@ -505,3 +505,37 @@ func TestLentCaseOfLongAgo(t *testing.T) {
 		}
 	})
 }
+
+// The cable of a library's device is put into another one while the library stays open;
+// both have the same activation code. The sale on the other is not taken for one not made.
+func TestLibrarysDeviceIsSwappedWhileOpen(t *testing.T) {
+	swapped, dev := false, (*sim.Sim)(nil)
+	withTwo(t, func(w *world, b *sim.Sim, o *Options) {
+		dev = b
+		o.Devices = []DeviceOptions{{Address: "biblioteca:x", Open: func(context.Context) (Conn, sat.Info, error) {
+			return hooked{plugged{w.sim}, func(ctx context.Context, req sat.Request) (sat.Reply, error, bool) {
+				if !swapped {
+					return sat.Reply{}, nil, false
+				}
+				if req.Arg(sat.CodeParam) == sim.DefaultCode {
+					req = req.WithArg(sat.CodeParam, secondCode) // the same code on both
+				}
+				r, err := dev.Call(ctx, req)
+				return r, err, true
+			}}, sat.Info{Where: "x"}, nil
+		}}}
+	}, func(w *world, b *sim.Sim) {
+		code(t, "sale on A", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6000)
+		w.delivered(1, sat.EnviarDadosVenda)
+		swapped = true
+		w.Replugged()
+		time.Sleep(10 * time.Second)
+		w.sellAt("001", 2, sim.DefaultCode, "CAFE")
+		time.Sleep(time.Minute)
+		swapped = false
+		w.Replugged()
+		time.Sleep(time.Minute)
+		w.sellAt("001", 2, sim.DefaultCode, "CAFE")
+		w.issued(b, 1, 1)
+	})
+}
