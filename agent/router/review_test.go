@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -438,18 +439,18 @@ func TestAnotherAnswerIsNoDelivery(t *testing.T) {
 // A till's time runs out while its call waits for the computer's lock: it is not
 // made any more.
 func TestNothingIsSoldAfterTheTillsTime(t *testing.T) {
-	slow := time.Duration(0)
+	var slow atomic.Int64
 	inShop(t, func(o *Options) {
 		o.Reserve = func(context.Context) (func(), error) {
-			time.Sleep(slow)
+			time.Sleep(time.Duration(slow.Load()))
 			return func() {}, nil
 		}
 	}, func(w *world, b *sim.Sim) {
-		slow = 2 * time.Minute
+		slow.Store(int64(2 * time.Minute))
 		if r := w.sellAt("001", 1, sim.DefaultCode, "PAO"); r.Code.Success() {
 			t.Errorf("sold: %s", r.Code)
 		}
-		slow = 0
+		slow.Store(0)
 		time.Sleep(5 * time.Minute)
 		w.issued(b, 1, 1)
 	})
