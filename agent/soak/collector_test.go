@@ -41,7 +41,7 @@ func newShop(t *testing.T) *shop {
 	if err := empty.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := newEpoch(path, false); err != nil {
+	if err := newEpoch(path); err != nil {
 		t.Fatal(err)
 	}
 	if s.store, err = os.ReadFile(path); err != nil {
@@ -52,7 +52,7 @@ func newShop(t *testing.T) *shop {
 
 // newEpoch takes a store's epoch away, as a restore does: it has another when it
 // is opened. A store that never had one gets its own in the same way.
-func newEpoch(path string, restored bool) error {
+func newEpoch(path string) error {
 	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {
 		return err
@@ -203,7 +203,7 @@ func (c *collector) restore(f fault) {
 	if c.backup == "" || !old.ending.CompareAndSwap(false, true) {
 		return
 	}
-	if err := newEpoch(filepath.Join(c.backup, storeFile), true); err != nil {
+	if err := newEpoch(filepath.Join(c.backup, storeFile)); err != nil {
 		c.w.fail("%v", err)
 	}
 	c.restored = true
