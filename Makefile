@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME ?= 30s
 
-.PHONY: build demo test check race fuzz bench windows e2e-windows e2e-usb e2e-web deps clean
+.PHONY: build demo test check race fuzz bench soak windows e2e-windows e2e-usb e2e-web deps clean
 
 build:
 	@.ci/deps.sh build
@@ -40,6 +40,10 @@ fuzz: deps
 
 bench: deps
 	@.ci/bench.sh
+
+# SEEDS=n shops in simulated time; MUTANTS=1 looks for faults put into the product.
+soak: deps
+	ZELO_SOAK_SEEDS=$(SEEDS) ZELO_SOAK_MUTANTS=$(MUTANTS) $(GO) test -count=1 -timeout 0 ./agent/soak
 
 windows: deps
 	@mkdir -p bin/windows
