@@ -52,10 +52,10 @@ func hook(d *DeviceOptions, before func(context.Context, sat.Request) (sat.Reply
 }
 
 // gate lets a device of the options be opened only while it is not shut.
-func gate(d *DeviceOptions, shut *bool) {
+func gate(d *DeviceOptions, shut *atomic.Bool) {
 	open := d.Open
 	d.Open = func(ctx context.Context) (Conn, sat.Info, error) {
-		if *shut {
+		if shut.Load() {
 			return nil, sat.Info{}, sat.ErrGone
 		}
 		return open(ctx)
@@ -65,7 +65,7 @@ func gate(d *DeviceOptions, shut *bool) {
 // A sale that a till's library made on B without the agent is B's also when B
 // cannot be opened as soon as A after a start.
 func TestSpooledCallWaitsForItsDevice(t *testing.T) {
-	shut := false
+	var shut atomic.Bool
 	inShop(t, func(o *Options) { gate(&o.Devices[1], &shut) }, func(w *world, b *sim.Sim) {
 		w.stop()
 		_, err := b.Call(context.Background(), sat.Request{Session: 222222, Function: sat.EnviarDadosVenda, Args: []string{secondCode, saleXML("CAFE")}})
@@ -73,10 +73,10 @@ func TestSpooledCallWaitsForItsDevice(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.leave(spooledCall("002", 222222, sat.EnviarDadosVenda, "", saleXML("CAFE")))
-		shut = true
+		shut.Store(true)
 		w.start()
 		time.Sleep(time.Minute)
-		shut = false
+		shut.Store(false)
 		w.Replugged()
 		time.Sleep(time.Minute)
 		w.issued(b, 1, 2)
@@ -87,24 +87,25 @@ func TestSpooledCallWaitsForItsDevice(t *testing.T) {
 
 // After a start the till's own device is away: its code is not tried on another.
 func TestCodeIsNotTriedOnAnotherDevice(t *testing.T) {
-	shut, tried := false, 0
+	var shut atomic.Bool
+	var tried atomic.Int32
 	inShop(t, func(o *Options) {
 		gate(&o.Devices[1], &shut)
 		hook(&o.Devices[0], func(_ context.Context, req sat.Request) (sat.Reply, error, bool) {
 			if req.Arg(sat.CodeParam) == secondCode {
-				tried++
+				tried.Add(1)
 			}
 			return sat.Reply{}, nil, false
 		})
 	}, func(w *world, b *sim.Sim) {
-		shut = true
+		shut.Store(true)
 		w.restart()
 		code(t, "sale of B's till", w.sellAt("002", 1, secondCode, "CAFE"), 6000)
 		code(t, "sale of a till that has none", w.sellAt("003", 1, secondCode, "PAO"), 6000)
 		code(t, "status", w.call("003", 2, sat.ConsultarStatusOperacional, secondCode), 10000)
 		w.issued(b, 3, 1)
-		if tried > 0 {
-			t.Errorf("B's code was tried on A %d times", tried)
+		if tried.Load() > 0 {
+			t.Errorf("B's code was tried on A %d times", tried.Load())
 		}
 	})
 }
@@ -112,22 +113,22 @@ func TestCodeIsNotTriedOnAnotherDevice(t *testing.T) {
 // A case stands aside while its device is still being asked: what it says then does
 // not undo that, and the collector hears of both.
 func TestAsideIsKeptWhileTheDeviceIsAsked(t *testing.T) {
-	busy := false
+	var busy atomic.Bool
 	inShop(t, func(o *Options) {
 		o.SecondDevice = true
 		hook(&o.Devices[0], func(_ context.Context, req sat.Request) (sat.Reply, error, bool) {
-			if !busy || !req.Function.AsksSession() {
+			if !busy.Load() || !req.Function.AsksSession() {
 				return sat.Reply{}, nil, false
 			}
 			return sat.NewReply(req.Function, req.Session, req.Function.Busy()), nil, true
 		})
 	}, func(w *world, b *sim.Sim) {
-		busy = true
+		busy.Store(true)
 		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Never})
 		code(t, "sale", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6098)
 		time.Sleep(30 * time.Second)
 		code(t, "the till tries again", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6000)
-		busy = false
+		busy.Store(false)
 		time.Sleep(30 * time.Second)
 		w.issued(b, 2, 2)
 		if e := w.events(); !slices.Contains(e, wire.EventIssuedTwice) {
@@ -291,29 +292,32 @@ func TestJournalIsBoundedBehindAnOpenCase(t *testing.T) {
 
 // A device that was opened says once what it did last, and then nothing more.
 func TestWhatADeviceSaysOnceIsKept(t *testing.T) {
-	shut, said, failing := false, false, false
+	var shut atomic.Bool
+	var said atomic.Bool
+	var failing atomic.Bool
 	inShop(t, func(o *Options) {
 		gate(&o.Devices[0], &shut)
 		hook(&o.Devices[0], func(_ context.Context, req sat.Request) (sat.Reply, error, bool) {
 			switch {
-			case failing && req.Function == sat.ConsultarStatusOperacional:
+			case failing.Load() && req.Function == sat.ConsultarStatusOperacional:
 				return sat.Reply{}, errors.New("no answer"), true
-			case failing && req.Function == sat.ConsultarUltimaSessaoFiscal && said:
+			case failing.Load() && req.Function == sat.ConsultarUltimaSessaoFiscal && said.Load():
 				return sat.NewReply(req.Function, req.Session, 19003), nil, true
-			case failing && req.Function == sat.ConsultarUltimaSessaoFiscal:
-				said = true
+			case failing.Load() && req.Function == sat.ConsultarUltimaSessaoFiscal:
+				said.Store(true)
 			}
 			return sat.Reply{}, nil, false
 		})
 	}, func(w *world, b *sim.Sim) {
-		shut = true
+		shut.Store(true)
 		w.sim.Unplug()
 		w.call("001", 1, sat.ConsultarSAT)
 		w.sim.Plug()
 		w.outside("VENDA EM OUTRO COMPUTADOR")
-		failing, shut = true, false
+		failing.Store(true)
+		shut.Store(false)
 		time.Sleep(time.Minute)
-		if !said {
+		if !said.Load() {
 			t.Fatal("not asked")
 		}
 		w.issued(b, 2, 1)
@@ -323,16 +327,17 @@ func TestWhatADeviceSaysOnceIsKept(t *testing.T) {
 // A device says a document once, and then does not answer the last question about an
 // open case. In the next round the document is still known, and not lost.
 func TestDocumentSaidInAnEarlierRound(t *testing.T) {
-	said, failing := false, false
+	var said atomic.Bool
+	var failing atomic.Bool
 	inShop(t, func(o *Options) {
 		hook(&o.Devices[0], func(_ context.Context, req sat.Request) (sat.Reply, error, bool) {
 			switch {
-			case failing && req.Function == sat.ConsultarStatusOperacional:
+			case failing.Load() && req.Function == sat.ConsultarStatusOperacional:
 				return sat.Reply{}, errors.New("no answer"), true
-			case req.Function == sat.ConsultarUltimaSessaoFiscal && said:
+			case req.Function == sat.ConsultarUltimaSessaoFiscal && said.Load():
 				return sat.NewReply(req.Function, req.Session, 19003), nil, true
-			case failing && req.Function == sat.ConsultarUltimaSessaoFiscal:
-				said = true
+			case failing.Load() && req.Function == sat.ConsultarUltimaSessaoFiscal:
+				said.Store(true)
 			}
 			return sat.Reply{}, nil, false
 		})
@@ -342,9 +347,9 @@ func TestDocumentSaidInAnEarlierRound(t *testing.T) {
 		synctest.Wait() // the device was asked in vain
 		w.sim.Plug()
 		w.outside("VENDA EM OUTRO COMPUTADOR")
-		failing = true
+		failing.Store(true)
 		time.Sleep(time.Minute)
-		failing = false
+		failing.Store(false)
 		time.Sleep(time.Minute)
 		w.issued(b, 2, 1)
 		code(t, "it was not made", w.ask(1), 11003)
@@ -354,30 +359,32 @@ func TestDocumentSaidInAnEarlierRound(t *testing.T) {
 // Some devices leave the field of the last key empty: that takes nothing from what
 // is known of them, and a sale they forgot is not taken for one they did not make.
 func TestEmptyLastKeyForgetsNothing(t *testing.T) {
-	shut, dev := false, (*sim.Sim)(nil)
+	var shut atomic.Bool
+	var dev atomic.Pointer[sim.Sim]
 	inShop(t, func(o *Options) {
 		gate(&o.Devices[0], &shut)
 		hook(&o.Devices[0], func(ctx context.Context, req sat.Request) (sat.Reply, error, bool) {
 			switch {
-			case dev == nil:
+			case dev.Load() == nil:
 				return sat.Reply{}, nil, false
 			case req.Function.AsksSession():
 				return sat.NewReply(req.Function, req.Session, req.Function.Success()+3), nil, true
 			case req.Function != sat.ConsultarStatusOperacional:
 				return sat.Reply{}, nil, false
 			}
-			reply, err := dev.Call(ctx, req)
+			reply, err := dev.Load().Call(ctx, req)
 			if s, serr := reply.Status(); serr == nil {
 				reply, err = sat.ParseReply(req.Function, bytes.Replace(reply.Raw, []byte(s.LastKey), nil, 1))
 			}
 			return reply, err, true
 		})
 	}, func(w *world, b *sim.Sim) {
-		dev, shut = w.sim, true
+		dev.Store(w.sim)
+		shut.Store(true)
 		w.sim.Unplug()
 		w.call("001", 1, sat.ConsultarSAT)
 		w.sim.Plug()
-		shut = false
+		shut.Store(false)
 		time.Sleep(time.Minute)
 		w.script(sim.Fault{Function: sat.EnviarDadosVenda, Do: sim.Never})
 		code(t, "sale, forgotten by the device", w.sellAt("001", 2, sim.DefaultCode, "PAO"), 6098)
@@ -391,16 +398,16 @@ func TestEmptyLastKeyForgetsNothing(t *testing.T) {
 func TestDeviceThatHangsIsLeft(t *testing.T) {
 	for _, when := range []string{"when it was opened", "with an open case, and somebody else waits for it"} {
 		t.Run(when, func(t *testing.T) {
-			hangs := false
+			var hangs atomic.Bool
 			inShop(t, func(o *Options) {
 				hook(&o.Devices[0], func(ctx context.Context, req sat.Request) (sat.Reply, error, bool) {
-					if hangs {
+					if hangs.Load() {
 						return mute(ctx)
 					}
 					return sat.Reply{}, nil, false
 				})
 			}, func(w *world, b *sim.Sim) {
-				hangs = true
+				hangs.Store(true)
 				if when == "when it was opened" {
 					w.restart()
 				} else {
@@ -510,30 +517,31 @@ func TestLentCaseOfLongAgo(t *testing.T) {
 // The cable of a library's device is put into another one while the library stays open;
 // both have the same activation code. The sale on the other is not taken for one not made.
 func TestLibrarysDeviceIsSwappedWhileOpen(t *testing.T) {
-	swapped, dev := false, (*sim.Sim)(nil)
+	var swapped atomic.Bool
+	var dev atomic.Pointer[sim.Sim]
 	withTwo(t, func(w *world, b *sim.Sim, o *Options) {
-		dev = b
+		dev.Store(b)
 		o.Devices = []DeviceOptions{{Address: "biblioteca:x", Open: func(context.Context) (Conn, sat.Info, error) {
 			return hooked{plugged{w.sim}, func(ctx context.Context, req sat.Request) (sat.Reply, error, bool) {
-				if !swapped {
+				if !swapped.Load() {
 					return sat.Reply{}, nil, false
 				}
 				if req.Arg(sat.CodeParam) == sim.DefaultCode {
 					req = req.WithArg(sat.CodeParam, secondCode) // the same code on both
 				}
-				r, err := dev.Call(ctx, req)
+				r, err := dev.Load().Call(ctx, req)
 				return r, err, true
 			}}, sat.Info{Where: "x"}, nil
 		}}}
 	}, func(w *world, b *sim.Sim) {
 		code(t, "sale on A", w.sellAt("001", 1, sim.DefaultCode, "PAO"), 6000)
 		w.delivered(1, sat.EnviarDadosVenda)
-		swapped = true
+		swapped.Store(true)
 		w.Replugged()
 		time.Sleep(10 * time.Second)
 		w.sellAt("001", 2, sim.DefaultCode, "CAFE")
 		time.Sleep(time.Minute)
-		swapped = false
+		swapped.Store(false)
 		w.Replugged()
 		time.Sleep(time.Minute)
 		w.sellAt("001", 2, sim.DefaultCode, "CAFE")
