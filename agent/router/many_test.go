@@ -377,13 +377,13 @@ func TestOneDeviceAtTwoAddresses(t *testing.T) {
 // it for granted after a start, and notices when another device answers instead:
 // the case of the first waits for the first.
 func TestLibraryWhoseDeviceIsSwapped(t *testing.T) {
-	swapped := false
+	var swapped atomic.Bool
 	mute := func(w *world, b *sim.Sim, o *Options) {
 		o.Devices = []DeviceOptions{{Address: "biblioteca:x", Open: func(context.Context) (Conn, sat.Info, error) {
 			if w.away.Load() {
 				return nil, sat.Info{}, sat.ErrGone
 			}
-			if swapped {
+			if swapped.Load() {
 				return plugged{b}, sat.Info{Where: "x"}, nil
 			}
 			return plugged{w.sim}, sat.Info{Where: "x"}, nil
@@ -403,7 +403,7 @@ func TestLibraryWhoseDeviceIsSwapped(t *testing.T) {
 		code(t, "sale of unknown outcome", w.sellAt("001", 3, sim.DefaultCode, "CAFE"), 6098)
 		w.away.Store(true)
 		time.Sleep(time.Minute)
-		swapped = true
+		swapped.Store(true)
 		w.away.Store(false)
 		time.Sleep(2 * time.Minute)
 		if e := w.events(); !slices.Contains(e, wire.EventUnresolved) {
@@ -419,7 +419,7 @@ func TestLibraryWhoseDeviceIsSwapped(t *testing.T) {
 		b.Unplug()
 		code(t, "is it there", w.call("001", 6, sat.ConsultarSAT), 8099)
 		w.sim.Plug()
-		swapped = false
+		swapped.Store(false)
 		w.away.Store(false)
 		time.Sleep(time.Minute)
 		code(t, "asked once the first is back", w.call("001", 5, sat.ConsultarNumeroSessao, sim.DefaultCode, "3"), 6000)
