@@ -50,8 +50,9 @@ func life(t *testing.T, s *Store, id int64) string {
 	return strings.Join(words, ", ")
 }
 
-func TestLifeOfAnAlarm(t *testing.T) {
-	s := open(t)
+func TestLifeOfAnAlarm(t *testing.T) { eachEngine(t, testLifeOfAnAlarm) }
+
+func testLifeOfAnAlarm(t *testing.T, s *Store) {
 	now := t0
 	if !set(t, s, dev, now, raised(alarm.MemoryFilling, alarm.Warning, 1, "70 %")) {
 		t.Error("opening is a change")
@@ -98,8 +99,9 @@ func TestLifeOfAnAlarm(t *testing.T) {
 }
 
 // TestBehind: an alarm that cannot be judged stays as it is, none is opened.
-func TestBehind(t *testing.T) {
-	s := open(t)
+func TestBehind(t *testing.T) { eachEngine(t, testBehind) }
+
+func testBehind(t *testing.T, s *Store) {
 	behind := alarm.Raised{Code: alarm.NoContact, Behind: alarm.AgentSilent}
 	if set(t, s, dev, t0, behind) || len(openAlarms(t, s)) != 0 {
 		t.Error("an alarm that cannot be judged was opened")
@@ -122,8 +124,9 @@ func TestBehind(t *testing.T) {
 	}
 }
 
-func TestWorstFirst(t *testing.T) {
-	s := open(t)
+func TestWorstFirst(t *testing.T) { eachEngine(t, testWorstFirst) }
+
+func testWorstFirst(t *testing.T, s *Store) {
 	for i, host := range []string{"b-well", "a-well", "critical", "warned"} {
 		update(t, s, func(w *Writer) error {
 			return w.SetBeat(Beat{Agent: Agent{ID: fmt.Sprintf("agent%03d", i), Host: host, BeatAt: t0},
@@ -159,8 +162,9 @@ func TestWorstFirst(t *testing.T) {
 	})
 }
 
-func TestMarks(t *testing.T) {
-	s := open(t)
+func TestMarks(t *testing.T) { eachEngine(t, testMarks) }
+
+func testMarks(t *testing.T, s *Store) {
 	agent := alarm.Subject{Kind: alarm.OfAgent, ID: "agent001"}
 	update(t, s, func(w *Writer) error { return w.Mark(dev, agent, dev) })
 	marks := func(after alarm.Subject, limit int) (m []Marked) {

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -27,26 +28,48 @@ func (rec Record) place() int64 {
 	return int64(rec.Seq)
 }
 
-// AddArrival notes that a record was received, and which document it carried, 0
-// when none. It reports whether the record is new. The same place in the stream
-// with another hash is a collision, which is counted.
+// Arrival is a record that was received, with the document it carried, 0 when none.
+type Arrival struct {
+	Record
+	Document int64
+}
+
+// AddArrival notes that one record was received, and which document it carried, 0
+// when none.
 func (w *Writer) AddArrival(rec Record, documentID int64) (fresh bool, err error) {
-	stream, err := w.stream(rec)
+	out, err := w.AddArrivals(Arrival{rec, documentID})
+	return err == nil && out[0], err
+}
+
+// AddArrivals notes that records were received and reports which of them are new.
+// The same place in a stream with another hash is a collision, which is counted.
+func (w *Writer) AddArrivals(list ...Arrival) (fresh []bool, err error) {
+	rivals, err := w.tx.addArrivals(w, list)
 	if err != nil {
-		return false, err
+		return nil, fmt.Errorf("cannot note what arrived: %w", err)
 	}
-	var rivals int
-	err = w.get(into{&rivals}, `INSERT INTO arrivals (stream_id, seq, sha256, document_id, till, file, agent_at, received_at, rivals)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT count(*) FROM arrivals WHERE stream_id = $1 AND seq = $2))
-		ON CONFLICT (stream_id, seq, sha256) DO NOTHING RETURNING rivals`,
-		stream, rec.place(), rec.SHA256[:], documentID, rec.Till, rec.File, ms(rec.AgentAt), ms(rec.At))
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
+	fresh = make([]bool, len(list))
+	for i, a := range list {
+		fresh[i] = rivals[i] >= 0
+		if rivals[i] <= 0 || a.Agent == "" {
+			continue
+		}
+		stream, err := w.stream(a.Record)
+		if err == nil {
+			err = w.collided(stream, a.At)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if err != nil || rivals == 0 || rec.Agent == "" {
-		return true, err
-	}
-	return true, w.collided(stream, rec.At)
+	return fresh, nil
+}
+
+// arrivalColumns are those of a new arrival but for rivals, and row their values.
+const arrivalColumns = `stream_id, seq, sha256, document_id, till, file, agent_at, received_at`
+
+func (a Arrival) row(stream int64) []any {
+	return []any{stream, a.place(), a.SHA256[:], a.Document, a.Till, a.File, ms(a.AgentAt), ms(a.At)}
 }
 
 // collided notes that a stream brought the same sequence with another hash.
@@ -55,9 +78,12 @@ func (w *Writer) collided(stream int64, now time.Time) error {
 		first_collided = CASE WHEN collisions = 0 THEN $1 ELSE first_collided END WHERE id = $2`, ms(now), stream)
 }
 
+// name is that of the record's stream.
+func (rec Record) name() string { return rec.Agent + "/" + rec.Epoch + "/" + rec.Stream }
+
 // stream returns the id of a record's stream, making it at the first record.
 func (w *Writer) stream(rec Record) (int64, error) {
-	name := rec.Agent + "/" + rec.Epoch + "/" + rec.Stream
+	name := rec.name()
 	if id := w.streams[name]; id != 0 {
 		return id, nil
 	}

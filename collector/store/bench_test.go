@@ -73,7 +73,7 @@ func BenchmarkInsert(b *testing.B) {
 }
 
 func bareInsert(b *testing.B, s *Store, docs []Document, bodies []Packed) {
-	tx, err := s.write.BeginTx(context.Background(), nil)
+	tx, err := s.engine.(*sqlite).write.BeginTx(context.Background(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -24,8 +24,9 @@ func device(t *testing.T, s *Store, serial string) (d Device) {
 	return d
 }
 
-func TestArrivals(t *testing.T) {
-	s := open(t)
+func TestArrivals(t *testing.T) { eachEngine(t, testArrivals) }
+
+func testArrivals(t *testing.T, s *Store) {
 	d, body := sample("900000001", 1, t0)
 	id, _ := add(t, s, d, body)
 	known := func(r Record) (yes bool) {
@@ -83,8 +84,9 @@ func TestArrivals(t *testing.T) {
 	})
 }
 
-func TestBeat(t *testing.T) {
-	s := open(t)
+func TestBeat(t *testing.T) { eachEngine(t, testBeat) }
+
+func testBeat(t *testing.T, s *Store) {
 	beat := func(agent string, now time.Time, devices ...BeatDevice) {
 		update(t, s, func(w *Writer) error {
 			return w.SetBeat(Beat{Agent: Agent{ID: agent, Host: "caixa-1", System: "linux/amd64", Software: "1.0", BeatAt: now,
@@ -126,8 +128,9 @@ func TestBeat(t *testing.T) {
 	})
 }
 
-func TestStatus(t *testing.T) {
-	s := open(t)
+func TestStatus(t *testing.T) { eachEngine(t, testStatus) }
+
+func testStatus(t *testing.T, s *Store) {
 	set := func(st Status, r Record) {
 		update(t, s, func(w *Writer) error { return w.SetStatus("1", st, r) })
 	}
@@ -160,8 +163,9 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func TestStatusFields(t *testing.T) {
-	s := open(t)
+func TestStatusFields(t *testing.T) { eachEngine(t, testStatusFields) }
+
+func testStatusFields(t *testing.T, s *Store) {
 	st := Status{Reply: []byte{1, 0, 255}, Block: alarm.Autonomous, State: "bloqueio autônomo", Memory: 0.25, Software: "01.00.00", Layout: "00.08",
 		Network: "CONECTADO", LastKey: "3", PendingFirst: "1", PendingLast: "2", LastSent: t0, LastContact: t0.Add(1), CertIssued: t0.AddDate(-1, 0, 0),
 		CertExpires: t0.AddDate(4, 0, 0), ClockOff: -90 * time.Second, ClockKnown: true}
@@ -195,8 +199,9 @@ func facts(t *testing.T, s *Store, kind alarm.Kind, id string) (f alarm.Facts) {
 	return f
 }
 
-func TestFactsOfEvents(t *testing.T) {
-	s := open(t)
+func TestFactsOfEvents(t *testing.T) { eachEngine(t, testFactsOfEvents) }
+
+func testFactsOfEvents(t *testing.T, s *Store) {
 	d, body := sample("900000001", 1, t0)
 	event := func(stream string, seq uint64, serial, code, ref string) {
 		r := rec(stream, "events", seq, t0.Add(time.Duration(seq)*time.Minute))
@@ -252,8 +257,9 @@ func TestFactsOfEvents(t *testing.T) {
 	})
 }
 
-func TestFactsOfDocuments(t *testing.T) {
-	s := open(t)
+func TestFactsOfDocuments(t *testing.T) { eachEngine(t, testFactsOfDocuments) }
+
+func testFactsOfDocuments(t *testing.T, s *Store) {
 	for i := range 3 {
 		d, body := sample("900000001", i+1, t0.Add(time.Duration(i)*time.Hour))
 		d.Forbidden, d.Invalid = i > 0, i == 2
@@ -276,8 +282,9 @@ func TestFactsOfDocuments(t *testing.T) {
 }
 
 // TestEnrolledAndNeverHeard counts from the enrolment.
-func TestEnrolledAndNeverHeard(t *testing.T) {
-	s := open(t)
+func TestEnrolledAndNeverHeard(t *testing.T) { eachEngine(t, testEnrolledAndNeverHeard) }
+
+func testEnrolledAndNeverHeard(t *testing.T, s *Store) {
 	update(t, s, func(w *Writer) error { return w.AddAgent("agent001", "caixa-1", t0) })
 	if f := facts(t, s, alarm.OfAgent, "agent001"); !f.Agent.Heard.Equal(t0) {
 		t.Errorf("%+v", f.Agent)
@@ -285,8 +292,9 @@ func TestEnrolledAndNeverHeard(t *testing.T) {
 }
 
 // TestPendingOldest: the date of the first pending key is known from the archive.
-func TestPendingOldest(t *testing.T) {
-	s := open(t)
+func TestPendingOldest(t *testing.T) { eachEngine(t, testPendingOldest) }
+
+func testPendingOldest(t *testing.T, s *Store) {
 	d, body := sample("900000001", 1, t0.AddDate(0, 0, -9))
 	update(t, s, func(w *Writer) error {
 		return w.SetStatus(d.Serial, Status{PendingFirst: d.Key, PendingLast: d.Key}, rec("e1", "status", 1, t0))
@@ -304,8 +312,9 @@ func TestPendingOldest(t *testing.T) {
 	}
 }
 
-func TestQuarantine(t *testing.T) {
-	s := open(t)
+func TestQuarantine(t *testing.T) { eachEngine(t, testQuarantine) }
+
+func testQuarantine(t *testing.T, s *Store) {
 	put := func(agent, file, body, reason string, now time.Time) {
 		update(t, s, func(w *Writer) error {
 			return w.Quarantine(Quarantined{Agent: agent, Stream: "documents", File: file, Reason: reason, ReceivedAt: now}, s.Pack([]byte(body)))

@@ -3,12 +3,12 @@ package store
 import (
 	"bytes"
 	"errors"
-	"path/filepath"
 	"testing"
 )
 
-func TestDictionaries(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "zelo.db")
+func TestDictionaries(t *testing.T) { eachAddress(t, testDictionaries) }
+
+func testDictionaries(t *testing.T, path string) {
 	s := openAt(t, path)
 	data, other := bytes.Repeat([]byte("dictionary "), 100), bytes.Repeat([]byte("another "), 100)
 	add := func(data []byte) (held bool) {

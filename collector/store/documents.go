@@ -71,37 +71,62 @@ func scanDocumentAnd(s scanner, d *Document, more ...any) error {
 	return err
 }
 
-// AddDocument stores one version with its bytes. A version already there is left
-// as it is: added is false. The version with the highest rank becomes the best;
-// among equals the first stored stays.
+// NewDocument is a version to store, with its bytes.
+type NewDocument struct {
+	Document
+	Body Packed
+}
+
+// Added says what became of a version: its id, and whether it is new to the store.
+type Added struct {
+	ID  int64
+	New bool
+
+	only bool // no other version of its document is there
+}
+
+// AddDocument stores one version with its bytes.
 func (w *Writer) AddDocument(d Document, body Packed) (id int64, added bool, err error) {
-	checks, err := asJSON(d.Checks)
+	out, err := w.AddDocuments(NewDocument{d, body})
 	if err != nil {
 		return 0, false, err
 	}
-	_, offset := d.Issued.Zone()
-	var only bool
-	err = w.get(into{&id, &only}, `INSERT INTO documents (key, part, sha256, best, rank, kind, cancels, layout, model, environment, test,
-			issued, zone, month, issuer, issuer_name, serial, series, number, till, consumer, total,
-			verdict, reason, checks, forbidden, invalid, received_at, size, body)
-		VALUES ($1, $2, $3, CASE WHEN EXISTS (SELECT 1 FROM documents WHERE key = $1 AND part = $2) THEN 0 ELSE 1 END,
-			$4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
-		ON CONFLICT (key, part, sha256) DO NOTHING RETURNING id, best`,
-		d.Key, d.Part, body.SHA256[:], d.Rank, d.Kind, d.Cancels, d.Layout, d.Model, d.Environment, d.Test,
-		ms(d.Issued), offset/60, d.Month(), d.Issuer, d.IssuerName, d.Serial, d.Series, d.Number, d.Till, d.Consumer,
-		d.Total, d.Verdict, d.Reason, checks, d.Forbidden, d.Invalid, ms(d.ReceivedAt), body.Size, body.zip)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		id, err = one(&w.Reader, value[int64], `SELECT id FROM documents WHERE key = $1 AND part = $2 AND sha256 = $3`,
-			d.Key, d.Part, body.SHA256[:])
-		return id, false, err
-	case err != nil:
-		return 0, false, fmt.Errorf("cannot store a document: %w", err)
-	case only:
-		w.shown(d, 1)
-		return id, true, nil
+	return out[0].ID, out[0].New, nil
+}
+
+// AddDocuments stores versions with their bytes, at best in the order of their keys,
+// which touches few pages. A version already there is left as it is. The version
+// with the highest rank becomes the best; among equals the first stored stays.
+func (w *Writer) AddDocuments(list ...NewDocument) ([]Added, error) {
+	out, err := w.tx.addDocuments(w, list)
+	if err != nil {
+		return nil, fmt.Errorf("cannot store documents: %w", err)
 	}
-	return id, true, w.compete(id, d)
+	for i, a := range out {
+		switch {
+		case a.only:
+			w.shown(list[i].Document, 1)
+		case a.New:
+			if err := w.compete(a.ID, list[i].Document); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// newColumns are the columns of a new version but for id and best, and row their
+// values.
+const newColumns = `key, part, sha256, rank, kind, cancels, layout, model, environment, test,
+	issued, zone, month, issuer, issuer_name, serial, series, number, till, consumer, total,
+	verdict, reason, checks, forbidden, invalid, received_at, size, body`
+
+func (d NewDocument) row() ([]any, error) {
+	checks, err := asJSON(d.Checks)
+	_, offset := d.Issued.Zone()
+	return []any{d.Key, d.Part, d.Body.SHA256[:], d.Rank, d.Kind, d.Cancels, d.Layout, d.Model, d.Environment, d.Test,
+		ms(d.Issued), offset / 60, d.Month(), d.Issuer, d.IssuerName, d.Serial, d.Series, d.Number, d.Till, d.Consumer, d.Total,
+		d.Verdict, d.Reason, checks, d.Forbidden, d.Invalid, ms(d.ReceivedAt), d.Body.Size, d.Body.zip}, err
 }
 
 // compete makes a new version the best one when it ranks above the one that is.

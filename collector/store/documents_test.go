@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-func TestDocumentComesBackAsStored(t *testing.T) {
-	s := open(t)
+func TestDocumentComesBackAsStored(t *testing.T) { eachEngine(t, testDocumentComesBackAsStored) }
+
+func testDocumentComesBackAsStored(t *testing.T, s *Store) {
 	d, body := sample("900000001", 7, t0)
 	d.Consumer, d.Cancels, d.Series, d.Reason, d.Test = "12345678909", "351512", "1", "motivo", true
 	id, added := add(t, s, d, body)
@@ -44,8 +45,9 @@ func TestDocumentComesBackAsStored(t *testing.T) {
 	}
 }
 
-func TestBestVersionIsShown(t *testing.T) {
-	s := open(t)
+func TestBestVersionIsShown(t *testing.T) { eachEngine(t, testBestVersionIsShown) }
+
+func testBestVersionIsShown(t *testing.T, s *Store) {
 	d, _ := sample("900000001", 1, t0)
 	put := func(rank int, verdict, body string) int64 {
 		d.Rank, d.Verdict, d.Invalid = rank, verdict, verdict == "rejected"
@@ -98,8 +100,9 @@ func TestBestVersionIsShown(t *testing.T) {
 
 // TestEventsShareAKey: an event about a document has its key and is no version
 // of it.
-func TestEventsShareAKey(t *testing.T) {
-	s := open(t)
+func TestEventsShareAKey(t *testing.T) { eachEngine(t, testEventsShareAKey) }
+
+func testEventsShareAKey(t *testing.T, s *Store) {
 	d, body := sample("", 1, t0)
 	d.Kind, d.Model = "nota", 65
 	add(t, s, d, body)
@@ -119,8 +122,9 @@ func TestEventsShareAKey(t *testing.T) {
 	})
 }
 
-func TestSearch(t *testing.T) {
-	s := open(t)
+func TestSearch(t *testing.T) { eachEngine(t, testSearch) }
+
+func testSearch(t *testing.T, s *Store) {
 	var docs []Document
 	for i := range 250 {
 		d, body := sample(fmt.Sprintf("90000000%d", i%2), i, t0.Add(time.Duration(i/3)*time.Minute))
@@ -187,8 +191,9 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-func TestExport(t *testing.T) {
-	s := open(t)
+func TestExport(t *testing.T) { eachEngine(t, testExport) }
+
+func testExport(t *testing.T, s *Store) {
 	bodies := map[string][]byte{}
 	put := func(issuer, serial string, number int, issued time.Time, zone int) {
 		d, body := sample(serial, number, issued)

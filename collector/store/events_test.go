@@ -26,16 +26,18 @@ func told(t *testing.T, s *Store, seq uint64, e Event) {
 
 // A device is known from the first event about it: otherwise its alarm would wait
 // for a beat that may never come.
-func TestEventAboutAnUnknownDevice(t *testing.T) {
-	s := open(t)
+func TestEventAboutAnUnknownDevice(t *testing.T) { eachEngine(t, testEventAboutAnUnknownDevice) }
+
+func testEventAboutAnUnknownDevice(t *testing.T, s *Store) {
 	told(t, s, 1, Event{Serial: "900000001", Code: eventUnresolved, Ref: "c1"})
 	if f := facts(t, s, alarm.OfDevice, "900000001"); f.Unresolved.Count != 1 {
 		t.Errorf("%+v", f)
 	}
 }
 
-func TestIssuedTwice(t *testing.T) {
-	s := open(t)
+func TestIssuedTwice(t *testing.T) { eachEngine(t, testIssuedTwice) }
+
+func testIssuedTwice(t *testing.T, s *Store) {
 	first, body := sample("900000001", 1, t0)
 	add(t, s, first, body)
 	other, body := sample("900000001", 2, t0)
@@ -105,8 +107,7 @@ func TestMissingCame(t *testing.T) {
 		{"the number of another device", FromNumber("900000002", 5), []int{5}, 0, "", 1},
 		{"a text that is no number", "900000001" + fromNumber + "x", []int{5}, 0, "", 1},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := open(t)
+		test := func(t *testing.T, s *Store) {
 			told(t, s, 1, Event{Serial: "900000001", Code: eventMissing, Ref: c.ref})
 			update(t, s, func(w *Writer) error {
 				return w.SetStatus("900000001", Status{LastKey: c.status}, rec("e1", "status", 1, t0))
@@ -118,6 +119,7 @@ func TestMissingCame(t *testing.T) {
 			if h := facts(t, s, alarm.OfDevice, "900000001").Missing; h.Count != c.missing || h.Count > 0 && h.Example != c.ref {
 				t.Errorf("%+v, want %d missing", h, c.missing)
 			}
-		})
+		}
+		t.Run(c.name, func(t *testing.T) { eachEngine(t, test) })
 	}
 }

@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -247,11 +249,12 @@ func (r *Reader) Subjects() ([]alarm.Subject, error) {
 func scanSubject(s scanner, v *alarm.Subject) error { return s.Scan(&v.Kind, &v.ID) }
 
 // Mark says that the facts of subjects changed and rules must judge them. It
-// commits with the facts; Evaluated takes it away.
+// commits with the facts; Evaluated takes it away. No two marks of a subject have
+// the same version, also when one was taken away in between.
 func (w *Writer) Mark(subjects ...alarm.Subject) error {
 	for _, s := range subjects {
-		err := w.exec(`INSERT INTO marks (kind, subject, version) VALUES ($1, $2, 1)
-			ON CONFLICT (kind, subject) DO UPDATE SET version = marks.version + 1`, s.Kind, s.ID)
+		err := w.exec(`INSERT INTO marks (kind, subject, version) VALUES ($1, $2, $3)
+			ON CONFLICT (kind, subject) DO UPDATE SET version = excluded.version`, s.Kind, s.ID, 1+rand.Int64N(math.MaxInt64))
 		if err != nil {
 			return err
 		}
@@ -259,7 +262,7 @@ func (w *Writer) Mark(subjects ...alarm.Subject) error {
 	return nil
 }
 
-// Marked is a subject to judge, as of a version of its mark.
+// Marked is a subject to judge, as of a version of its mark, which is above 0.
 type Marked struct {
 	alarm.Subject
 	Version int64

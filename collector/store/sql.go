@@ -1,60 +1,41 @@
 package store
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 )
-
-// prepare compiles a statement once per transaction.
-func (r *Reader) prepare(query string) (*sql.Stmt, error) {
-	if stmt := r.prepared[query]; stmt != nil {
-		return stmt, nil
-	}
-	stmt, err := r.tx.PrepareContext(r.ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	r.prepared[query] = stmt
-	return stmt, nil
-}
 
 // into are the places of the columns of one row.
 type into []any
 
 // get reads the columns of a single row; none is ErrNotFound.
 func (r *Reader) get(columns into, query string, args ...any) error {
-	stmt, err := r.prepare(query)
-	if err == nil {
-		err = stmt.QueryRowContext(r.ctx, args...).Scan(columns...)
-	}
-	if errors.Is(err, sql.ErrNoRows) {
-		return ErrNotFound
-	}
+	_, err := one(r, func(s scanner, _ *struct{}) error { return s.Scan(columns...) }, query, args...)
 	return err
 }
 
 // one reads a single row as a T; none is ErrNotFound.
 func one[T any](r *Reader, scan func(scanner, *T) error, query string, args ...any) (v T, err error) {
-	stmt, err := r.prepare(query)
-	if err == nil {
-		err = scan(stmt.QueryRowContext(r.ctx, args...), &v)
+	rows, err := r.tx.query(r.ctx, query, args)
+	if err != nil {
+		return v, err
 	}
-	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotFound
+	defer rows.Close()
+	if !rows.Next() {
+		return v, cmp.Or(rows.Err(), ErrNotFound)
 	}
-	return v, err
+	if err := scan(rows, &v); err != nil {
+		return v, err
+	}
+	return v, rows.Close()
 }
 
 // all reads every row of a query.
 func all[T any](r *Reader, scan func(scanner, *T) error, query string, args ...any) ([]T, error) {
-	stmt, err := r.prepare(query)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := stmt.QueryContext(r.ctx, args...)
+	rows, err := r.tx.query(r.ctx, query, args)
 	if err != nil {
 		return nil, err
 	}
@@ -70,29 +51,19 @@ func all[T any](r *Reader, scan func(scanner, *T) error, query string, args ...a
 	return out, rows.Err()
 }
 
-// scanner is a *sql.Row or *sql.Rows.
+// scanner is a row.
 type scanner interface{ Scan(...any) error }
 
 // value scans a row of one column.
 func value[T any](s scanner, v *T) error { return s.Scan(v) }
 
-// exec runs a statement.
-func (w *Writer) exec(query string, args ...any) error {
-	_, err := w.count(query, args...)
-	return err
-}
+// exec runs a statement, at the latest before the next query and the commit,
+// which may fail for it.
+func (w *Writer) exec(query string, args ...any) error { return w.tx.later(w.ctx, query, args) }
 
-// count is exec that also says how many rows changed.
+// count runs a statement and says how many rows changed.
 func (w *Writer) count(query string, args ...any) (int64, error) {
-	stmt, err := w.prepare(query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := stmt.ExecContext(w.ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
+	return w.tx.exec(w.ctx, query, args)
 }
 
 // ms is a time as stored; the zero time is 0.

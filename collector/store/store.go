@@ -3,9 +3,9 @@
 // alarms, quarantine; enrolment, people and audit. All SQL is here, in files
 // named by noun, behind two entrances: View reads, Update writes.
 //
-// The engine is SQLite in WAL mode with synchronous=FULL: what Update returned
-// from is on disk. SQL texts use $1 placeholders and nothing only SQLite has, so
-// that they serve PostgreSQL too.
+// The engine is a SQLite file or a PostgreSQL database: what Update returned from
+// is on disk in either. SQL texts use $1 placeholders and nothing only one of them
+// has; what differs is in sqlite.go, postgres.go and the folders of migrations.
 package store
 
 import (
@@ -18,56 +18,74 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
-	"path/filepath"
-	"runtime"
-	"strings"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
 )
 
 // ErrNotFound reports that what was asked for is not in the store.
 var ErrNotFound = errors.New("not found in the store")
 
-//go:embed migrations/*.sql
+//go:embed migrations
 var migrations embed.FS
 
-// Store is one open database. It is safe for concurrent use, also while another
-// process has the same file open.
+// Store is one open database. It is safe for concurrent use, also while other
+// processes have the same database open.
 type Store struct {
-	write *sql.DB // one connection: writers queue here
-	read  *sql.DB
-	epoch [16]byte
-	zip   *zstd.Encoder
-	unzip *zstd.Decoder
+	engine engine
+	epoch  [16]byte
+	zip    *zstd.Encoder
+	unzip  *zstd.Decoder
 }
 
-// Sizes from the performance baseline, section 2: large write-ahead log before a
-// checkpoint, and a cache that holds the index pages in use.
-const (
-	writerPragmas = "&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-65536)&_txlock=immediate"
-	readerPragmas = "&_pragma=cache_size(-8192)&_query_only=1"
-	commonPragmas = "_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL"
-)
+// engine is one kind of database.
+type engine interface {
+	open(ctx context.Context, address string) error
+	// view begins a transaction that reads one state.
+	view(ctx context.Context) (transaction, error)
+	// update begins a transaction that is the only one that writes, in all
+	// processes, until it ends.
+	update(ctx context.Context) (transaction, error)
+	// again tells whether a transaction that failed may simply be repeated.
+	again(err error) bool
+	lead(ctx context.Context, name string) (release func(), ok bool, err error)
+	close() error // also after open failed
+}
+
+// transaction carries out statements. Rows of one query are read to their end
+// before the next statement.
+type transaction interface {
+	query(ctx context.Context, query string, args []any) (*sql.Rows, error)
+	// exec carries a statement out and says how many rows it changed; later may
+	// put it off until the next query, exec or commit, which then fails for it.
+	exec(ctx context.Context, query string, args []any) (int64, error)
+	later(ctx context.Context, query string, args []any) error
+	addDocuments(w *Writer, list []NewDocument) ([]Added, error)
+	// addArrivals says of each how many others held its place; -1 of one that is
+	// there already.
+	addArrivals(w *Writer, list []Arrival) (rivals []int, err error)
+	commit(ctx context.Context) error
+	rollback() // of what was not committed
+}
 
 // maxBody bounds what one stored body may unpack to: the largest document and
 // the largest wire message are far below.
 const maxBody = 32 << 20
 
-// Open opens the database file at path, creating it when it is not there, and
-// brings its tables up to date.
-func Open(ctx context.Context, path string) (*Store, error) {
+// Open opens a database and brings its tables up to date. The address is the path
+// of a SQLite file, created when it is not there, or the URL of a PostgreSQL
+// database: postgres://user:password@host/name. A PostgreSQL server that may lose
+// what it committed, or that is too old, is refused with ErrRefused.
+func Open(ctx context.Context, address string) (*Store, error) {
 	s := &Store{}
-	if err := s.open(ctx, path); err != nil {
+	if err := s.open(ctx, address); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("cannot open store %s: %w", path, err)
+		return nil, fmt.Errorf("cannot open store %s: %w", withoutPassword(address), err)
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, path string) (err error) {
+func (s *Store) open(ctx context.Context, address string) (err error) {
 	// The fastest level makes coupons 4 % larger than the default one, in less
 	// than half the time.
 	if s.zip, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20)); err != nil {
@@ -76,46 +94,27 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if s.unzip, err = zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxBody)); err != nil {
 		return err
 	}
-	name, err := dataSource(path)
-	if err != nil {
+	s.engine = &sqlite{}
+	if isPostgres(address) {
+		s.engine = &postgres{partitions: map[slot]bool{otherSlot: true}}
+	}
+	if err := s.engine.open(ctx, address); err != nil {
 		return err
 	}
-	if s.write, err = sql.Open("sqlite", name+commonPragmas+writerPragmas); err != nil {
-		return err
-	}
-	s.write.SetMaxOpenConns(1)
-	if err := migrate(ctx, s.write); err != nil {
-		return err
-	}
-	if s.read, err = sql.Open("sqlite", name+commonPragmas+readerPragmas); err != nil {
-		return err
-	}
-	s.read.SetMaxOpenConns(2 + 2*runtime.GOMAXPROCS(0))
 	return s.Update(ctx, func(w *Writer) error {
 		s.epoch, err = w.loadEpoch()
 		return err
 	})
 }
 
-// dataSource is path as the URI the driver takes, ready for parameters.
-func dataSource(path string) (string, error) {
-	full, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	full = filepath.ToSlash(full)
-	if !strings.HasPrefix(full, "/") {
-		full = "/" + full
-	}
-	return (&url.URL{Scheme: "file", Path: full}).String() + "?", nil
-}
-
-func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
+// migrate brings the tables up to date with a folder of migrations. One process at
+// a time may.
+func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder string) error {
+	files, err := fs.Sub(migrations, "migrations/"+folder)
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	p, err := goose.NewProvider(dialect, db, files)
 	if err != nil {
 		return err
 	}
@@ -150,13 +149,11 @@ func (w *Writer) loadEpoch() (epoch [16]byte, err error) {
 // hold when it changes.
 func (s *Store) Epoch() [16]byte { return s.epoch }
 
-// Close waits for what is under way and closes the file.
+// Close waits for what is under way and closes the database.
 func (s *Store) Close() error {
-	var errs []error
-	for _, db := range []*sql.DB{s.read, s.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
+	var err error
+	if s.engine != nil {
+		err = s.engine.close()
 	}
 	if s.unzip != nil {
 		s.unzip.Close()
@@ -164,16 +161,27 @@ func (s *Store) Close() error {
 	if s.zip != nil {
 		s.zip.Close()
 	}
-	return errors.Join(errs...)
+	return err
+}
+
+// Lead makes the caller the only one that does the named work until it calls
+// release, among all processes that share a PostgreSQL database. ok is false while
+// another one does; there is nothing to release then. A SQLite file belongs to one
+// collector, which always leads. A leader whose connection breaks is one no longer
+// and is not told: take the lead for one round of work.
+func (s *Store) Lead(ctx context.Context, name string) (release func(), ok bool, err error) {
+	if release, ok, err = s.engine.lead(ctx, name); err != nil {
+		err = fmt.Errorf("cannot take the lead of %s: %w", name, err)
+	}
+	return release, ok, err
 }
 
 // Reader reads one consistent state of the store. It is used by one goroutine
 // and only inside the function it was given to; the context is that function's.
 type Reader struct {
-	ctx      context.Context
-	tx       *sql.Tx
-	s        *Store
-	prepared map[string]*sql.Stmt
+	ctx context.Context
+	tx  transaction
+	s   *Store
 }
 
 // Writer also changes the store. What it changed is on disk when Update returns
@@ -186,32 +194,46 @@ type Writer struct {
 
 // View calls fn with a Reader.
 func (s *Store) View(ctx context.Context, fn func(*Reader) error) error {
-	tx, err := s.read.BeginTx(ctx, nil)
+	tx, err := s.engine.view(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot begin reading the store: %w", err)
 	}
-	defer tx.Rollback()
-	return fn(&Reader{ctx, tx, s, map[string]*sql.Stmt{}})
+	defer tx.rollback()
+	return fn(&Reader{ctx, tx, s})
 }
 
+// attempts bounds how often a transaction is begun that the database gives up.
+const attempts = 3
+
 // Update calls fn with a Writer and commits when fn returns nil. Updates run one
-// at a time.
-func (s *Store) Update(ctx context.Context, fn func(*Writer) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+// at a time, also those of other processes. Fn is called again when the database
+// gave its transaction up for another's sake.
+func (s *Store) Update(ctx context.Context, fn func(*Writer) error) (err error) {
+	for range attempts {
+		if err = s.update(ctx, fn); err == nil || !s.engine.again(err) {
+			break
+		}
+	}
+	return err
+}
+
+func (s *Store) update(ctx context.Context, fn func(*Writer) error) error {
+	tx, err := s.engine.update(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot begin writing to the store: %w", err)
 	}
-	defer tx.Rollback()
+	defer tx.rollback()
 	// Statements are short. A context that ends rolls the transaction back; that
 	// each of them watches it, too, costs a goroutine each.
-	w := &Writer{Reader{context.WithoutCancel(ctx), tx, s, map[string]*sql.Stmt{}}, map[string]int64{}, map[string]tally{}}
+	ctx = context.WithoutCancel(ctx)
+	w := &Writer{Reader{ctx, tx, s}, map[string]int64{}, map[string]tally{}}
 	if err := fn(w); err != nil {
 		return err
 	}
 	if err := w.flush(); err != nil {
 		return fmt.Errorf("cannot write to the store: %w", err)
 	}
-	if err := tx.Commit(); err != nil {
+	if err := tx.commit(ctx); err != nil {
 		return fmt.Errorf("cannot commit to the store: %w", err)
 	}
 	return nil

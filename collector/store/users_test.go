@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-func TestTokens(t *testing.T) {
-	s := open(t)
+func TestTokens(t *testing.T) { eachEngine(t, testTokens) }
+
+func testTokens(t *testing.T, s *Store) {
 	update(t, s, func(w *Writer) error {
 		return w.AddToken("secret", Token{Label: "loja 1", Allowed: 2, CreatedAt: t0, ExpiresAt: t0.Add(time.Hour)})
 	})
@@ -41,8 +42,9 @@ func TestTokens(t *testing.T) {
 	})
 }
 
-func TestCertificates(t *testing.T) {
-	s := open(t)
+func TestCertificates(t *testing.T) { eachEngine(t, testCertificates) }
+
+func testCertificates(t *testing.T, s *Store) {
 	update(t, s, func(w *Writer) error {
 		for _, serial := range []string{"aa", "bb"} {
 			if err := w.AddCertificate(Certificate{Serial: serial, Agent: "agent001", IssuedAt: t0, ExpiresAt: t0.AddDate(1, 0, 0)}); err != nil {
@@ -78,8 +80,9 @@ func TestCertificates(t *testing.T) {
 	})
 }
 
-func TestSignIn(t *testing.T) {
-	s := open(t)
+func TestSignIn(t *testing.T) { eachEngine(t, testSignIn) }
+
+func testSignIn(t *testing.T, s *Store) {
 	var ana User
 	update(t, s, func(w *Writer) (err error) { ana, err = w.AddUser(" Ana@Example.com", "Ana", t0); return err })
 	err := s.Update(context.Background(), func(w *Writer) error { _, err := w.AddUser("ANA@example.com", "Outra", t0); return err })
@@ -131,8 +134,9 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-func TestExpiredSecretsAreDropped(t *testing.T) {
-	s := open(t)
+func TestExpiredSecretsAreDropped(t *testing.T) { eachEngine(t, testExpiredSecretsAreDropped) }
+
+func testExpiredSecretsAreDropped(t *testing.T, s *Store) {
 	update(t, s, func(w *Writer) error {
 		for i, secret := range []string{"a", "b"} {
 			now := t0.Add(time.Duration(i) * time.Hour)
@@ -185,8 +189,9 @@ func TestSecretsAreNotStored(t *testing.T) {
 	}
 }
 
-func TestAudit(t *testing.T) {
-	s := open(t)
+func TestAudit(t *testing.T) { eachEngine(t, testAudit) }
+
+func testAudit(t *testing.T, s *Store) {
 	update(t, s, func(w *Writer) error {
 		for _, act := range []string{"one", "two", "three"} {
 			if err := w.AddAudit(Audit{At: t0, Who: "ana@example.com", Act: act, Object: "token", Detail: "loja 1"}); err != nil {
