@@ -33,46 +33,54 @@ func batch(s *Store, round, n int) ([]Document, []Packed) {
 }
 
 // BenchmarkInsert stores batches of documents with their arrivals in one
-// transaction each, and the same rows bare: one prepared statement per table,
-// nothing asked.
+// transaction each, in a SQLite file and in PostgreSQL, and the same rows bare in a
+// file: one prepared statement per table, nothing asked.
 func BenchmarkInsert(b *testing.B) {
+	for _, engine := range []struct {
+		name string
+		open func(testing.TB) *Store
+	}{{"sqlite", open}, {"postgres", func(t testing.TB) *Store { return openAt(t, theServer(t).database(t)) }}} {
+		for _, n := range []int{1, 100, 500} {
+			b.Run(fmt.Sprintf("%s/%d", engine.name, n), func(b *testing.B) {
+				insertBatches(b, engine.open(b), n, addBatch)
+			})
+		}
+	}
 	for _, n := range []int{1, 100, 500} {
-		b.Run(fmt.Sprintf("store/%d", n), func(b *testing.B) {
-			s := open(b)
-			for round := 0; b.Loop(); round++ {
-				b.StopTimer()
-				docs, bodies := batch(s, round, n)
-				b.StartTimer()
-				update(b, s, func(w *Writer) error {
-					for i, d := range docs {
-						rec := Record{Agent: fmt.Sprint("agent", i), Epoch: "e", Stream: "documents", Seq: uint64(round), SHA256: bodies[i].SHA256, At: t0}
-						id, _, err := w.AddDocument(d, bodies[i])
-						if err != nil {
-							return err
-						}
-						if _, err := w.AddArrival(rec, id); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "us/doc")
-		})
-		b.Run(fmt.Sprintf("bare/%d", n), func(b *testing.B) {
-			s := open(b)
-			for round := 0; b.Loop(); round++ {
-				b.StopTimer()
-				docs, bodies := batch(s, round, n)
-				b.StartTimer()
-				bareInsert(b, s, docs, bodies)
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "us/doc")
-		})
+		b.Run(fmt.Sprintf("bare/%d", n), func(b *testing.B) { insertBatches(b, open(b), n, bareInsert) })
 	}
 }
 
-func bareInsert(b *testing.B, s *Store, docs []Document, bodies []Packed) {
+func insertBatches(b *testing.B, s *Store, n int, insert func(*testing.B, *Store, int, []Document, []Packed)) {
+	for round := 0; b.Loop(); round++ {
+		b.StopTimer()
+		docs, bodies := batch(s, round, n)
+		b.StartTimer()
+		insert(b, s, round, docs, bodies)
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "us/doc")
+}
+
+func addBatch(b *testing.B, s *Store, round int, docs []Document, bodies []Packed) {
+	update(b, s, func(w *Writer) error {
+		list, arrivals := make([]NewDocument, len(docs)), make([]Arrival, len(docs))
+		for i, d := range docs {
+			list[i] = NewDocument{d, bodies[i]}
+		}
+		added, err := w.AddDocuments(list...)
+		if err != nil {
+			return err
+		}
+		for i, a := range added {
+			rec := Record{Agent: fmt.Sprint("agent", i), Epoch: "e", Stream: "documents", Seq: uint64(round), SHA256: bodies[i].SHA256, At: t0}
+			arrivals[i] = Arrival{rec, a.ID}
+		}
+		_, err = w.AddArrivals(arrivals...)
+		return err
+	})
+}
+
+func bareInsert(b *testing.B, s *Store, _ int, docs []Document, bodies []Packed) {
 	tx, err := s.engine.(*sqlite).write.BeginTx(context.Background(), nil)
 	if err != nil {
 		b.Fatal(err)

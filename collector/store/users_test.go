@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -155,10 +156,11 @@ func testExpiredSecretsAreDropped(t *testing.T, s *Store) {
 	})
 }
 
-// TestSecretsAreNotStored looks for them in the files themselves.
-func TestSecretsAreNotStored(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "zelo.db")
-	s := openAt(t, path)
+// TestSecretsAreNotStored looks for them in all that is stored.
+func TestSecretsAreNotStored(t *testing.T) { eachAddress(t, testSecretsAreNotStored) }
+
+func testSecretsAreNotStored(t *testing.T, address string) {
+	s := openAt(t, address)
 	secrets := []string{"token-8e1f", "link-8e1f", "session-8e1f"}
 	update(t, s, func(w *Writer) error {
 		if err := w.AddToken(secrets[0], Token{Label: "findme", Allowed: 1, ExpiresAt: t0}); err != nil {
@@ -170,8 +172,32 @@ func TestSecretsAreNotStored(t *testing.T) {
 		return w.PutSession(secrets[2], 1, t0, t0.Add(time.Hour))
 	})
 	s.Close()
-	files, _ := filepath.Glob(path + "*")
-	all := ""
+	all := dump(t, address)
+	if !strings.Contains(all, "findme") {
+		t.Fatal("what was stored is not there")
+	}
+	for _, secret := range secrets {
+		if strings.Contains(all, secret) || strings.Contains(all, hex.EncodeToString([]byte(secret))) {
+			t.Errorf("%s is in the clear", secret)
+		}
+	}
+}
+
+// dump is all that a database holds: its files, or what pg_dump writes.
+func dump(t *testing.T, address string) (all string) {
+	t.Helper()
+	if isPostgres(address) {
+		cmd, err := asServer("pg_dump", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	files, _ := filepath.Glob(address + "*")
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if err != nil {
@@ -179,14 +205,7 @@ func TestSecretsAreNotStored(t *testing.T) {
 		}
 		all += string(b)
 	}
-	if !strings.Contains(all, "findme") {
-		t.Fatal("the files do not hold what was stored")
-	}
-	for _, secret := range secrets {
-		if strings.Contains(all, secret) {
-			t.Errorf("%s is in the clear", secret)
-		}
-	}
+	return all
 }
 
 func TestAudit(t *testing.T) { eachEngine(t, testAudit) }
