@@ -22,6 +22,7 @@ look() {
   need fp-compiler command -v fpc
   need iproute2 command -v ip
   need mosquitto test -x /usr/sbin/mosquitto
+  need postgresql sh -c 'ls /usr/lib/postgresql/*/bin/postgres'
   need gcc-mingw-w64-i686 command -v i686-w64-mingw32-gcc
   need gcc-mingw-w64-x86-64 command -v x86_64-w64-mingw32-gcc
   ! command -v javac >/dev/null 2>&1 || need libjna-java test -e /usr/share/java/jna.jar
@@ -39,10 +40,12 @@ if command -v apt-get >/dev/null 2>&1 && $as_root true 2>/dev/null; then
   # One by one when they do not come together: a distribution may lack one of them.
   $as_root env DEBIAN_FRONTEND=noninteractive sh -c \
     "apt-get update -qq; $get$missing || for p in$missing; do $get \$p; done" >/dev/null 2>&1 || true
-  case "$missing " in *" mosquitto "*)
-    # Tests start their own: what the package started is stopped, for good.
-    $as_root sh -c 'systemctl disable --now mosquitto || { service mosquitto stop; update-rc.d mosquitto disable; }' >/dev/null 2>&1 || true ;;
-  esac
+  # Tests start their own: what a package started is stopped, for good.
+  for service in mosquitto postgresql; do
+    case "$missing " in *" $service "*)
+      $as_root sh -c "systemctl disable --now $service || { service $service stop; update-rc.d $service disable; }" >/dev/null 2>&1 || true ;;
+    esac
+  done
   look "${1:-}"
   [ -n "$missing" ] || exit 0
 fi

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"zelo/collector/account"
@@ -39,7 +38,7 @@ func open(ctx context.Context, folder string, config Config, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	if c.store, err = store.Open(ctx, filepath.Join(folder, databaseFile)); err != nil {
+	if c.store, err = store.Open(ctx, config.database(folder)); err != nil {
 		return nil, fmt.Errorf("não foi possível abrir o banco de dados: %w", err)
 	}
 	c.ingest, err = ingest.New(ingest.Options{Store: c.store, Roots: roots, Log: c.log, Now: time.Now})

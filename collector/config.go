@@ -27,6 +27,7 @@ type Config struct {
 	MQTT        string `toml:"mqtt" doc:"Onde os agentes dos caixas se conectam, em MQTT com TLS."`
 	Web         string `toml:"mqtt_web" doc:"Onde os agentes chegam por WebSocket quando a porta 8883 está bloqueada, por exemplo 0.0.0.0:443. Vazio: não atende."`
 	External    string `toml:"broker_externo" doc:"Outro broker MQTT 3.1.1 no lugar do que vem no coletor: tls://endereço:8883. Como configurá-lo está em coletor-broker.md. Vazio: o do coletor."`
+	Database    string `toml:"banco" doc:"Banco de dados PostgreSQL 14 ou mais novo: postgres://usuario:senha@servidor/zelo?sslmode=verify-full. Vários coletores podem usar o mesmo. Vazio: o arquivo zelo.db desta pasta."`
 	Authorities string `toml:"autoridades" doc:"Arquivo PEM com as autoridades que emitem os certificados dos equipamentos. Sem ele, que um certificado é mesmo de um equipamento não é conferido."`
 	Log         string `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
 }
@@ -95,6 +96,9 @@ func (c Config) check() error {
 	if c.External != "" && c.Web != "" {
 		return errors.New("mqtt_web: com broker_externo quem atende por WebSocket é esse broker; deixe vazio aqui e escreva o endereço dele em coletor_alternativo nos agentes")
 	}
+	if u, err := url.Parse(c.Database); c.Database != "" && (err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || len(u.Path) < 2) {
+		return errors.New("banco: escreva como em postgres://usuario:senha@servidor/zelo, com os sinais especiais da senha no modo das URLs (%40 para @)")
+	}
 	if u, err := url.Parse(c.Address); c.Address != "" && (err != nil || u.Host == "" || u.Path != "" || u.Scheme != "https") {
 		return errors.New("endereco: escreva como em https://zelo.exemplo.com.br, sem caminho")
 	}
@@ -113,6 +117,11 @@ func (c Config) pagesURL() string {
 		return c.Address
 	}
 	return "http://" + c.Pages
+}
+
+// database is the address of the store of the collector in a folder.
+func (c Config) database(folder string) string {
+	return cmp.Or(c.Database, filepath.Join(folder, databaseFile))
 }
 
 // reached is host:port by which tills reach a listener at addr.

@@ -21,7 +21,7 @@ func TestConfigIsItsManual(t *testing.T) {
 	if c, err := loadConfig(folder); err != nil || c != defaultConfig() {
 		t.Errorf("%+v, %v\n%s", c, err, &b)
 	}
-	if n := strings.Count(b.String(), "\n# "); n != 10 {
+	if n := strings.Count(b.String(), "\n# "); n != 11 {
 		t.Errorf("%d keys are explained:\n%s", n, &b)
 	}
 }
@@ -41,6 +41,9 @@ func TestConfigFaults(t *testing.T) {
 		"a broker without port": {`broker_externo = "tls://mqtt.example"`, "broker_externo: escreva"},
 		"a broker with path":    {`broker_externo = "tls://mqtt.example:8883/x"`, "broker_externo: escreva"},
 		"two brokers":           {"mqtt_web = \"0.0.0.0:443\"\nbroker_externo = \"tls://mqtt.example:8883\"", "mqtt_web: com broker_externo"},
+		"another database":      {`banco = "mysql://zelo@db/zelo"`, "banco: escreva"},
+		"no database's name":    {`banco = "postgres://zelo@db"`, "banco: escreva"},
+		"a password with signs": {`banco = "postgres://zelo:a%b@db/zelo"`, "banco: escreva"},
 		"a level":               {`log = "loud"`, "log: use debug"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,6 +73,20 @@ func TestPagesURL(t *testing.T) {
 	}
 	if host, _ := os.Hostname(); hostOf("0.0.0.0:8883") != host || hostOf("192.0.2.1:1") != "192.0.2.1" {
 		t.Errorf("%s, %s", hostOf("0.0.0.0:8883"), hostOf("192.0.2.1:1"))
+	}
+}
+
+func TestDatabase(t *testing.T) {
+	for _, c := range []struct{ set, want string }{
+		{"", filepath.Join("pasta", "zelo.db")},
+		{"postgres://zelo@db/zelo", "postgres://zelo@db/zelo"},
+		{"postgresql:///zelo?host=/run/postgresql", "postgresql:///zelo?host=/run/postgresql"},
+	} {
+		config := defaultConfig()
+		config.Database = c.set
+		if err := config.check(); err != nil || config.database("pasta") != c.want {
+			t.Errorf("%q: %s, %v", c.set, config.database("pasta"), err)
+		}
 	}
 }
 
