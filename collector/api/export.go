@@ -69,7 +69,7 @@ func (a *API) Preview(ctx context.Context, c Caller, s Selection) (report export
 			if e.Err != nil {
 				return e.Err
 			}
-			report.Add(e.Document)
+			report.Add(e)
 		}
 		return nil
 	})

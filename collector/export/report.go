@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
+	"zelo/collector/sequence"
 	"zelo/collector/store"
 	"zelo/sat/cfe"
 )
@@ -17,6 +17,7 @@ import (
 // in the order of their numbers.
 type Report struct {
 	groups map[group]*Tally
+	lines  map[group]*sequence.Line // of groups that are no tests
 }
 
 // group is what numbers count within.
@@ -36,24 +37,20 @@ type Tally struct {
 	Test               bool // test environment: these documents have no fiscal value
 
 	Documents, Sales, Cancellations, Events int
-	First, Last                             int
-	Missing                                 []Span   // numbers between First and Last without any document; CF-e only
-	Repeated                                int      // documents whose number another one has
-	Invalid                                 int      // signature wrong or missing
-	Forbidden                               int      // production, dated after emission was prohibited
-	Twice                                   []string // keys of sales that another device issued too, none of the two cancelled
-	Total, Cancelled                        int64    // cents of the sales, and of the cancellations among the documents
-	Unreadable                              int      // documents without an amount that can be read
+	Numbering                               sequence.Summary // of the numbers of these documents; not of tests, nor of NF-e
+	Invalid                                 int              // signature wrong or missing
+	Forbidden                               int              // production, dated after emission was prohibited
+	Twice                                   []string         // keys of sales that another device issued too, none of the two cancelled
+	Total, Cancelled                        int64            // cents of the sales, and of the cancellations among the documents
+	Unreadable                              int              // documents without an amount that can be read
 }
 
-// Span is a range of numbers, both ends included.
-type Span struct{ From, To int }
-
 // Add counts one document.
-func (r *Report) Add(d store.Document) {
+func (r *Report) Add(e store.Exported) {
 	if r.groups == nil {
-		r.groups = map[group]*Tally{}
+		r.groups, r.lines = map[group]*Tally{}, map[group]*sequence.Line{}
 	}
+	d := e.Document
 	g := group{d.Issuer, d.Serial, d.Model, d.Series, d.Test}
 	t := r.groups[g]
 	if t == nil {
@@ -61,6 +58,44 @@ func (r *Report) Add(d store.Document) {
 		r.groups[g] = t
 	}
 	t.add(d)
+	r.number(g, e)
+}
+
+// number follows the numbering of a group. A SAT's tests take numbers of its one
+// counter; those of NFC-e have numbers of their own.
+func (r *Report) number(g group, e store.Exported) {
+	item := sequence.Item{Number: e.Number, ID: e.ID, At: e.Issued}
+	switch kind := cfe.Kind(e.Kind); {
+	case g.model != 59 && (g.model != 65 || g.test || kind == cfe.Event):
+		return
+	case g.test:
+		item.Kind = sequence.Test
+	case kind == cfe.Cancellation:
+		item.Kind = sequence.Cancellation
+	case kind == cfe.Void:
+		item.Kind = sequence.Void
+		item.Number, item.To, _ = Voided(e.Body)
+	}
+	g.test = false
+	if r.lines[g] == nil {
+		highest := sequence.HighestCFe
+		if g.model == 65 {
+			highest = sequence.HighestNFCe
+		}
+		r.lines[g] = sequence.New(highest)
+	}
+	r.lines[g].Add(item)
+}
+
+// Voided reads which numbers the tax office declared unused (inutilização). It is
+// false for anything else, and for a request that was not granted (dossier on NFC-e
+// documents, 7).
+func Voided(raw []byte) (first, last int, ok bool) {
+	d, err := cfe.Parse(raw)
+	if err != nil || d.Kind != cfe.Void || d.Status != "102" || d.VoidFirst < 1 || d.VoidLast < d.VoidFirst {
+		return 0, 0, false
+	}
+	return d.VoidFirst, d.VoidLast, true
 }
 
 func (t *Tally) add(d store.Document) {
@@ -90,30 +125,16 @@ func (t *Tally) add(d store.Document) {
 	if !ok {
 		t.Unreadable++
 	}
-	t.number(d.Number)
 }
 
-// number follows the sequence. Numbers come in ascending order.
-func (t *Tally) number(n int) {
-	switch {
-	case t.First == 0:
-		t.First = n
-	case n == t.Last:
-		t.Repeated++
-	case n > t.Last+1 && t.Model == 59:
-		t.Missing = append(t.Missing, Span{t.Last + 1, n - 1})
-	}
-	t.Last = max(t.Last, n)
-}
+// Numbered tells whether the numbers were followed, and First and Last are told.
+func (t Tally) Numbered() bool { return len(t.Numbering.Runs) > 0 }
 
-// Gap is how many numbers are missing.
-func (t Tally) Gap() int {
-	n := 0
-	for _, s := range t.Missing {
-		n += s.To - s.From + 1
-	}
-	return n
-}
+// First is the first number.
+func (t Tally) First() int { return t.Numbering.Runs[0].First }
+
+// Last is the last number.
+func (t Tally) Last() int { return t.Numbering.Runs[len(t.Numbering.Runs)-1].Last }
 
 // Device names what was counted: "SAT 900000001", "NFC-e série 1".
 func (t Tally) Device() string {
@@ -138,8 +159,12 @@ func (r *Report) Documents() int {
 // Tallies lists what was counted by issuer and device, tests last.
 func (r *Report) Tallies() []Tally {
 	var out []Tally
-	for _, t := range slices.Collect(maps.Values(r.groups)) {
-		out = append(out, *t)
+	for g, t := range r.groups {
+		shown := *t
+		if l := r.lines[g]; l != nil {
+			shown.Numbering = l.Summary(sequence.Last{})
+		}
+		out = append(out, shown)
 	}
 	slices.SortFunc(out, func(a, b Tally) int {
 		return cmp.Or(boolOrder(a.Test, b.Test), cmp.Compare(a.Issuer, b.Issuer), boolOrder(a.Serial == "", b.Serial == ""), cmp.Compare(b.Model, a.Model),
@@ -166,7 +191,8 @@ func (r *Report) Write(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("RELATÓRIO DE CONFERÊNCIA\r\n\r\n" +
 		"Conta os documentos deste arquivo. Um número que falta é um número entre o primeiro e o\r\n" +
-		"último para o qual não há documento aqui: confira a pasta do caixa e o portal da SEFAZ.\r\n")
+		"último para o qual não há documento aqui: confira a pasta do caixa e o portal da SEFAZ.\r\n" +
+		"A página Numeração de cada equipamento, no coletor, confere todos os meses juntos.\r\n")
 	issuer := ""
 	for _, t := range r.Tallies() {
 		head := fmt.Sprintf("%s  %s", Register(t.Issuer), t.IssuerName)
@@ -191,17 +217,18 @@ func (t Tally) write(b *strings.Builder) {
 	fmt.Fprintf(b, "\r\n  %s\r\n", t.Device())
 	line("documentos", fmt.Sprintf("%s: %s, %s, %s", Thousands(t.Documents), count(t.Sales, "venda", "vendas"),
 		count(t.Cancellations, "cancelamento", "cancelamentos"), count(t.Events, "evento", "eventos")))
-	if t.First > 0 {
-		line("numeração", fmt.Sprintf("de %06d a %06d", t.First, t.Last))
-	}
 	switch {
-	case t.Model == 59:
+	case t.Numbered():
+		line("numeração", fmt.Sprintf("de %06d a %06d", t.First(), t.Last()))
 		line("números que faltam", t.missing())
-	default:
+	case t.Model == 55:
 		line("números que faltam", "não conferidos para este modelo")
 	}
-	if t.Repeated > 0 {
-		line("números repetidos", Thousands(t.Repeated))
+	if t.Numbering.Voided > 0 {
+		line("números inutilizados", Thousands(t.Numbering.Voided))
+	}
+	if t.Numbering.Doubled > 0 {
+		line("números repetidos", Thousands(t.Numbering.Doubled))
 	}
 	for _, key := range t.Twice {
 		line("emitida duas vezes", key+", também por outro equipamento")
@@ -218,19 +245,20 @@ func (t Tally) write(b *strings.Builder) {
 }
 
 func (t Tally) missing() string {
-	if len(t.Missing) == 0 {
+	gaps := t.Numbering.Gaps()
+	if len(gaps) == 0 {
 		return "nenhum"
 	}
 	var spans []string
-	for _, s := range t.Missing[:min(len(t.Missing), shownSpans)] {
-		if s.From == s.To {
-			spans = append(spans, fmt.Sprintf("%06d", s.From))
+	for _, g := range gaps[:min(len(gaps), shownSpans)] {
+		if g.From == g.To {
+			spans = append(spans, fmt.Sprintf("%06d", g.From))
 		} else {
-			spans = append(spans, fmt.Sprintf("%06d a %06d", s.From, s.To))
+			spans = append(spans, fmt.Sprintf("%06d a %06d", g.From, g.To))
 		}
 	}
-	if more := len(t.Missing) - shownSpans; more > 0 {
+	if more := len(gaps) - shownSpans; more > 0 {
 		spans = append(spans, "e mais "+count(more, "intervalo", "intervalos"))
 	}
-	return fmt.Sprintf("%s: %s", Thousands(t.Gap()), strings.Join(spans, ", "))
+	return fmt.Sprintf("%s: %s", Thousands(t.Numbering.Missing), strings.Join(spans, ", "))
 }

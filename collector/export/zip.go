@@ -99,7 +99,7 @@ func (z *zipper) add(e store.Exported) error {
 	if _, err := f.Write(e.Body); err != nil {
 		return err
 	}
-	z.report.Add(e.Document)
+	z.report.Add(e)
 	sum := fmt.Sprintf("%x", e.SHA256)
 	if _, err := fmt.Fprintf(z.sums, "%s  %s\n", sum, name); err != nil {
 		return err
