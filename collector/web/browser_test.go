@@ -196,7 +196,8 @@ func (c *city) pages() [][2]string {
 		{"cupons", "/cupons"}, {"cupons-busca", "/cupons?q=900000001&de=2025-12-01&ate=2025-12-31"}, {"cupons-nada", "/cupons?q=999999999"},
 		{"cupom", "/cupons/" + c.keys("900000001")[3]}, {"cupom-cancelado", "/cupons/" + c.keys("900000001")[1]},
 		{"cupom-adulterado", "/cupons/" + lone[1]}, {"cupom-versoes", "/cupons/" + lone[2]}, {"nota", "/cupons/" + noteKey},
-		{"quarentena", "/quarentena"}, {"exportar", "/exportar"},
+		{"numeracao-completa", "/equipamentos/900000001/numeracao"}, {"numeracao-falta", "/equipamentos/900000002/numeracao"},
+		{"numeracao-nfce", "/lojas/08723218000186/nfce/1/numeracao"}, {"quarentena", "/quarentena"}, {"exportar", "/exportar"},
 		{"exportar-contado", "/exportar?cnpj=11444777000161&serie=&mes=12&ano=2025"}, {"ligar", "/ligar"}, {"erro", "/caixas/nada"},
 	}
 }

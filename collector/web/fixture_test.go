@@ -176,14 +176,16 @@ func newCity(t testing.TB) *city {
 	c := emptyCity(t)
 	c.update(func(w *store.Writer) error { return w.AddAgent(fresh, "loja-nova-pdv1", now().Add(-5*time.Minute)) })
 	made := func(i int, cnpj, name string, n int) []sim.Record { return sell(t, device(t, i, cnpj, name), cnpj, n) }
-	c.sales(bakery, "900000001", made(0, "11222333000181", "PADARIA SANTA CECÍLIA LTDA", 24))
-	records := made(1, "11444777000161", "MERCADO BOM PREÇO LTDA", 6)
+	records := made(0, "11222333000181", "PADARIA SANTA CECÍLIA LTDA", 24)
+	c.sales(bakery, "900000001", records)
+	last := records[len(records)-1].Key
+	records = made(1, "11444777000161", "MERCADO BOM PREÇO LTDA", 6)
 	c.sales(market, "900000002", append(records[:2:2], records[3:]...)) // one is missing
 	c.sales(corner, "900000003", made(2, "12345678000195", "BAZAR DA ESQUINA ME", 3))
 
 	c.status(bakery, "900000001", func(s *sat.Status) { s.MemoryUsed = sat.Size{Text: "3 GB"} })
 	c.judge()
-	c.status(bakery, "900000001", func(*sat.Status) {})
+	c.status(bakery, "900000001", func(s *sat.Status) { s.LastKey = last })
 	c.beat(bakery, "padaria-pdv1", "900000001", now().Add(-40*time.Second), 0)
 	c.status(market, "900000002", func(s *sat.Status) {
 		s.State, s.StateText, s.LastContact = sat.StateBlockedAutonomous, "3", now().AddDate(0, 0, -11)

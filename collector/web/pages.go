@@ -28,7 +28,11 @@ func (s *site) till(w http.ResponseWriter, r *http.Request, c api.Caller) error 
 	if err != nil {
 		return err
 	}
-	return s.render(w, c, http.StatusOK, "till", "tills", t.Name(), t)
+	p, err := s.withNumbering(r, c, t)
+	if err != nil {
+		return err
+	}
+	return s.render(w, c, http.StatusOK, "till", "tills", t.Name(), p)
 }
 
 func (s *site) alarms(w http.ResponseWriter, r *http.Request, c api.Caller) error {

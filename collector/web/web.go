@@ -39,7 +39,7 @@ type site struct {
 // New makes the handler of all pages.
 func New(o Options) (http.Handler, error) {
 	s := &site{o: o, pages: map[string]*template.Template{}}
-	for _, name := range []string{"now", "tills", "till", "alarms", "alarm", "coupons", "coupon", "quarantine", "export",
+	for _, name := range []string{"now", "tills", "till", "numbering", "alarms", "alarm", "coupons", "coupon", "quarantine", "export",
 		"enrol", "enter", "trouble"} {
 		t, err := template.New("layout.html").Funcs(words()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
@@ -53,25 +53,27 @@ func New(o Options) (http.Handler, error) {
 func (s *site) routes() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
-		"GET /{$}":                      s.now,
-		"GET /caixas":                   s.tills,
-		"GET /caixas/{id}":              s.till,
-		"GET /alarmes":                  s.alarms,
-		"GET /alarmes/{id}":             s.alarm,
-		"GET /cupons":                   s.coupons,
-		"POST /cupons":                  s.search,
-		"GET /cupons/{ref}":             s.coupon,
-		"POST /cupons/{ref}/consumidor": s.reveal,
-		"GET /documentos/{id}/original": s.original,
-		"GET /quarentena":               s.quarantine,
-		"POST /quarentena/{id}/visto":   s.settle,
-		"GET /quarentena/{id}/original": s.quarantined,
-		"GET /exportar":                 s.export,
-		"GET /exportar/originais.zip":   s.exportZIP,
-		"GET /exportar/documentos.csv":  s.exportCSV,
-		"GET /ligar":                    s.enrol,
-		"POST /ligar":                   s.newToken,
-		"POST /sair":                    s.signOut,
+		"GET /{$}":                                  s.now,
+		"GET /caixas":                               s.tills,
+		"GET /caixas/{id}":                          s.till,
+		"GET /equipamentos/{serial}/numeracao":      s.numbering,
+		"GET /lojas/{cnpj}/nfce/{series}/numeracao": s.seriesNumbering,
+		"GET /alarmes":                              s.alarms,
+		"GET /alarmes/{id}":                         s.alarm,
+		"GET /cupons":                               s.coupons,
+		"POST /cupons":                              s.search,
+		"GET /cupons/{ref}":                         s.coupon,
+		"POST /cupons/{ref}/consumidor":             s.reveal,
+		"GET /documentos/{id}/original":             s.original,
+		"GET /quarentena":                           s.quarantine,
+		"POST /quarentena/{id}/visto":               s.settle,
+		"GET /quarentena/{id}/original":             s.quarantined,
+		"GET /exportar":                             s.export,
+		"GET /exportar/originais.zip":               s.exportZIP,
+		"GET /exportar/documentos.csv":              s.exportCSV,
+		"GET /ligar":                                s.enrol,
+		"POST /ligar":                               s.newToken,
+		"POST /sair":                                s.signOut,
 	} {
 		mux.Handle(pattern, s.signedIn(h))
 	}
