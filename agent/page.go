@@ -35,7 +35,7 @@ func (a *agent) servePage(ctx context.Context, ln net.Listener) {
 	host, _, _ := net.SplitHostPort(a.config.Page)
 	o := till.Options{State: a.tillState, Test: a.testDevice, Host: host, Log: a.log, Now: time.Now}
 	if a.config.Hub {
-		o.Hub = &till.Hub{Device: a.router, Code: func() (string, string) { return a.router.Code("") }, Delivered: a.router.Delivered}
+		o.Hub = &till.Hub{Device: a.router, Code: func() (string, string) { return a.router.Code("") }, Delivered: a.router.Delivered, Lost: a.router.Lost}
 	}
 	h, err := till.New(o)
 	if err != nil {

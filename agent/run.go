@@ -97,11 +97,11 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 	}
 	parts.Go(func() { devices.Watch(inner, a.log, a.router.Replugged) })
 	tills.Go(func() {
-		failed <- ipc.Serve(ctx, at.till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered})
+		failed <- ipc.Serve(ctx, at.till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered, Lost: a.router.Lost})
 	})
 	if at.far != nil {
 		tills.Go(func() {
-			failed <- ipc.Serve(ctx, at.far, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered, Key: c.farKey()})
+			failed <- ipc.Serve(ctx, at.far, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered, Lost: a.router.Lost, Key: c.farKey()})
 		})
 	}
 	if page := a.listenPage(); page != nil {

@@ -23,6 +23,9 @@ const turnWait = 4 * time.Second
 func (r *Router) fiscal(ctx context.Context, req sat.Request) sat.Reply {
 	e := entry{Till: req.Till, Session: req.Session, Function: req.Function, Payload: payloadOf(req)}
 	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
+	if old != nil && old.Session != e.Session && r.settled(ctx, old) {
+		v, old = place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
+	}
 	if v == isOpen {
 		v, old = r.resolve(ctx, req, &e, old)
 	}
@@ -171,7 +174,7 @@ func (r *Router) repeat(req sat.Request, e *entry) sat.Reply {
 
 func (r *Router) await(req sat.Request, numbers []uint64) {
 	r.mu.Lock()
-	r.awaiting[call{req.Till, req.Session, req.Function}] = numbers
+	r.awaiting[call{req.Till, req.Session, req.Function}] = &flight{numbers, make(chan struct{})}
 	r.mu.Unlock()
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,10 +89,10 @@ type Router struct {
 	log     *slog.Logger
 	now     func() time.Time
 
-	naming   sync.Mutex        // held while a device that was opened is told from the others
-	mu       sync.Mutex        // guards what follows
-	awaiting map[call][]uint64 // replies on their way to a till
-	away     map[string]bool   // cases that a neighbour is being called with
+	naming   sync.Mutex       // held while a device that was opened is told from the others
+	mu       sync.Mutex       // guards what follows
+	awaiting map[call]*flight // replies on their way to a till
+	away     map[string]bool  // cases that a neighbour is being called with
 	unsaved  []unsaved
 
 	lastCall, lastCompact time.Time
@@ -121,7 +122,7 @@ func New(o Options) (*Router, error) {
 		o.Log.Error("activation codes not available", "err", err)
 	}
 	r := &Router{journal: j, codes: c, codec: o.Codec, own: o.Own, policy: o.Policy, second: o.SecondDevice,
-		log: o.Log, now: o.Now, awaiting: map[call][]uint64{}, away: map[string]bool{}, bridge: &bridge{folder: o.Bridge},
+		log: o.Log, now: o.Now, awaiting: map[call]*flight{}, away: map[string]bool{}, bridge: &bridge{folder: o.Bridge},
 		asking: make(chan struct{}, 1), lending: lending{busy: map[string]chan struct{}{}},
 		convert: func(c sat.Code) sat.Code { return o.DeviceTable.Convert(c, o.TillTable) }}
 	if o.Reserve == nil {
@@ -226,8 +227,8 @@ func (r *Router) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
 	}
 	r.mu.Lock()
 	r.lastCall = r.now()
-	delete(r.awaiting, call{req.Till, req.Session, req.Function}) // the next answer may be another one
 	r.mu.Unlock()
+	r.Lost(req) // the next answer may be another one
 	ctx, cancel := answerInTime(ctx, req.Function)
 	defer cancel()
 	reply := r.answer(ctx, req)
@@ -270,14 +271,63 @@ func answerInTime(ctx context.Context, f sat.Function) (context.Context, context
 // Delivered says that the reply to this call reached the till's library. The
 // server calls it after each reply it could hand over.
 func (r *Router) Delivered(req sat.Request) {
+	if f := r.land(req); f != nil {
+		r.journal.delivered(req.Till, f.numbers)
+		close(f.landed)
+	}
+}
+
+// Lost says that the reply to this call did not reach the till's library, or that
+// nobody will know. Whoever calls Call says this or Delivered, once.
+func (r *Router) Lost(req sat.Request) {
+	if f := r.land(req); f != nil {
+		close(f.landed)
+	}
+}
+
+// flight is a reply on its way: that of the calls so numbered.
+type flight struct {
+	numbers []uint64
+	landed  chan struct{} // closed when it is known whether it arrived
+}
+
+// land takes a reply out of those on their way; nil when there is none.
+func (r *Router) land(req sat.Request) *flight {
 	k := call{req.Till, tillSession(req.Session), req.Function}
 	r.mu.Lock()
-	numbers := r.awaiting[k]
+	defer r.mu.Unlock()
+	f := r.awaiting[k]
 	delete(r.awaiting, k)
-	r.mu.Unlock()
-	if len(numbers) > 0 {
-		r.journal.delivered(req.Till, numbers)
+	return f
+}
+
+// landWait bounds the wait for word of a reply. A library that holds the reply says
+// so at once, and one that died is noticed at once.
+const landWait = time.Second
+
+// settled waits for word whether the reply of an earlier call reached its till, when
+// that is on its way. Its next call may come first, on a connection of its own, and
+// would be taken for a repetition of a sale nobody heard of.
+func (r *Router) settled(ctx context.Context, e *entry) (waited bool) {
+	var landed chan struct{}
+	r.mu.Lock()
+	for k, f := range r.awaiting {
+		if k.till == e.Till && slices.Contains(f.numbers, e.N) {
+			landed = f.landed
+		}
 	}
+	r.mu.Unlock()
+	if landed == nil {
+		return false
+	}
+	t := time.NewTimer(landWait)
+	defer t.Stop()
+	select {
+	case <-landed:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return true
 }
 
 // Device gives the agent's own parts access to one device, by serial number or

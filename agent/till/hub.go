@@ -30,6 +30,8 @@ type Hub struct {
 	Code func() (serial, code string)
 	// Delivered is called when a reply was written and its caller was still there.
 	Delivered func(sat.Request)
+	// Lost is called when it was not, or when nobody knows.
+	Lost func(sat.Request)
 }
 
 // maxForm bounds a request: a sale of 1.500 KB and what its encoding adds to it.
@@ -80,10 +82,12 @@ func (h *hub) answer(w http.ResponseWriter, r *http.Request, req sat.Request) {
 	reply := h.call(r.Context(), req)
 	if err := writeJSON(w, http.StatusOK, map[string]string{"funcao": req.Function.String(), "retorno": sat.Text(reply.Raw)}); err != nil {
 		h.log.Warn("reply of the hub not delivered", "call", req, "err", err)
+		h.Lost(req)
 		return
 	}
 	if err := http.NewResponseController(w).Flush(); err != nil || r.Context().Err() != nil {
 		h.log.Warn("reply of the hub not delivered: the caller had gone", "call", req, "err", err)
+		h.Lost(req)
 		return
 	}
 	h.Delivered(req)

@@ -73,7 +73,7 @@ func newCounter(t *testing.T, o sim.Options) *counter {
 func (c *counter) handler() http.Handler {
 	c.t.Helper()
 	h, err := New(Options{State: fine, Now: noon, Log: slog.New(slog.NewTextHandler(&c.log, nil)),
-		Hub: &Hub{Device: c, Code: c.known, Delivered: func(r sat.Request) { c.delivered <- r }}})
+		Hub: &Hub{Device: c, Code: c.known, Delivered: func(r sat.Request) { c.delivered <- r }, Lost: func(sat.Request) {}}})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func TestHubInFrontOfTheRouter(t *testing.T) {
 	r, device := startRouter(t)
 	delivered := make(chan sat.Request, 10)
 	h, err := New(Options{State: fine, Now: noon, Log: slog.New(slog.DiscardHandler),
-		Hub: &Hub{Device: r, Code: func() (string, string) { return r.Code("") }, Delivered: func(req sat.Request) { r.Delivered(req); delivered <- req }}})
+		Hub: &Hub{Device: r, Code: func() (string, string) { return r.Code("") }, Delivered: func(req sat.Request) { r.Delivered(req); delivered <- req }, Lost: r.Lost}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,9 @@ type Options struct {
 	// confirmed to hold whole. It is called from that connection's goroutine,
 	// before the connection's next call.
 	Delivered func(sat.Request)
+	// Lost, when set, is called once for each reply of the device that the client did
+	// not confirm, as soon as it cannot any more.
+	Lost func(sat.Request)
 }
 
 func (o Options) withDefaults() Options {
@@ -178,6 +181,7 @@ func (s *server) introduce(conn net.Conn) (net.Conn, *bufio.Reader, hello, error
 // converse answers calls one after the other. io.EOF says the client left.
 func (s *server) converse(ctx context.Context, conn net.Conn, r io.Reader, who hello, log *slog.Logger) error {
 	var answered *call // whose reply the client has not confirmed yet
+	defer func() { s.lost(answered) }()
 	for {
 		kind, body, err := readFrame(r)
 		if err != nil {
@@ -204,12 +208,20 @@ func (s *server) converse(ctx context.Context, conn net.Conn, r io.Reader, who h
 			if who.converted() {
 				s.noteConverted(c.req.Till, log)
 			}
+			s.lost(answered)
 			if answered, err = s.answer(ctx, conn, c, log); err != nil {
 				return err
 			}
 		default:
 			return fmt.Errorf("%w: kind %#x where a call belongs", errFrame, kind)
 		}
+	}
+}
+
+// lost says that a reply was not confirmed; nil for none.
+func (s *server) lost(c *call) {
+	if c != nil && s.opt.Lost != nil {
+		s.opt.Lost(c.req)
 	}
 }
 
@@ -245,6 +257,7 @@ func (s *server) answer(ctx context.Context, conn net.Conn, c call, log *slog.Lo
 	reply, err := s.dev.Call(call, c.req)
 	if !patience.Stop() {
 		<-gaveUp
+		s.lost(&c)
 		return nil, fmt.Errorf("%v came back only after its deadline", c.req.LogValue())
 	}
 	if err == nil && len(reply.Raw)+5 > MaxFrame {
@@ -252,10 +265,12 @@ func (s *server) answer(ctx context.Context, conn net.Conn, c call, log *slog.Lo
 	}
 	if err != nil {
 		log.Warn("a call failed", "call", c.req, "err", err)
+		s.lost(&c)
 		return nil, write(conn, failure{id: c.id, outcome: sat.OutcomeOf(c.req, sat.Reply{}, err),
 			gone: errors.Is(err, sat.ErrGone), text: err.Error()}.frame())
 	}
 	if err := write(conn, replyFrame(c.id, reply.Raw)); err != nil {
+		s.lost(&c)
 		return nil, fmt.Errorf("cannot deliver the reply to %v: %w", c.req.LogValue(), err)
 	}
 	return &c, nil

@@ -402,8 +402,8 @@ func TestMoreConnectionsThanAllowedWait(t *testing.T) {
 }
 
 func TestDeliveredIsReportedOnceAndOnlyWhenConfirmed(t *testing.T) {
-	delivered := make(chan sat.Request, 9)
-	path, stop := start(t, instant, Options{Delivered: func(r sat.Request) { delivered <- r }})
+	delivered, lost := make(chan sat.Request, 9), make(chan sat.Request, 9)
+	path, stop := start(t, instant, Options{Delivered: func(r sat.Request) { delivered <- r }, Lost: func(r sat.Request) { lost <- r }})
 	c := till(t, path).greeted()
 	c.send(ask(5, time.Minute, sat.EnviarDadosVenda))
 	c.receive(kindReply)
@@ -415,15 +415,21 @@ func TestDeliveredIsReportedOnceAndOnlyWhenConfirmed(t *testing.T) {
 	c.receive(kindReply)
 	c.send(ask(7, time.Minute, sat.EnviarDadosVenda))
 	c.receive(kindReply)
+	if r := <-lost; r.Session != 6 {
+		t.Errorf("lost %v", r.LogValue())
+	}
 	c.send(takenFrame(6)) // too late, it is 7's turn
 	c.refuses()
+	if r := <-lost; r.Session != 7 {
+		t.Errorf("lost %v", r.LogValue())
+	}
 
 	c = till(t, path).greeted()
 	c.send(takenFrame(0)) // of nothing
 	c.refuses()
 	stop()
-	if len(delivered) > 0 {
-		t.Errorf("%d more replies reported as delivered", len(delivered))
+	if len(delivered)+len(lost) > 0 {
+		t.Errorf("%d more replies reported as delivered, %d as lost", len(delivered), len(lost))
 	}
 }
 
