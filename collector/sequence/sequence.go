@@ -100,7 +100,7 @@ type Gap struct {
 // other runs.
 type Double struct {
 	Number int
-	Items  []Item // in the order of issue; from Line.Summary only the second
+	Items  []Item // in the order of issue, at most 20; from Line.Summary only the second
 }
 
 // End says how sure the end of a line is.
@@ -113,8 +113,11 @@ const (
 	Short                // the device issued later documents, which are the last gap
 )
 
-// maxDoubles bounds how many doubled numbers a summary lists.
-const maxDoubles = 100
+// Bounds of what a summary lists: doubled numbers, and documents of each.
+const (
+	maxDoubles = 100
+	maxHolders = 20
+)
 
 // Of reads items of any number of lines and summarises each, in the order in which
 // they first came. Items come in the order of issue; it is enough that each line's
@@ -156,7 +159,7 @@ func Of(items iter.Seq2[Item, error], highest int, ends map[string]Last) ([]Summ
 		if err != nil {
 			return nil, err
 		}
-		if d := doubled[item.Line][item.Number]; d != nil && item.Kind.document() {
+		if d := doubled[item.Line][item.Number]; d != nil && item.Kind.document() && len(d.Items) < maxHolders {
 			d.Items = append(d.Items, item)
 		}
 	}
@@ -238,8 +241,8 @@ func (l *Line) doubled(item Item) {
 // already, that the numbering began anew. Clocks set back mix fewer.
 const fall = 1000
 
-// minAfter is how many documents must follow to tell a numbering that began anew
-// from a number issued twice.
+// minAfter is how many documents with higher numbers must follow to tell a numbering
+// that began anew from a number issued twice.
 const minAfter = 3
 
 // beganAnew tells whether the numbering began anew with a document at a place: all
@@ -254,10 +257,13 @@ func (l *Line) beganAnew(r *run, at int) bool {
 		if !next.Kind.document() || next.Number < 1 {
 			continue
 		}
-		if n := r.place(next.Number); distance(n, at) >= distance(n, r.top) {
+		n := r.place(next.Number)
+		if distance(n, at) >= distance(n, r.top) {
 			return false
 		}
-		after++
+		if n > at {
+			after++
+		}
 	}
 	return after >= minAfter
 }

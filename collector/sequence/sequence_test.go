@@ -229,8 +229,11 @@ func TestManyDoubles(t *testing.T) {
 	for n := 1; n <= 5000; n++ {
 		items = append(items, Item{Number: n, ID: int64(2 * n)}, Item{Number: n, ID: int64(2*n + 1)})
 	}
+	for range 100 {
+		items = append(items, Item{Number: 1})
+	}
 	got, err := Of(all(items), HighestCFe, nil)
-	if err != nil || got[0].Doubled != 5000 || len(got[0].Doubles) != maxDoubles || len(got[0].Doubles[99].Items) != 2 {
+	if err != nil || got[0].Doubled != 5100 || len(got[0].Doubles[0].Items) != maxHolders || len(got[0].Doubles) != maxDoubles || len(got[0].Doubles[99].Items) != 2 {
 		t.Errorf("%d doubled, %d listed, %v", got[0].Doubled, len(got[0].Doubles), err)
 	}
 }
