@@ -173,9 +173,10 @@ func (o *owner) journalSpooled(name string, s ipc.Spooled, b *buffer.Batch) erro
 // else the till's own. The error says that another owner takes it, or that nobody
 // knows the device yet.
 func (o *owner) claim(e entry) (serial string, err error) {
-	home, _, _ := o.router.home(e.Till)
+	home, own, _ := o.router.home(e.Till)
+	nobodys := e.Serial == "" && !own // whoever comes first asks all devices about it
 	switch by := o.router.named(e.Serial); {
-	case by != nil && by != o, by == nil && home != o:
+	case by != nil && by != o, by == nil && home != o && !nobodys:
 		return "", errNotOurs
 	case e.Serial != "":
 		return e.Serial, nil
@@ -197,9 +198,28 @@ func (o *owner) journalSale(e entry, req sat.Request, reply sat.Reply, err error
 		return o.recordSpooled(e, reply, b)
 	}
 	e.State, e.Reply, e.Delivered = open, nil, false
-	e.LastKey, _ = o.router.journal.lastKey(e.Serial)
-	_, err = o.router.journal.record(e, b)
-	return err
+	var cases []entry
+	for _, serial := range o.suspects(e) {
+		e.Serial = serial
+		e.LastKey, _ = o.router.journal.lastKey(serial)
+		cases = append(cases, e)
+	}
+	return o.router.journal.recordAll(cases, b)
+}
+
+// suspects are the devices that a sale without a reply may have been made on: the
+// till's own, or else any that was ever here. Each is asked; at most one issued it.
+func (o *owner) suspects(e entry) []string {
+	all := []string{e.Serial}
+	if _, own, _ := o.router.home(e.Till); own {
+		return all
+	}
+	for _, other := range o.router.owners {
+		if serial := other.state().Info.Serial; serial != "" && !slices.Contains(all, serial) {
+			all = append(all, serial)
+		}
+	}
+	return all
 }
 
 // recordSpooled enters an answered call with its document.

@@ -219,7 +219,8 @@ func (o *owner) recognise(serial string) error {
 
 // identify asks a device whose driver cannot tell its serial number for it.
 func (o *owner) identify(ctx context.Context, code string) error {
-	_, err := o.asked(ctx, sat.ConsultarStatusOperacional, code)
+	o.met = false
+	err := o.meet(ctx, code)
 	switch {
 	case o.sure && o.conn != nil:
 		return nil // perhaps another device than was taken for granted
@@ -305,6 +306,9 @@ func (o *owner) archive(reply sat.Reply) error {
 		return nil
 	}
 	j, k := o.router.journal, keyOf(reply)
+	if by := o.router.named(k.Serial()); by == nil || by == o {
+		o.tell(&entry{Serial: k.Serial()}, evidence{Function: reply.Function, Asked: -1, Raw: reply.Raw}, reply)
+	}
 	last, _ := j.lastKey(k.Serial())
 	if string(k) == last || slices.Contains(j.issued(k.Serial()), k) {
 		return nil

@@ -235,6 +235,32 @@ func (j *journal) record(e entry, more *buffer.Batch) (*entry, error) {
 	return &full, nil
 }
 
+// recordAll makes open cases durable, all or none, with more writes in the same
+// commit.
+func (j *journal) recordAll(cases []entry, b *buffer.Batch) error {
+	var added []*entry
+	j.mu.Lock()
+	for _, e := range cases {
+		added = append(added, j.add(e))
+	}
+	j.mu.Unlock()
+	err := error(nil)
+	for _, e := range added {
+		v, cerr := j.codec.Encode(e)
+		err = errors.Join(err, cerr)
+		b.Put(tableCalls, journalKey(e.Till, e.N), v)
+	}
+	if err == nil {
+		err = j.commit(b)
+	}
+	if err != nil {
+		for _, e := range added {
+			j.remove(e)
+		}
+	}
+	return err
+}
+
 // update replaces an entry, with more writes in the same commit. The index has
 // the new state even when the commit fails, so that this process goes on
 // knowing it. What others noted of the call meanwhile stays, above all its end.

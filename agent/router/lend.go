@@ -49,14 +49,14 @@ func (r *Router) ours(id string) bool {
 	return !named || journal == r.journalName()
 }
 
-// lending lets one question at a time at each case.
-type lending struct {
+// turns lets one at a time at each thing with a name.
+type turns struct {
 	mu   sync.Mutex
 	busy map[string]chan struct{}
 }
 
-// take waits for a case's turn; false when ctx ends first.
-func (l *lending) take(ctx context.Context, id string) (release func(), ok bool) {
+// take waits for the turn at one; false when ctx ends first.
+func (l *turns) take(ctx context.Context, id string) (release func(), ok bool) {
 	for {
 		l.mu.Lock()
 		busy := l.busy[id]

@@ -360,6 +360,23 @@ func TestDeviceThatServedAnotherComputer(t *testing.T) {
 	})
 }
 
+// A till that has no device of its own made a sale through a library on B, and nobody
+// heard the answer: that A did not make it says nothing.
+func TestSpooledCallOfATillWithoutADevice(t *testing.T) {
+	inShop(t, nil, func(w *world, b *sim.Sim) {
+		w.stop()
+		if _, err := b.Call(context.Background(), sat.Request{Session: 222222, Function: sat.EnviarDadosVenda, Args: []string{secondCode, saleXML("CAFE")}}); err != nil {
+			t.Fatal(err)
+		}
+		w.leave(spooledCall("003", 222222, sat.EnviarDadosVenda, "", saleXML("CAFE")))
+		w.start()
+		time.Sleep(time.Minute)
+		w.issued(b, 1, 2)
+		code(t, "again", w.sellAt("003", 222222, secondCode, "CAFE"), 6000)
+		w.issued(b, 1, 2)
+	})
+}
+
 // The same device under two addresses is used by one of them.
 func TestOneDeviceAtTwoAddresses(t *testing.T) {
 	twice := func(o *Options) {

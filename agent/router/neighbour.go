@@ -138,12 +138,11 @@ const askTime = 10 * time.Second
 func (r *Router) askAbout(ctx context.Context, e *entry) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	select {
-	case r.asking <- struct{}{}:
-		defer func() { <-r.asking }()
-	case <-ctx.Done():
+	release, ok := r.asking.take(ctx, e.Peer)
+	if !ok {
 		return
 	}
+	defer release()
 	r.mu.Lock()
 	away := r.away[e.Case]
 	r.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,21 +20,26 @@ import (
 // before a call leaves, and on the way back.
 type lane struct {
 	to   *world
-	cut  string // "" whole, "before": nothing leaves, "there": the call is lost, "back": the answer is lost
+	how  atomic.Value // of string: "" whole, "before": nothing leaves, "there": the call is lost, "back": the answer is lost
 	late chan func()
+}
+
+func (l *lane) cut() string {
+	how, _ := l.how.Load().(string)
+	return how
 }
 
 func (l *lane) Name() string { return "vizinho" }
 
 func (l *lane) Offers() []wire.Lendable {
-	if l.cut == "before" {
+	if l.cut() == "before" {
 		return nil
 	}
 	return l.to.Offers()
 }
 
 func (l *lane) Sell(ctx context.Context, id string, req sat.Request) (wire.Ending, sat.Reply, error) {
-	switch l.cut {
+	switch l.cut() {
 	case "before":
 		return 0, sat.Reply{}, sat.ErrNotSent
 	case "there":
@@ -43,14 +49,14 @@ func (l *lane) Sell(ctx context.Context, id string, req sat.Request) (wire.Endin
 		return 0, sat.Reply{}, errors.New("the cable was pulled")
 	}
 	ending, reply, err := l.to.Lend(ctx, "eu", id, req)
-	if l.cut == "back" {
+	if l.cut() == "back" {
 		return 0, sat.Reply{}, errors.New("the cable was pulled")
 	}
 	return ending, reply, err
 }
 
 func (l *lane) Ask(ctx context.Context, id string) (wire.Ending, sat.Reply, error) {
-	if l.cut != "" {
+	if l.cut() != "" {
 		return 0, sat.Reply{}, errors.New("no connection")
 	}
 	return l.to.AskCase(ctx, "eu", id)
@@ -124,7 +130,7 @@ func TestBorrowedSaleAndACutNetwork(t *testing.T) {
 			t.Run(cut, func(t *testing.T) {
 				besides(t, func(w, n *world, l *lane) {
 					offers := n.Offers()
-					l.cut = cut
+					l.how.Store(cut)
 					want := sat.Code(6098)
 					if cut == "before" {
 						want = 6099
@@ -135,7 +141,7 @@ func TestBorrowedSaleAndACutNetwork(t *testing.T) {
 						w.restart()
 						n.restart()
 					}
-					l.cut = ""
+					l.how.Store("")
 					time.Sleep(20 * time.Second)
 					code(t, "again", w.sell(3, "PAO"), 6000)
 					code(t, "and again", w.sell(3, "PAO"), 6000)
@@ -153,9 +159,10 @@ func TestBorrowedSaleAndACutNetwork(t *testing.T) {
 func TestFence(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		besides(t, func(w, n *world, l *lane) {
-			l.cut, l.late = "there", make(chan func(), 1)
+			l.late = make(chan func(), 1)
+			l.how.Store("there")
 			code(t, "sale", w.sell(1, "PAO"), 6098)
-			l.cut = ""
+			l.how.Store("")
 			time.Sleep(20 * time.Second)
 			if restart {
 				n.restart()
@@ -187,14 +194,14 @@ func TestLentSaleOfUnknownOutcome(t *testing.T) {
 // A lender whose journal was lost cannot say that it did not issue.
 func TestLenderLosesItsJournal(t *testing.T) {
 	besides(t, func(w, n *world, l *lane) {
-		l.cut = "back"
+		l.how.Store("back")
 		code(t, "sale", w.sell(1, "PAO"), 6098)
 		n.stop()
 		if err := os.Remove(filepath.Join(n.dir, "cupons.db")); err != nil {
 			t.Fatal(err)
 		}
 		n.start()
-		l.cut = ""
+		l.how.Store("")
 		time.Sleep(time.Minute)
 		code(t, "again", w.sell(2, "PAO"), 6098)
 		if n := len(n.sim.Issued()); n != 2 {

@@ -83,8 +83,8 @@ type Router struct {
 	second  bool
 	bridge  *bridge
 	lan     func() []Neighbour
-	asking  chan struct{} // taken while a neighbour is asked about a case
-	lending lending
+	asking  turns                   // by neighbour: one question about a borrowed case at a time
+	lending turns                   // by case of a neighbour: one question or call at a time
 	convert func(sat.Code) sat.Code // to the tills' table
 	log     *slog.Logger
 	now     func() time.Time
@@ -123,7 +123,7 @@ func New(o Options) (*Router, error) {
 	}
 	r := &Router{journal: j, codes: c, codec: o.Codec, own: o.Own, policy: o.Policy, second: o.SecondDevice,
 		log: o.Log, now: o.Now, awaiting: map[call]*flight{}, away: map[string]bool{}, bridge: &bridge{folder: o.Bridge},
-		asking: make(chan struct{}, 1), lending: lending{busy: map[string]chan struct{}{}},
+		asking: turns{busy: map[string]chan struct{}{}}, lending: turns{busy: map[string]chan struct{}{}},
 		convert: func(c sat.Code) sat.Code { return o.DeviceTable.Convert(c, o.TillTable) }}
 	if o.Reserve == nil {
 		o.Reserve = func(context.Context) (func(), error) { return func() {}, nil }
