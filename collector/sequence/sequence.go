@@ -248,7 +248,7 @@ const minAfter = 3
 // beganAnew tells whether the numbering began anew with a document at a place: all
 // documents that come next go on from it and not from the top.
 func (l *Line) beganAnew(r *run, at int) bool {
-	if at > r.top || at > r.top-fall && !r.held.has(at) {
+	if at > r.top-fall && !r.held.has(at) {
 		return false
 	}
 	after := 0

@@ -112,6 +112,12 @@ func TestLine(t *testing.T) {
 		{"an old number alone, much later", numbers("1-500 502-3000 501 3001-3100"), "1-3100"},
 		{"an old number again, much later", numbers("1-3000 501 3001-3100"), "1-3100 doubled 1"},
 		{"a clock that was years back", numbers("5001-5010 1-5000 5011-5020"), "1-5020"},
+		{"tests and void ranges of a clock that was years back", append(with(numbers("5001-5010 1-2000"), Item{Number: 2001, Kind: Test},
+			Item{Number: 2002, To: 2003, Kind: Void}), numbers("2004-5000 5011-5020")...), "1-5020 tests 1 voided 2"},
+		{"the second half came first", numbers("2001-4000 1-2000"), "1-4000"},
+		{"began anew, a void range of before comes after", append(with(numbers("1-2000 1-2"), Item{Number: 1990, To: 1995, Kind: Void}),
+			numbers("3-300")...), "1-2000 | 1-300"},
+		{"a void range comes first", append([]Item{{Number: 99_998, To: 100_002, Kind: Void}}, numbers("100003 99997")...), "99997-100003 voided 5"},
 		{"a clock that was ahead", numbers("1-5000 5050-6500 5001-5049"), "1-6500"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -171,6 +177,15 @@ func TestDetails(t *testing.T) {
 	want := []Gap{{7, 7, Span{3, 1}, items[2].At, items[3].At}, {10, 12, Span{6, 3}, items[4].At, time.Time{}}}
 	if !slices.Equal(s.Gaps(), want) {
 		t.Errorf("gaps %v, want %v", s.Gaps(), want)
+	}
+}
+
+// TestSpans: what is held without a gap is one span, in whatever order it came.
+func TestSpans(t *testing.T) {
+	for _, order := range []string{"1-6", "1 3 2 4-6", "1 2 5 6 3 4", "4-6 3 2 1", "2 5 1 6 4 3"} {
+		if held := summarise(Last{}, issued(numbers(order)...)).Runs[0].Held; !slices.Equal(held, []Span{{0, 6}}) {
+			t.Errorf("%s: %v", order, held)
+		}
 	}
 }
 
