@@ -55,8 +55,9 @@ func lockNumber(name string) int32 {
 var (
 	sessionSettings = map[string]string{"application_name": "zelo-collector", "jit": "off", "plan_cache_mode": "force_generic_plan"}
 	readerSettings  = map[string]string{"default_transaction_read_only": "on"}
-	writerSettings  = map[string]string{"enable_seqscan": "off", "idle_in_transaction_session_timeout": "60000",
-		"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+	writerSettings  = map[string]string{"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+		"idle_in_transaction_session_timeout": "60000",
+		"tcp_keepalives_idle":                 "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
 )
 
 func isPostgres(address string) bool {

@@ -129,12 +129,7 @@ func addToSlot(w *Writer, s slot, list []NewDocument, places []int, out []Added)
 		Added
 	}
 	scan := func(s scanner, f *found) error { return s.Scan(&f.key, &f.part, &f.ID, &f.only) }
-	added, err := all(&w.Reader, scan, fmt.Sprintf(`INSERT INTO %[1]s AS d (id, best, %[2]s)
-		SELECT %[3]d + nextval('documents_id'), CASE WHEN EXISTS
-			(SELECT 1 FROM %[1]s o WHERE o.key = g.key AND o.part = g.part) THEN 0 ELSE 1 END, g.*
-		FROM unnest(%[4]s) AS g (%[2]s)
-		ON CONFLICT (key, part, sha256) DO NOTHING RETURNING key, part, id, best`,
-		s.table(), newColumns, s<<slotShift, types), columns...)
+	added, err := all(&w.Reader, scan, s.insert(types), columns...)
 	if err != nil {
 		return err
 	}
@@ -155,6 +150,17 @@ func addToSlot(w *Writer, s slot, list []NewDocument, places []int, out []Added)
 		}
 	}
 	return err
+}
+
+// insert is the statement that takes arrays of newColumns. With EXISTS in place of
+// the inner SELECT it would read the whole partition each time, into a hash table.
+func (s slot) insert(types string) string {
+	return fmt.Sprintf(`INSERT INTO %[1]s (id, best, %[2]s)
+		SELECT %[3]d + nextval('documents_id'), CASE WHEN
+			(SELECT 1 FROM %[1]s o WHERE o.key = g.key AND o.part = g.part LIMIT 1) IS NULL THEN 1 ELSE 0 END, g.*
+		FROM unnest(%[4]s) AS g (%[2]s)
+		ON CONFLICT (key, part, sha256) DO NOTHING RETURNING key, part, id, best`,
+		s.table(), newColumns, s<<slotShift, types)
 }
 
 // addArrivals inserts with one statement. Records of one place go one after the

@@ -213,6 +213,26 @@ func TestQueryPlansOfPostgres(t *testing.T) {
 	}
 }
 
+// TestInsertDoesNotReadTheMonth: what a batch costs does not grow with its partition.
+func TestInsertDoesNotReadTheMonth(t *testing.T) {
+	s := openAt(t, theServer(t).database(t))
+	d, body := sample("900000001", 1, t0)
+	add(t, s, d, body)
+	row, err := NewDocument{d, s.Pack(body)}.row()
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, types := turn([][]any{plain(row)})
+	db := s.engine.(*postgres).write // one connection, with the settings of writers
+	if _, err := db.Exec("PREPARE batch AS " + slotOf(d.Key).insert(types)); err != nil {
+		t.Fatal(err)
+	}
+	plan := explain(t, db, "EXPLAIN EXECUTE batch (NULL"+strings.Repeat(", NULL", len(columns)-1)+")")
+	if !strings.Contains(plan, "SubPlan") || strings.Contains(plan, "hashed") || !strings.Contains(plan, "(key = g.key) AND (part = g.part)") {
+		t.Error(plan)
+	}
+}
+
 // TestTablesAreTheSame: migrations are written once per engine.
 func TestTablesAreTheSame(t *testing.T) {
 	file, server := t.TempDir()+"/zelo.db", theServer(t).database(t)
