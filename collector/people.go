@@ -89,11 +89,12 @@ func cmdEnrol(ctx context.Context, con console, args []string) error {
 	tills := fs.Int("caixas", 1, "quantos caixas podem usar o código")
 	days := fs.Int("dias", 7, "por quantos dias o código vale")
 	label := fs.String("nome", "", "para quem é o código: loja, técnico")
+	cnpj := fs.String("cnpj", "", "estabelecimento dos caixas, se já estiver cadastrado")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	return with(ctx, con, *folder, func(c *collector) error {
-		e, err := c.api.Enrol(ctx, api.CommandLine(), *label, *tills, *days)
+		e, err := c.api.Enrol(ctx, api.CommandLine(), *label, *cnpj, *tills, *days)
 		if err != nil {
 			return fmt.Errorf("não foi possível gerar o código de ligação: %w", err)
 		}

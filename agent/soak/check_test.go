@@ -59,7 +59,7 @@ func markOf(xml []byte) string {
 // archived checks the store against the devices.
 func (w *world) archived(issued map[string]sim.Record) (lost, missing, unknown int) {
 	told := map[string]bool{}
-	err := w.central.server.store.View(background, func(r *store.Reader) (err error) {
+	err := w.central.server.store.View(background, store.All(), func(r *store.Reader) (err error) {
 		if unknown, err = w.unresolved(r); err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ func (c *collector) has(told []heard, waiting map[string]bool) error {
 		if s.ending.Load() || s.store == nil {
 			return nil // nobody can tell now
 		}
-		err := s.store.View(background, func(r *store.Reader) error {
+		err := s.store.View(background, store.All(), func(r *store.Reader) error {
 			versions, err := r.Versions(h.key)
 			if err == nil && len(versions) == 0 {
 				c.w.fail("document %s of %s was in the till's hands and is not on its disk", h.key, markOf([]byte(h.sale)))

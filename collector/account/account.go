@@ -1,7 +1,7 @@
-// Package account knows the people who use the collector: they sign in with a
-// link that works once, and a session remembers them for a working day. Secrets
-// are 256 random bits and only their hashes are stored. Everyone is a platform
-// administrator.
+// Package account knows the people who use the collector: who they are, what they
+// see, and how they sign in: with a link that works once, or with a password and a
+// one-time code. A session remembers them for a working day; programs act for them
+// with tokens. Secrets are 256 random bits and only their hashes are stored.
 package account
 
 import (
@@ -18,25 +18,42 @@ import (
 	"zelo/collector/store"
 )
 
-// Lifetimes, and how often one address may try links in a minute.
+// Lifetimes, and how often one address may try to sign in in a minute.
 const (
 	LinkLife    = 24 * time.Hour
 	SessionLife = 12 * time.Hour
 	perMinute   = 10
 )
 
+// Bounds of a password, in bytes.
+const (
+	MinPassword = 10
+	maxPassword = 200
+)
+
+// After so many failures in a row an account waits, twice as long each time.
+const (
+	freeFailures = 5
+	firstWait    = time.Minute
+	longestWait  = time.Hour
+)
+
 // Errors a person can do something about.
 var (
-	ErrLink      = errors.New("the sign-in link is unknown, was used or has expired")
-	ErrTooMany   = errors.New("too many sign-in attempts from this address")
-	ErrSignedOut = errors.New("nobody is signed in")
-	ErrAddress   = errors.New("not an e-mail address")
+	ErrLink        = errors.New("the sign-in link is unknown, was used or has expired")
+	ErrTooMany     = errors.New("too many sign-in attempts from this address")
+	ErrSignedOut   = errors.New("nobody is signed in")
+	ErrAddress     = errors.New("not an e-mail address")
+	ErrCredentials = errors.New("address, password or code are wrong, or the account waits")
+	ErrPassword    = errors.New("the password is too short or too long")
+	ErrCode        = errors.New("the one-time code is wrong")
 )
 
 // Accounts are the people in a store. It is safe for concurrent use.
 type Accounts struct {
-	store *store.Store
-	now   func() time.Time
+	store   *store.Store
+	now     func() time.Time
+	hashing chan struct{} // bounds the memory that passwords take
 
 	mu     sync.Mutex
 	minute time.Time
@@ -44,30 +61,34 @@ type Accounts struct {
 }
 
 // New makes the accounts of a store.
-func New(s *store.Store, now func() time.Time) *Accounts { return &Accounts{store: s, now: now} }
+func New(s *store.Store, now func() time.Time) *Accounts {
+	return &Accounts{store: s, now: now, hashing: make(chan struct{}, 2)}
+}
 
-// NewLink makes a sign-in link's secret for an e-mail address, whose person is
-// added when new. By says who asked for it. It is told once.
-func (a *Accounts) NewLink(ctx context.Context, email, by string) (secret string, err error) {
+// CheckAddress fails with ErrAddress when email is no plain e-mail address.
+func CheckAddress(email string) error {
 	address, err := mail.ParseAddress(email)
 	if err != nil || address.Address != email {
-		return "", fmt.Errorf("cannot make a sign-in link for %q: %w", email, ErrAddress)
+		return fmt.Errorf("%q: %w", email, ErrAddress)
 	}
-	secret, now := newSecret(), a.now()
+	return nil
+}
+
+// NewLink makes a sign-in link's secret for an e-mail address. An address that is
+// new becomes a platform administrator: only the command line may ask for it.
+func (a *Accounts) NewLink(ctx context.Context, email string, by Caller) (secret string, err error) {
+	if err := CheckAddress(email); err != nil {
+		return "", fmt.Errorf("cannot make a sign-in link for %w", err)
+	}
 	err = a.store.Update(ctx, func(w *store.Writer) error {
-		act := "novo link de acesso"
 		user, err := w.UserByEmail(email)
 		if errors.Is(err, store.ErrNotFound) {
-			act = "nova pessoa"
-			user, err = w.AddUser(email, "", now)
-		}
-		if err != nil {
+			user = store.User{Email: email, Role: store.RolePlatform}
+		} else if err != nil {
 			return err
 		}
-		if err := w.PutLink(secret, user.ID, now, now.Add(LinkLife)); err != nil {
-			return err
-		}
-		return w.AddAudit(store.Audit{At: now, Who: by, Act: act, Object: user.Email})
+		secret, err = a.Invite(w, by, user)
+		return err
 	})
 	if err != nil {
 		return "", fmt.Errorf("cannot make a sign-in link for %q: %w", email, err)
@@ -75,26 +96,41 @@ func (a *Accounts) NewLink(ctx context.Context, email, by string) (secret string
 	return secret, nil
 }
 
+// Invite makes a sign-in link's secret for a person, who is added when u has no id.
+// It is told once. Whether the caller may is for others to decide.
+func (a *Accounts) Invite(w *store.Writer, by Caller, u store.User) (secret string, err error) {
+	line, now := by.Audit(), a.now()
+	line.At, line.Act = now, "novo link de acesso"
+	if u.ID == 0 {
+		line.Act, line.Detail, u.CreatedAt = "nova pessoa", string(u.Role), now
+		if u, err = w.AddPerson(u); err != nil {
+			return "", err
+		}
+	}
+	line.Object, secret = u.Email, newSecret()
+	if err := w.PutLink(secret, u.ID, now, now.Add(LinkLife)); err != nil {
+		return "", err
+	}
+	return secret, w.AddAudit(line)
+}
+
 // SignIn uses a link up and opens a session. From is the address of the browser
 // ("host:port"). It fails with ErrLink, ErrTooMany, or as the store does.
 func (a *Accounts) SignIn(ctx context.Context, secret, from string) (session string, err error) {
-	host, _, err := net.SplitHostPort(from)
-	if err != nil {
-		host = from
-	}
+	host := hostOf(from)
 	if !a.mayTry(host) {
 		return "", ErrTooMany
 	}
-	session, now := newSecret(), a.now()
 	err = a.store.Update(ctx, func(w *store.Writer) error {
-		user, err := w.TakeLink(secret, now)
+		user, err := w.TakeLink(secret, a.now())
 		if err != nil {
 			return err
 		}
-		if err := w.PutSession(session, user.ID, now, now.Add(SessionLife)); err != nil {
+		if err := w.Failed(user.ID, 0, time.Time{}); err != nil {
 			return err
 		}
-		return w.AddAudit(store.Audit{At: now, Who: user.Email, Act: "entrada", Object: user.Email, Detail: host})
+		session, err = a.open(w, user, host)
+		return err
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -103,6 +139,125 @@ func (a *Accounts) SignIn(ctx context.Context, secret, from string) (session str
 		return "", fmt.Errorf("cannot sign in: %w", err)
 	}
 	return session, nil
+}
+
+// SignInWith opens a session for an address, its password and the one-time code of
+// the moment. It fails with ErrCredentials, whatever of them is wrong and also while
+// the account waits, with ErrTooMany, or as the store does.
+func (a *Accounts) SignInWith(ctx context.Context, email, password, code, from string) (session string, err error) {
+	host := hostOf(from)
+	if !a.mayTry(host) {
+		return "", ErrTooMany
+	}
+	var u store.User
+	err = a.store.View(ctx, store.All(), func(r *store.Reader) error {
+		u, err = r.UserByEmail(email)
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return "", fmt.Errorf("cannot sign in: %w", err)
+	}
+	same := a.same(password, u.Password)
+	step, fresh := stepOf(u.TOTP, code, a.now())
+	if u.ID == 0 {
+		return "", ErrCredentials
+	}
+	err = a.store.Update(ctx, func(w *store.Writer) error {
+		now := a.now()
+		u, err := w.User(u.ID)
+		if err != nil || now.Before(u.Locked) {
+			return err // session stays ""
+		}
+		if same && fresh {
+			err := w.TookCode(u.ID, step)
+			if err == nil {
+				session, err = a.open(w, u, host)
+			}
+			if !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+		if err := w.Failed(u.ID, u.Failed+1, now.Add(waitAfter(u.Failed+1))); err != nil {
+			return err
+		}
+		line := callerOf(u).Audit()
+		line.At, line.Act, line.Object, line.Detail = now, "entrada recusada", u.Email, host
+		return w.AddAudit(line)
+	})
+	switch {
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return "", fmt.Errorf("cannot sign in: %w", err)
+	case session == "":
+		return "", ErrCredentials
+	}
+	return session, nil
+}
+
+// waitAfter is how long an account waits after so many failures in a row.
+func waitAfter(failures int) time.Duration {
+	if failures < freeFailures {
+		return 0
+	}
+	return min(longestWait, firstWait<<min(failures-freeFailures, 10))
+}
+
+// same is samePassword, for few at a time.
+func (a *Accounts) same(password, stored string) bool {
+	a.hashing <- struct{}{}
+	defer func() { <-a.hashing }()
+	return len(password) <= maxPassword && samePassword(password, stored)
+}
+
+// SetPassword gives a person a password and the secret of their one-time codes,
+// proved by one of these. A person who has a password proves the old one. It fails
+// with ErrPassword, ErrCode or ErrCredentials.
+func (a *Accounts) SetPassword(ctx context.Context, c Caller, old, password, secret, given string) error {
+	if len(password) < MinPassword || len(password) > maxPassword {
+		return ErrPassword
+	}
+	if _, ok := stepOf(secret, given, a.now()); !ok {
+		return ErrCode
+	}
+	var u store.User
+	err := a.store.View(ctx, store.All(), func(r *store.Reader) (err error) {
+		u, err = r.User(c.user)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cannot set the password of %s: %w", c.who, err)
+	}
+	if u.Password != "" && !a.same(old, u.Password) {
+		return ErrCredentials
+	}
+	a.hashing <- struct{}{}
+	hash := hashPassword(password)
+	<-a.hashing
+	return a.store.Update(ctx, func(w *store.Writer) error {
+		if err := w.SetPassword(c.user, hash, secret); err != nil {
+			return err
+		}
+		line := c.Audit()
+		line.At, line.Act, line.Object = a.now(), "senha definida", c.who
+		return w.AddAudit(line)
+	})
+}
+
+// open opens a session.
+func (a *Accounts) open(w *store.Writer, u store.User, host string) (session string, err error) {
+	session, now := newSecret(), a.now()
+	if err := w.PutSession(session, u.ID, now, now.Add(SessionLife)); err != nil {
+		return "", err
+	}
+	line := callerOf(u).Audit()
+	line.At, line.Act, line.Object, line.Detail = now, "entrada", u.Email, host
+	return session, w.AddAudit(line)
+}
+
+func hostOf(from string) string {
+	if host, _, err := net.SplitHostPort(from); err == nil {
+		return host
+	}
+	return from
 }
 
 // mayTry counts the attempts of each address in the current minute.
@@ -120,24 +275,48 @@ func (a *Accounts) mayTry(host string) bool {
 	return a.tries[host] <= perMinute
 }
 
-// Person tells whose session it is. It fails with ErrSignedOut when it is
-// nobody's or has expired.
-func (a *Accounts) Person(ctx context.Context, session string) (u store.User, err error) {
-	err = a.store.View(ctx, func(r *store.Reader) error {
-		u, err = r.Session(session, a.now())
+// Caller is the caller of a session. It fails with ErrSignedOut when it is nobody's
+// or has expired.
+func (a *Accounts) Caller(ctx context.Context, session string) (c Caller, err error) {
+	err = a.store.View(ctx, store.All(), func(r *store.Reader) error {
+		u, err := r.Session(session, a.now())
+		if err == nil {
+			c = callerOf(u)
+		}
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return u, ErrSignedOut
+		err = ErrSignedOut
 	}
-	return u, err
+	return c, err
+}
+
+// CallerOfToken is the caller of a program with an API token: the person it acts
+// for, where their plan includes it. It fails with ErrSignedOut when the token is
+// nobody's, was revoked or has expired.
+func (a *Accounts) CallerOfToken(ctx context.Context, secret string) (c Caller, err error) {
+	err = a.store.View(ctx, store.All(), func(r *store.Reader) error {
+		t, err := r.APITokenBySecret(secret, a.now())
+		if err != nil {
+			return err
+		}
+		u, err := r.User(t.User)
+		if err == nil {
+			c = callerOf(u).Only(t.Root).With(FeatureAPI)
+			c.token = true
+		}
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrSignedOut
+	}
+	return c, err
 }
 
 // SignOut ends a session.
 func (a *Accounts) SignOut(ctx context.Context, session string) error {
-	now := a.now()
 	return a.store.Update(ctx, func(w *store.Writer) error {
-		user, err := w.Session(session, now)
+		u, err := w.Session(session, a.now())
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
@@ -147,9 +326,14 @@ func (a *Accounts) SignOut(ctx context.Context, session string) error {
 		if err := w.DropSession(session); err != nil {
 			return err
 		}
-		return w.AddAudit(store.Audit{At: now, Who: user.Email, Act: "saída", Object: user.Email})
+		line := callerOf(u).Audit()
+		line.At, line.Act, line.Object = a.now(), "saída", u.Email
+		return w.AddAudit(line)
 	})
 }
+
+// NewToken makes the secret of an API token. It is told once.
+func NewToken() string { return "zelo_" + newSecret() }
 
 func newSecret() string {
 	var b [32]byte

@@ -32,7 +32,7 @@ func setup(t *testing.T) *bench {
 
 func (b *bench) link(email string) string {
 	b.Helper()
-	secret, err := b.NewLink(b.Context(), email, "coletor")
+	secret, err := b.NewLink(b.Context(), email, CommandLine())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func (b *bench) signIn(secret string) string {
 
 func (b *bench) audit() (lines []string) {
 	b.Helper()
-	err := b.store.View(b.Context(), func(r *store.Reader) error {
+	err := b.store.View(b.Context(), store.All(), func(r *store.Reader) error {
 		list, err := r.ListAudit(100)
 		for _, a := range list {
 			lines = append([]string{a.Who + ": " + a.Act + " " + a.Object + " " + a.Detail}, lines...)
@@ -73,8 +73,8 @@ func TestALinkWorksOnce(t *testing.T) {
 	if session == secret {
 		t.Error("link and session share a secret")
 	}
-	u, err := b.Person(t.Context(), session)
-	if err != nil || u.Email != "ana@example.com" {
+	u, err := b.Caller(t.Context(), session)
+	if err != nil || u.Who() != "ana@example.com" {
 		t.Errorf("%+v, %v", u, err)
 	}
 	if _, err := b.SignIn(t.Context(), secret, "192.0.2.1:1"); !errors.Is(err, ErrLink) {
@@ -83,13 +83,13 @@ func TestALinkWorksOnce(t *testing.T) {
 	if err := b.SignOut(t.Context(), session); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Person(t.Context(), session); !errors.Is(err, ErrSignedOut) {
+	if _, err := b.Caller(t.Context(), session); !errors.Is(err, ErrSignedOut) {
 		t.Errorf("after signing out: %v", err)
 	}
 	if err := b.SignOut(t.Context(), session); err != nil {
 		t.Errorf("signing out twice: %v", err)
 	}
-	want := "coletor: nova pessoa ana@example.com \nana@example.com: entrada ana@example.com 192.0.2.1\nana@example.com: saída ana@example.com "
+	want := "coletor: nova pessoa ana@example.com plataforma\nana@example.com: entrada ana@example.com 192.0.2.1\nana@example.com: saída ana@example.com "
 	if got := strings.Join(b.audit(), "\n"); got != want {
 		t.Errorf("audit:\n%s\nwant:\n%s", got, want)
 	}
@@ -104,11 +104,11 @@ func TestLinksAndSessionsExpire(t *testing.T) {
 	}
 	session := b.signIn(b.link("ana@example.com"))
 	b.now = b.now.Add(SessionLife - time.Second)
-	if _, err := b.Person(t.Context(), session); err != nil {
+	if _, err := b.Caller(t.Context(), session); err != nil {
 		t.Error(err)
 	}
 	b.now = b.now.Add(time.Second)
-	if _, err := b.Person(t.Context(), session); !errors.Is(err, ErrSignedOut) {
+	if _, err := b.Caller(t.Context(), session); !errors.Is(err, ErrSignedOut) {
 		t.Errorf("an old session: %v", err)
 	}
 }
@@ -116,9 +116,9 @@ func TestLinksAndSessionsExpire(t *testing.T) {
 func TestAnotherLinkIsTheSamePerson(t *testing.T) {
 	b := setup(t)
 	first, second := b.signIn(b.link("ana@example.com")), b.signIn(b.link("Ana@Example.com"))
-	u, err := b.Person(t.Context(), first)
-	v, err2 := b.Person(t.Context(), second)
-	if err != nil || err2 != nil || u.ID != v.ID {
+	u, err := b.Caller(t.Context(), first)
+	v, err2 := b.Caller(t.Context(), second)
+	if err != nil || err2 != nil || u != v {
 		t.Errorf("%v, %v: %+v %+v", err, err2, u, v)
 	}
 }
@@ -126,7 +126,7 @@ func TestAnotherLinkIsTheSamePerson(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	b := setup(t)
 	for _, email := range []string{"", "ana", "Ana <ana@example.com>", "ana@example.com\n", "a b@example.com"} {
-		if _, err := b.NewLink(t.Context(), email, "coletor"); !errors.Is(err, ErrAddress) {
+		if _, err := b.NewLink(t.Context(), email, CommandLine()); !errors.Is(err, ErrAddress) {
 			t.Errorf("%q: %v", email, err)
 		}
 	}
@@ -177,7 +177,7 @@ func TestStoreGone(t *testing.T) {
 	if _, err := b.SignIn(ctx, secret, ""); err == nil || errors.Is(err, ErrLink) {
 		t.Errorf("a store that cannot be asked is not a wrong link: %v", err)
 	}
-	if _, err := b.Person(ctx, "x"); err == nil || errors.Is(err, ErrSignedOut) {
+	if _, err := b.Caller(ctx, "x"); err == nil || errors.Is(err, ErrSignedOut) {
 		t.Errorf("nor nobody: %v", err)
 	}
 	b.signIn(secret)

@@ -55,7 +55,7 @@ type Overview struct {
 
 // Now tells what needs a hand.
 func (a *API) Now(ctx context.Context, c Caller) (o Overview, err error) {
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opNow, func(r *store.Reader) error {
 		alarms, tills, err := readAlarms(r, openAlarms)
 		if err != nil {
 			return err
@@ -163,7 +163,7 @@ const closedShown = 50
 // Alarms lists the open alarms, gravest first and those explained by another
 // last, and the ones that ended last.
 func (a *API) Alarms(ctx context.Context, c Caller) (open, closed []Alarm, err error) {
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opAlarms, func(r *store.Reader) error {
 		if open, _, err = readAlarms(r, openAlarms); err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ type AlarmPage struct {
 
 // Alarm returns one alarm.
 func (a *API) Alarm(ctx context.Context, c Caller, id int64) (p AlarmPage, err error) {
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opAlarm, func(r *store.Reader) error {
 		found, _, err := readAlarms(r, func(r *store.Reader) ([]store.Alarm, error) {
 			one, err := r.Alarm(id)
 			return []store.Alarm{one}, err

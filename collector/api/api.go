@@ -1,6 +1,7 @@
 // Package api is every operation of the collector as a plain function, for the
 // pages and the command line alike. Each takes the Caller it works for; whether
-// that caller may is decided in one place. Looking at personal data is recorded
+// that caller may is decided in one place, by the table of Operations, and what it
+// sees by its scope. Looking at personal data is recorded
 // before it is shown.
 package api
 
@@ -27,14 +28,24 @@ type Options struct {
 }
 
 // API is the collector's operations. It is safe for concurrent use.
-type API struct{ o Options }
+type API struct {
+	o          Options
+	operations map[Op]Operation
+}
 
 // New makes the operations.
-func New(o Options) *API { return &API{o} }
+func New(o Options) *API {
+	a := &API{o, map[Op]Operation{}}
+	for _, op := range Operations() {
+		a.operations[op.Op] = op
+	}
+	return a
+}
 
 // Errors of operations. Others are failures of the collector itself.
 var (
-	// ErrNotFound: what was asked for is not there.
+	// ErrNotFound: what was asked for is not there, or not for the caller: nobody
+	// learns the difference.
 	ErrNotFound = store.ErrNotFound
 	// ErrNotAllowed: the caller is nobody. ErrSignedOut: the session is nobody's.
 	ErrNotAllowed = errors.New("not allowed")
@@ -50,89 +61,75 @@ func (p *Problem) Error() string { return p.Text }
 func problem(format string, args ...any) error { return &Problem{fmt.Sprintf(format, args...)} }
 
 // Caller is whom an operation works for. The zero Caller may do nothing.
-type Caller struct{ who string }
-
-// Who is the caller's e-mail address, or "coletor" for the command line.
-func (c Caller) Who() string { return c.who }
+type Caller = account.Caller
 
 // CommandLine is the caller at the collector's own machine.
-func CommandLine() Caller { return Caller{"coletor"} }
+func CommandLine() Caller { return account.CommandLine() }
 
-// allow is where it is decided what a caller may do.
-func (a *API) allow(c Caller) error {
-	if c.who == "" {
-		return ErrNotAllowed
+// allow is where it is decided what a caller may do: by the table of operations.
+// It returns the caller as the operation sees it.
+func (a *API) allow(c Caller, op Op) (Caller, error) {
+	if c.Who() == "" {
+		return c, ErrNotAllowed
 	}
-	return nil
+	o, known := a.operations[op]
+	if !known || !c.Is(o.Roles...) || c.Token() && o.Method != "GET" {
+		return c, ErrNotFound
+	}
+	if o.Needs != "" {
+		c = c.With(o.Needs)
+	}
+	return c, nil
 }
 
-// view reads the store for a caller.
-func (a *API) view(ctx context.Context, c Caller, fn func(*store.Reader) error) error {
-	if err := a.allow(c); err != nil {
+// May tells whether the caller may do an operation at all, for pages that offer it.
+func (a *API) May(c Caller, op Op) bool {
+	_, err := a.allow(c, op)
+	return err == nil
+}
+
+// view reads, for an operation, what the caller sees.
+func (a *API) view(ctx context.Context, c Caller, op Op, fn func(*store.Reader) error) error {
+	c, err := a.allow(c, op)
+	if err != nil {
 		return err
 	}
-	return a.o.Store.View(ctx, fn)
+	return a.o.Store.View(ctx, c.Scope(), fn)
 }
 
-// record notes in the audit what a caller does, before it is done. Detail holds
-// no personal data.
-func (a *API) record(ctx context.Context, c Caller, act, object, detail string) error {
-	if err := a.allow(c); err != nil {
+// update changes the store for an operation. What the caller names is looked up in
+// seen, which is what the caller sees, before it is changed.
+func (a *API) update(ctx context.Context, c Caller, op Op, fn func(w *store.Writer, seen *store.Reader) error) error {
+	c, err := a.allow(c, op)
+	if err != nil {
 		return err
 	}
-	return a.o.Store.Update(ctx, func(w *store.Writer) error {
-		return w.AddAudit(store.Audit{At: a.o.Now(), Who: c.who, Act: act, Object: object, Detail: detail})
-	})
+	return a.o.Store.Update(ctx, func(w *store.Writer) error { return fn(w, w.As(c.Scope())) })
 }
 
-// SignIn uses a sign-in link up and opens a session. From is the address of the
-// browser.
-func (a *API) SignIn(ctx context.Context, secret, from string) (session string, err error) {
-	session, err = a.o.Accounts.SignIn(ctx, secret, from)
-	switch {
-	case errors.Is(err, account.ErrLink):
-		return "", problem("Este link de acesso não existe, já foi usado ou venceu. Peça outro a quem cuida do coletor: zelo-collector user E-MAIL.")
-	case errors.Is(err, account.ErrTooMany):
-		return "", problem("Muitas tentativas de entrar a partir deste endereço. Aguarde um minuto e abra o link de novo.")
-	}
-	return session, err
+// note writes a line of the audit. Detail holds no personal data.
+func (a *API) note(w *store.Writer, c Caller, act, object, detail string) error {
+	line := c.Audit()
+	line.At, line.Act, line.Object, line.Detail = a.o.Now(), act, object, detail
+	return w.AddAudit(line)
 }
 
-// CallerOf is the caller of a session.
-func (a *API) CallerOf(ctx context.Context, session string) (Caller, error) {
-	u, err := a.o.Accounts.Person(ctx, session)
-	return Caller{u.Email}, err
-}
-
-// SignOut ends a session.
-func (a *API) SignOut(ctx context.Context, session string) error {
-	return a.o.Accounts.SignOut(ctx, session)
-}
-
-// NewLink makes the secret of a sign-in link for an e-mail address, whose person
-// is added when new.
-func (a *API) NewLink(ctx context.Context, c Caller, email string) (secret string, err error) {
-	if err := a.allow(c); err != nil {
-		return "", err
-	}
-	secret, err = a.o.Accounts.NewLink(ctx, email, c.who)
-	if errors.Is(err, account.ErrAddress) {
-		return "", problem("%q não é um endereço de e-mail. Escreva como em ana@exemplo.com.br.", email)
-	}
-	return secret, err
+// record notes in the audit what a caller does, before it is done.
+func (a *API) record(ctx context.Context, c Caller, op Op, act, object, detail string) error {
+	return a.update(ctx, c, op, func(w *store.Writer, _ *store.Reader) error { return a.note(w, c, act, object, detail) })
 }
 
 // Import stores files of documents and returns the verdict on each.
 func (a *API) Import(ctx context.Context, c Caller, files ...ingest.File) ([]ingest.Verdict, error) {
-	if err := a.allow(c); err != nil {
+	if _, err := a.allow(c, opImport); err != nil {
 		return nil, err
 	}
 	return a.o.Ingest.Import(ctx, files...)
 }
 
-// Tokens lists the enrolment tokens, newest first.
+// Tokens lists the enrolment tokens of the caller's reseller, newest first.
 func (a *API) Tokens(ctx context.Context, c Caller) (list []store.Token, err error) {
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opEnrolments, func(r *store.Reader) error {
 		list, err = r.Tokens()
 		return err
 	})
@@ -154,9 +151,11 @@ const (
 	maxDays  = 365
 )
 
-// Enrol makes a token that so many tills may use within so many days.
-func (a *API) Enrol(ctx context.Context, c Caller, label string, tills, days int) (Enrolment, error) {
-	if err := a.allow(c); err != nil {
+// Enrol makes a token that so many tills may use within so many days. They belong to
+// the caller's reseller, and to the establishment of cnpj unless that is "".
+func (a *API) Enrol(ctx context.Context, c Caller, label, cnpj string, tills, days int) (Enrolment, error) {
+	cnpj = compact(cnpj)
+	if _, err := a.allow(c, opEnrol); err != nil {
 		return Enrolment{}, err
 	}
 	switch {
@@ -168,9 +167,23 @@ func (a *API) Enrol(ctx context.Context, c Caller, label string, tills, days int
 		return Enrolment{}, problem("O nome tem mais de 100 letras: escreva um mais curto.")
 	}
 	e := Enrolment{Label: label, URL: a.o.Enrolment, Allowed: tills, ExpiresAt: a.o.Now().AddDate(0, 0, days)}
-	err := a.record(ctx, c, "código de ligação", label, fmt.Sprintf("%d caixas, %d dias", tills, days))
+	reseller := c.Reseller()
+	err := a.update(ctx, c, opEnrol, func(w *store.Writer, seen *store.Reader) error {
+		if cnpj != "" {
+			place, err := seen.Establishment(cnpj)
+			if err != nil {
+				return err
+			}
+			owner, err := seen.Taxpayer(place.Root)
+			if err != nil {
+				return err
+			}
+			reseller = owner.Reseller
+		}
+		return a.note(w, c, "código de ligação", label, fmt.Sprintf("%d caixas, %d dias %s", tills, days, cnpj))
+	})
 	if err == nil {
-		e.Token, err = a.o.Registry.NewToken(ctx, label, tills, e.ExpiresAt)
+		e.Token, err = a.o.Registry.IssueToken(ctx, store.Token{Label: label, Reseller: reseller, CNPJ: cnpj, Allowed: tills, ExpiresAt: e.ExpiresAt})
 	}
 	return e, err
 }

@@ -54,6 +54,24 @@ type bench struct {
 	t     *testing.T
 	store *store.Store
 	log   *bytes.Buffer
+
+	accounts *account.Accounts
+	ana      Caller
+	begun    int // lines of the audit before the test's own
+}
+
+// person is a caller who signed in.
+func (b *bench) person(email string) Caller {
+	b.t.Helper()
+	secret, err := b.NewLink(b.t.Context(), CommandLine(), email)
+	if err == nil {
+		secret, err = b.SignIn(b.t.Context(), secret, email)
+	}
+	c, err2 := b.CallerOf(b.t.Context(), secret)
+	if err != nil || err2 != nil {
+		b.t.Fatal(err, err2)
+	}
+	return c
 }
 
 func setup(t *testing.T) *bench {
@@ -73,8 +91,11 @@ func setup(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.API = New(Options{Store: s, Accounts: account.New(s, now), Registry: enrol.New(ca, s, now), Ingest: g,
+	b.accounts = account.New(s, now)
+	b.API = New(Options{Store: s, Accounts: b.accounts, Registry: enrol.New(ca, s, now), Ingest: g,
 		Enrolment: "https://zelo.example:8443", Now: now})
+	b.ana = b.person(anaEmail)
+	b.begun = len(b.audited())
 	return b
 }
 
@@ -109,7 +130,7 @@ const event = `<procEventoNFe xmlns="http://www.portalfiscal.inf.br/nfe"><evento
 
 func (b *bench) imports(name string, raw []byte) {
 	b.t.Helper()
-	if _, err := b.Import(b.t.Context(), ana, ingest.File{Name: name, Raw: raw}); err != nil {
+	if _, err := b.Import(b.t.Context(), b.ana, ingest.File{Name: name, Raw: raw}); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -121,10 +142,10 @@ func (b *bench) update(fn func(*store.Writer) error) {
 	}
 }
 
-// ana is a person who has signed in.
-var ana = Caller{"ana@example.com"}
+// ana is a person who has signed in, of the platform's own.
+const anaEmail = "ana@example.com"
 
-// audited returns what was recorded since the last call, newest last.
+// audited returns what was recorded since the setup, newest last.
 func (b *bench) audited() (lines []string) {
 	b.t.Helper()
 	b.update(func(w *store.Writer) error {
@@ -134,7 +155,7 @@ func (b *bench) audited() (lines []string) {
 		}
 		return err
 	})
-	return lines
+	return lines[min(b.begun, len(lines)):]
 }
 
 // wants fails unless the last line of the audit is this.
@@ -173,7 +194,7 @@ func TestNobodyMayDoNothing(t *testing.T) {
 			}
 			args = append(args, arg)
 		}
-		if !takes {
+		if !takes || method.Type().NumOut() == 0 || method.Type().Out(method.Type().NumOut()-1) != reflect.TypeFor[error]() {
 			continue
 		}
 		n++
@@ -197,13 +218,13 @@ func TestSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.wants("coletor: nova pessoa ana@example.com")
+	b.wants("coletor: novo link de acesso ana@example.com")
 	session, err := b.SignIn(t.Context(), secret, "192.0.2.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c, err := b.CallerOf(t.Context(), session)
-	if err != nil || c != ana || c.Who() != "ana@example.com" {
+	if err != nil || c != b.ana || c.Who() != "ana@example.com" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	var mend *Problem
@@ -216,7 +237,7 @@ func TestSignIn(t *testing.T) {
 	if !errors.As(err, &mend) || !strings.Contains(err.Error(), "Aguarde um minuto") {
 		t.Errorf("too often: %v", err)
 	}
-	if _, err := b.NewLink(t.Context(), ana, "ana"); !errors.As(err, &mend) {
+	if _, err := b.NewLink(t.Context(), CommandLine(), "ana"); !errors.As(err, &mend) {
 		t.Errorf("no address: %v", err)
 	}
 	if err := b.SignOut(t.Context(), session); err != nil {
@@ -229,12 +250,12 @@ func TestSignIn(t *testing.T) {
 
 func TestEnrol(t *testing.T) {
 	b := setup(t)
-	e, err := b.Enrol(t.Context(), ana, "Padaria", 2, 7)
+	e, err := b.Enrol(t.Context(), b.ana, "Padaria", "", 2, 7)
 	if err != nil || e.URL != "https://zelo.example:8443" || !strings.Contains(e.Token, ".") || !e.ExpiresAt.Equal(now().AddDate(0, 0, 7)) {
 		t.Errorf("%+v, %v", e, err)
 	}
 	b.wants("ana@example.com: código de ligação Padaria")
-	list, err := b.Tokens(t.Context(), ana)
+	list, err := b.Tokens(t.Context(), b.ana)
 	if err != nil || len(list) != 1 || list[0].Label != "Padaria" || list[0].Allowed != 2 {
 		t.Errorf("%+v, %v", list, err)
 	}
@@ -243,7 +264,7 @@ func TestEnrol(t *testing.T) {
 		tills, days int
 	}{"no till": {"x", 0, 7}, "too many": {"x", 1001, 7}, "no day": {"x", 1, 0}, "too long": {"x", 1, 366}, "a long name": {strings.Repeat("x", 101), 1, 1}} {
 		var mend *Problem
-		if _, err := b.Enrol(t.Context(), ana, try.label, try.tills, try.days); !errors.As(err, &mend) {
+		if _, err := b.Enrol(t.Context(), b.ana, try.label, "", try.tills, try.days); !errors.As(err, &mend) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -252,36 +273,36 @@ func TestEnrol(t *testing.T) {
 func TestQuarantine(t *testing.T) {
 	b := setup(t)
 	b.imports("foto.xml", []byte("no document"))
-	list, total, err := b.Quarantine(t.Context(), ana)
+	list, total, err := b.Quarantine(t.Context(), b.ana)
 	if err != nil || total != 1 || len(list) != 1 || list[0].File != "foto.xml" || list[0].Till != nil {
 		t.Fatalf("%+v, %d, %v", list, total, err)
 	}
-	raw, err := b.QuarantinedBytes(t.Context(), ana, list[0].ID)
+	raw, err := b.QuarantinedBytes(t.Context(), b.ana, list[0].ID)
 	if err != nil || string(raw) != "no document" {
 		t.Errorf("%q, %v", raw, err)
 	}
 	b.wants("ana@example.com: download da quarentena registro 1")
-	open, _, err := b.Alarms(t.Context(), ana)
+	open, _, err := b.Alarms(t.Context(), b.ana)
 	if err != nil || len(open) != 0 {
 		t.Errorf("before anything was judged: %+v, %v", open, err)
 	}
 	if err := b.o.Ingest.Judge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if open, _, _ = b.Alarms(t.Context(), ana); len(open) != 1 || open[0].Rule.Title != "Registros em quarentena" || open[0].Till != nil {
+	if open, _, _ = b.Alarms(t.Context(), b.ana); len(open) != 1 || open[0].Rule.Title != "Registros em quarentena" || open[0].Till != nil {
 		t.Errorf("%+v", open)
 	}
-	if err := b.Settle(t.Context(), ana, list[0].ID); err != nil {
+	if err := b.Settle(t.Context(), b.ana, list[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	b.wants("ana@example.com: quarentena vista registro 1")
-	if open, _, _ = b.Alarms(t.Context(), ana); len(open) != 0 {
+	if open, _, _ = b.Alarms(t.Context(), b.ana); len(open) != 0 {
 		t.Errorf("settled, and still an alarm: %+v", open)
 	}
-	if err := b.Settle(t.Context(), ana, list[0].ID); !errors.Is(err, ErrNotFound) {
+	if err := b.Settle(t.Context(), b.ana, list[0].ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("settled twice: %v", err)
 	}
-	if list, total, _ = b.Quarantine(t.Context(), ana); len(list) != 0 || total != 0 {
+	if list, total, _ = b.Quarantine(t.Context(), b.ana); len(list) != 0 || total != 0 {
 		t.Errorf("%+v, %d", list, total)
 	}
 }

@@ -83,16 +83,23 @@ type Found struct {
 
 // Search finds documents. A search for a consumer is recorded.
 func (a *API) Search(ctx context.Context, c Caller, q Query) (f Found, err error) {
+	op := opSearch
+	if q.Personal() {
+		op = opConsumer
+	}
 	s, err := q.parse()
+	if _, denied := a.allow(c, op); denied != nil {
+		return f, denied
+	}
 	if err != nil {
 		return f, err
 	}
 	if s.Consumer != "" {
-		if err := a.record(ctx, c, "busca por consumidor", MaskConsumer(s.Consumer), ""); err != nil {
+		if err := a.record(ctx, c, op, "busca por consumidor", MaskConsumer(s.Consumer), ""); err != nil {
 			return f, err
 		}
 	}
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, op, func(r *store.Reader) error {
 		found, next, err := r.Search(s)
 		if err != nil {
 			return err
@@ -132,19 +139,20 @@ func (l Listed) Ref() string {
 
 // Document returns one document by its Ref, the consumer masked.
 func (a *API) Document(ctx context.Context, c Caller, ref string) (Coupon, error) {
-	return a.document(ctx, c, ref, false)
+	return a.document(ctx, c, opDocument, ref, false)
 }
 
 // RevealDocument is Document with the consumer in full, which is recorded.
 func (a *API) RevealDocument(ctx context.Context, c Caller, ref string) (Coupon, error) {
-	if err := a.record(ctx, c, "consumidor mostrado", ref, ""); err != nil {
+	p, err := a.document(ctx, c, opReveal, ref, true)
+	if err != nil {
 		return Coupon{}, err
 	}
-	return a.document(ctx, c, ref, true)
+	return p, a.record(ctx, c, opReveal, "consumidor mostrado", ref, "")
 }
 
-func (a *API) document(ctx context.Context, c Caller, ref string, reveal bool) (p Coupon, err error) {
-	err = a.view(ctx, c, func(r *store.Reader) error {
+func (a *API) document(ctx context.Context, c Caller, op Op, ref string, reveal bool) (p Coupon, err error) {
+	err = a.view(ctx, c, op, func(r *store.Reader) error {
 		versions, err := versionsOf(r, ref)
 		if err != nil {
 			return err
@@ -225,19 +233,17 @@ func readCoupon(r *store.Reader, p *Coupon) error {
 // file. They may hold personal data: it is recorded.
 func (a *API) DocumentBytes(ctx context.Context, c Caller, id int64) (raw []byte, name string, err error) {
 	var d store.Document
-	err = a.view(ctx, c, func(r *store.Reader) error {
-		d, err = r.Document(id)
+	err = a.view(ctx, c, opDocumentBytes, func(r *store.Reader) error {
+		if d, err = r.Document(id); err == nil {
+			raw, err = r.Body(id)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	if err := a.record(ctx, c, "download do original", d.Key, ""); err != nil {
+	if err := a.record(ctx, c, opDocumentBytes, "download do original", d.Key, ""); err != nil {
 		return nil, "", err
 	}
-	err = a.view(ctx, c, func(r *store.Reader) error {
-		raw, err = r.Body(id)
-		return err
-	})
-	return raw, export.FileName(d), err
+	return raw, export.FileName(d), nil
 }

@@ -34,7 +34,7 @@ func TestSearch(t *testing.T) {
 		{"a consumer in the other field", Query{Text: cpf}, []string{"Cancelamento", "Venda"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f, err := b.Search(t.Context(), ana, c.q)
+			f, err := b.Search(t.Context(), b.ana, c.q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,7 +62,7 @@ func TestSearchProblems(t *testing.T) {
 		"no day": {From: "31/02/2025"}, "no last day": {To: "ontem"}, "no mark": {After: "x.1"}, "the wrong way round": {From: "2025-12-02", To: "2025-12-01"},
 	} {
 		var mend *Problem
-		if _, err := b.Search(t.Context(), ana, q); !errors.As(err, &mend) || !strings.HasSuffix(mend.Text, ".") {
+		if _, err := b.Search(t.Context(), b.ana, q); !errors.As(err, &mend) || !strings.HasSuffix(mend.Text, ".") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -102,7 +102,7 @@ func TestDocument(t *testing.T) {
 	b := filled(t)
 	records, _ := issued()
 	sold := records[1]
-	p, err := b.Document(t.Context(), ana, sold.Key)
+	p, err := b.Document(t.Context(), b.ana, sold.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,33 +113,33 @@ func TestDocument(t *testing.T) {
 	if lines := b.audited(); len(lines) != 0 {
 		t.Errorf("nothing personal was shown: %q", lines)
 	}
-	p, err = b.RevealDocument(t.Context(), ana, sold.Key)
+	p, err = b.RevealDocument(t.Context(), b.ana, sold.Key)
 	if err != nil || p.Consumer != "529.982.247-25" || !p.Revealed {
 		t.Errorf("%q, %v", p.Consumer, err)
 	}
 	b.wants("ana@example.com: consumidor mostrado " + sold.Key)
-	raw, name, err := b.DocumentBytes(t.Context(), ana, p.ID)
+	raw, name, err := b.DocumentBytes(t.Context(), b.ana, p.ID)
 	if err != nil || !bytes.Equal(raw, sold.XML) || name != "AD"+sold.Key+".xml" {
 		t.Errorf("%d bytes, %s, %v", len(raw), name, err)
 	}
 	b.wants("ana@example.com: download do original " + sold.Key)
 	for _, ref := range []string{strings.Repeat("1", 44), "999", "x", ""} {
-		if _, err := b.Document(t.Context(), ana, ref); !errors.Is(err, ErrNotFound) {
+		if _, err := b.Document(t.Context(), b.ana, ref); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%q: %v", ref, err)
 		}
 	}
-	if _, _, err := b.DocumentBytes(t.Context(), ana, 999); !errors.Is(err, ErrNotFound) {
+	if _, _, err := b.DocumentBytes(t.Context(), b.ana, 999); !errors.Is(err, ErrNotFound) {
 		t.Error(err)
 	}
 }
 
 func TestNoteWithItsEvent(t *testing.T) {
 	b := filled(t)
-	p, err := b.Document(t.Context(), ana, noteKey)
+	p, err := b.Document(t.Context(), b.ana, noteKey)
 	if err != nil || p.Model != 65 || len(p.Events) != 1 || !p.Cancelled || p.Word != "Guardado" || p.Events[0].Ref() != noteKey {
 		t.Errorf("%+v, %v", p, err)
 	}
-	p, err = b.Document(t.Context(), ana, "5") // the event by its number
+	p, err = b.Document(t.Context(), b.ana, "5") // the event by its number
 	if err != nil || p.Part == "" {
 		t.Errorf("%+v, %v", p, err)
 	}
@@ -150,7 +150,7 @@ func TestVersions(t *testing.T) {
 	b := filled(t)
 	records, _ := issued()
 	b.imports("editado.xml", bytes.Replace(records[0].XML, []byte("Café"), []byte("Chá!"), 1))
-	p, err := b.Document(t.Context(), ana, records[0].Key)
+	p, err := b.Document(t.Context(), b.ana, records[0].Key)
 	if err != nil || p.State != Fine || len(p.Versions) != 1 || p.Versions[0].State != Critical || p.Versions[0].Word != "Não confere" {
 		t.Errorf("%+v, %v", p, err)
 	}
@@ -176,7 +176,7 @@ func TestStatesOfDocuments(t *testing.T) {
 		{"kept", store.Document{Verdict: "kept"}, Notice, "Guardado"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := b.view(t.Context(), ana, func(r *store.Reader) error {
+			err := b.view(t.Context(), b.ana, opSearch, func(r *store.Reader) error {
 				l, err := listed(r, c.d)
 				if l.State != c.state || l.Word != c.word {
 					t.Errorf("%s %q", l.State, l.Word)
@@ -200,7 +200,7 @@ func TestStatesOfDocuments(t *testing.T) {
 
 func TestExport(t *testing.T) {
 	b := filled(t)
-	report, err := b.Preview(t.Context(), ana, Selection{CNPJ: "08.723.218/0001-86", Month: "202512"})
+	report, err := b.Preview(t.Context(), b.ana, Selection{CNPJ: "08.723.218/0001-86", Month: "202512"})
 	if err != nil || report.Documents() != 5 || len(report.Tallies()) != 2 {
 		t.Errorf("%+v, %v", report.Tallies(), err)
 	}
@@ -218,7 +218,7 @@ func TestExport(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
-			report, err := b.ExportZIP(t.Context(), ana, c.s, &out)
+			report, err := b.ExportZIP(t.Context(), b.ana, c.s, &out)
 			if err != nil || report.Documents() != c.want || c.s.FileName() != c.file {
 				t.Fatalf("%v, %s", err, c.s.FileName())
 			}
@@ -227,24 +227,24 @@ func TestExport(t *testing.T) {
 				t.Errorf("%d files, %v", len(z.File), err)
 			}
 			out.Reset()
-			if n, err := b.ExportCSV(t.Context(), ana, c.s, &out); n != c.want || err != nil || strings.Count(out.String(), "\n") != c.want+1 {
+			if n, err := b.ExportCSV(t.Context(), b.ana, c.s, &out); n != c.want || err != nil || strings.Count(out.String(), "\n") != c.want+1 {
 				t.Errorf("%d lines, %v", n, err)
 			}
 			b.wants("ana@example.com: exportação da tabela " + c.s.String())
 		})
 	}
 	var csv bytes.Buffer
-	b.ExportCSV(t.Context(), ana, Selection{Serial: serial}, &csv)
+	b.ExportCSV(t.Context(), b.ana, Selection{Serial: serial}, &csv)
 	if strings.Count(csv.String(), ";cancelado;") != 1 {
 		t.Errorf("one sale was cancelled:\n%s", csv.String())
 	}
 	for name, s := range map[string]Selection{"a CNPJ too short": {CNPJ: "1"}, "a serial too short": {Serial: "1"}, "no month": {Month: "202513"},
 		"no month at all": {Month: "2025-1"}, "half a month": {Month: "2025"}} {
 		var mend *Problem
-		if _, err := b.Preview(t.Context(), ana, s); !errors.As(err, &mend) {
+		if _, err := b.Preview(t.Context(), b.ana, s); !errors.As(err, &mend) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := b.ExportZIP(t.Context(), ana, s, &csv); !errors.As(err, &mend) {
+		if _, err := b.ExportZIP(t.Context(), b.ana, s, &csv); !errors.As(err, &mend) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -252,7 +252,7 @@ func TestExport(t *testing.T) {
 
 func TestShops(t *testing.T) {
 	b := filled(t)
-	shops, err := b.Shops(t.Context(), ana)
+	shops, err := b.Shops(t.Context(), b.ana)
 	if err != nil || len(shops) != 1 || shops[0].CNPJ != "08723218000186" || shops[0].Name != "LOJA DE TESTE DO SAT LTDA" || len(shops[0].Serials) != 1 {
 		t.Errorf("%+v, %v", shops, err)
 	}

@@ -64,7 +64,7 @@ func (a *API) Preview(ctx context.Context, c Caller, s Selection) (report export
 	if err != nil {
 		return report, err
 	}
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opPreview, func(r *store.Reader) error {
 		for e := range s.documents(r, p) {
 			if e.Err != nil {
 				return e.Err
@@ -79,7 +79,7 @@ func (a *API) Preview(ctx context.Context, c Caller, s Selection) (report export
 // ExportZIP writes the original files of a selection. It is recorded: they hold
 // personal data.
 func (a *API) ExportZIP(ctx context.Context, c Caller, s Selection, w io.Writer) (report *export.Report, err error) {
-	err = a.export(ctx, c, "exportação dos originais", s, func(r *store.Reader, docs iter.Seq[store.Exported]) error {
+	err = a.export(ctx, c, opExportZIP, "exportação dos originais", s, func(r *store.Reader, docs iter.Seq[store.Exported]) error {
 		report, err = export.ZIP(w, docs)
 		return err
 	})
@@ -89,22 +89,22 @@ func (a *API) ExportZIP(ctx context.Context, c Caller, s Selection, w io.Writer)
 // ExportCSV writes a table of the documents of a selection and returns how many
 // they are. It is recorded: they hold personal data.
 func (a *API) ExportCSV(ctx context.Context, c Caller, s Selection, w io.Writer) (n int, err error) {
-	err = a.export(ctx, c, "exportação da tabela", s, func(r *store.Reader, docs iter.Seq[store.Exported]) error {
+	err = a.export(ctx, c, opExportCSV, "exportação da tabela", s, func(r *store.Reader, docs iter.Seq[store.Exported]) error {
 		n, err = export.CSV(w, docs, func(key string) (bool, error) { return isCancelled(r, key) })
 		return err
 	})
 	return n, err
 }
 
-func (a *API) export(ctx context.Context, c Caller, act string, s Selection, write func(*store.Reader, iter.Seq[store.Exported]) error) error {
+func (a *API) export(ctx context.Context, c Caller, op Op, act string, s Selection, write func(*store.Reader, iter.Seq[store.Exported]) error) error {
 	p, err := s.period()
 	if err != nil {
 		return err
 	}
-	if err := a.record(ctx, c, act, s.String(), ""); err != nil {
+	if err := a.record(ctx, c, op, act, s.String(), ""); err != nil {
 		return err
 	}
-	return a.view(ctx, c, func(r *store.Reader) error { return write(r, s.documents(r, p)) })
+	return a.view(ctx, c, op, func(r *store.Reader) error { return write(r, s.documents(r, p)) })
 }
 
 // FileName is what an export of the selection is called, without its ending.
@@ -126,7 +126,7 @@ type Shop struct {
 
 // Shops lists the taxpayers of all devices by name.
 func (a *API) Shops(ctx context.Context, c Caller) (shops []Shop, err error) {
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opShops, func(r *store.Reader) error {
 		devices, err := r.Devices()
 		for _, d := range devices {
 			if d.Issuer == "" {

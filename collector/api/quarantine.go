@@ -19,7 +19,7 @@ type Quarantined struct {
 // Quarantine lists the records nobody has dealt with, newest first, and says how
 // many there are in all.
 func (a *API) Quarantine(ctx context.Context, c Caller) (list []Quarantined, total int, err error) {
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opQuarantine, func(r *store.Reader) error {
 		found, err := r.Quarantined(quarantineShown)
 		if err != nil {
 			return err
@@ -46,28 +46,27 @@ func (a *API) Quarantine(ctx context.Context, c Caller) (list []Quarantined, tot
 
 // QuarantinedBytes returns a record as it came. It may hold personal data.
 func (a *API) QuarantinedBytes(ctx context.Context, c Caller, id int64) (raw []byte, err error) {
-	if err := a.record(ctx, c, "download da quarentena", fmt.Sprintf("registro %d", id), ""); err != nil {
-		return nil, err
-	}
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opQuarantineBytes, func(r *store.Reader) error {
 		raw, err = r.QuarantinedBody(id)
 		return err
 	})
-	return raw, err
+	if err != nil {
+		return nil, err
+	}
+	return raw, a.record(ctx, c, opQuarantineBytes, "download da quarentena", fmt.Sprintf("registro %d", id), "")
 }
 
 // Settle notes that the caller has dealt with a quarantined record, which stays
 // in the store.
 func (a *API) Settle(ctx context.Context, c Caller, id int64) error {
-	if err := a.allow(c); err != nil {
-		return err
-	}
-	now := a.o.Now()
-	err := a.o.Store.Update(ctx, func(w *store.Writer) error {
-		if err := w.Settle(id, c.who, now); err != nil {
+	err := a.update(ctx, c, opSettle, func(w *store.Writer, seen *store.Reader) error {
+		if _, err := seen.QuarantinedRecord(id); err != nil {
 			return err
 		}
-		return w.AddAudit(store.Audit{At: now, Who: c.who, Act: "quarentena vista", Object: fmt.Sprintf("registro %d", id)})
+		if err := w.Settle(id, c.Who(), a.o.Now()); err != nil {
+			return err
+		}
+		return a.note(w, c, "quarentena vista", fmt.Sprintf("registro %d", id), "")
 	})
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func (l Line) State() State {
 // NumberingOf follows all numbers of one device, from its documents and the last key
 // of its status.
 func (a *API) NumberingOf(ctx context.Context, c Caller, serial string) (n Numbering, err error) {
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opNumbersOfDevice, func(r *store.Reader) error {
 		if n.Device, err = r.Device(serial); err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (a *API) NumberingOf(ctx context.Context, c Caller, serial string) (n Numbe
 // says which note was the last.
 func (a *API) NumberingOfSeries(ctx context.Context, c Caller, cnpj, series string) (n Numbering, err error) {
 	n.Series = series
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opNumbersOfSeries, func(r *store.Reader) error {
 		lines, err := sequence.Of(r.NumbersOfSeries(store.Series{Issuer: cnpj, Series: series}, export.Voided), sequence.HighestNFCe, nil)
 		if err != nil {
 			return err

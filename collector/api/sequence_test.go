@@ -16,7 +16,7 @@ func TestNumberingOf(t *testing.T) {
 	}
 	line := func() Line {
 		t.Helper()
-		n, err := b.NumberingOf(t.Context(), ana, serial)
+		n, err := b.NumberingOf(t.Context(), b.ana, serial)
 		if err != nil || len(n.Lines) != 1 || n.Device.Serial != serial || n.Series != "" {
 			t.Fatalf("%+v, %v", n, err)
 		}
@@ -63,7 +63,7 @@ func TestNumberingOf(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	}
-	if _, err := b.NumberingOf(t.Context(), ana, "123456789"); !errors.Is(err, ErrNotFound) {
+	if _, err := b.NumberingOf(t.Context(), b.ana, "123456789"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("no such device: %v", err)
 	}
 }
@@ -74,12 +74,12 @@ func number6(n int) string {
 
 func TestNumberingOfSeries(t *testing.T) {
 	b := filled(t)
-	n, err := b.NumberingOfSeries(t.Context(), ana, "08723218000186", "1")
+	n, err := b.NumberingOfSeries(t.Context(), b.ana, "08723218000186", "1")
 	if err != nil || n.Series != "1" || len(n.Lines) != 1 || n.Lines[0].CNPJ != "08723218000186" || n.Lines[0].Sales != 1 || n.Lines[0].Runs[0].First != 7 {
 		t.Errorf("%+v, %v", n, err)
 	}
 	for _, other := range [][2]string{{"08723218000186", "2"}, {"11222333000181", "1"}, {"", ""}} {
-		if _, err := b.NumberingOfSeries(t.Context(), ana, other[0], other[1]); !errors.Is(err, ErrNotFound) {
+		if _, err := b.NumberingOfSeries(t.Context(), b.ana, other[0], other[1]); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%q: %v", other, err)
 		}
 	}

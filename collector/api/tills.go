@@ -87,7 +87,7 @@ func tillOf(t store.Till) Till {
 
 // Tills lists all tills, the worst first.
 func (a *API) Tills(ctx context.Context, c Caller) (tills []Till, err error) {
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opTills, func(r *store.Reader) error {
 		tills, err = readTills(r)
 		return err
 	})
@@ -119,7 +119,7 @@ const (
 
 // Till returns one till by its id.
 func (a *API) Till(ctx context.Context, c Caller, id string) (p TillPage, err error) {
-	err = a.view(ctx, c, func(r *store.Reader) error {
+	err = a.view(ctx, c, opTill, func(r *store.Reader) error {
 		if err := readTill(r, id, &p); err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ func TestTills(t *testing.T) {
 	b.raise(alarm.Subject{Kind: alarm.OfDevice, ID: "900000013"}, alarm.Raised{Code: alarm.MemoryFilling, Severity: alarm.Warning, Step: 1})
 	b.raise(alarm.Subject{Kind: alarm.OfDevice, ID: "900000013"}, alarm.Raised{Code: alarm.MemoryFilling, Behind: alarm.AgentSilent})
 
-	tills, err := b.Tills(t.Context(), ana)
+	tills, err := b.Tills(t.Context(), b.ana)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestTills(t *testing.T) {
 		t.Errorf("first is %s with %+v: a block comes before what follows from it", tills[0].Name(), tills[0].Worst)
 	}
 
-	o, err := b.Now(t.Context(), ana)
+	o, err := b.Now(t.Context(), b.ana)
 	if err != nil || o.Tills != 5 || o.Silent != 2 || !o.LastHeard.Equal(now()) || o.Documents != 6 {
 		t.Errorf("%+v, %v", o, err)
 	}
@@ -78,13 +78,13 @@ func TestTill(t *testing.T) {
 	b := filled(t)
 	b.raise(alarm.Subject{Kind: alarm.OfDevice, ID: serial},
 		alarm.Raised{Code: alarm.ClockOff, Severity: alarm.Warning, Step: 1}, alarm.Raised{Code: alarm.NoContact, Severity: alarm.Critical, Step: 2})
-	p, err := b.Till(t.Context(), ana, agent)
+	p, err := b.Till(t.Context(), b.ana, agent)
 	if err != nil || p.Name() != "caixa-1" || p.Shop() != "LOJA DE TESTE DO SAT LTDA" || p.Worst.Code != alarm.NoContact ||
 		len(p.Others) != 1 || len(p.Coupons) != 3 || p.Till.Documents() != 3 || p.LastSale().IsZero() {
 		t.Errorf("%+v, %v", p, err)
 	}
 	for _, id := range []string{serial, "nobody", ""} { // the device is shown with its till
-		if _, err := b.Till(t.Context(), ana, id); !errors.Is(err, ErrNotFound) {
+		if _, err := b.Till(t.Context(), b.ana, id); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
@@ -98,7 +98,7 @@ func TestLoneDevice(t *testing.T) {
 	}
 	b.imports("x.xml", records[0].XML)
 	b.raise(alarm.Subject{Kind: alarm.OfDevice, ID: serial}, alarm.Raised{Code: alarm.SignatureInvalid, Severity: alarm.Critical, Step: 1})
-	p, err := b.Till(t.Context(), ana, serial)
+	p, err := b.Till(t.Context(), b.ana, serial)
 	if err != nil || p.Name() != "SAT 900000001" || p.State != Critical || len(p.Coupons) != 1 || len(p.Events) != 0 {
 		t.Errorf("%+v, %v", p, err)
 	}
@@ -109,20 +109,20 @@ func TestAlarm(t *testing.T) {
 	subject := alarm.Subject{Kind: alarm.OfDevice, ID: serial}
 	b.raise(subject, alarm.Raised{Code: alarm.ClockOff, Severity: alarm.Warning, Step: 1})
 	b.raise(subject, alarm.Raised{Code: alarm.ClockOff, Severity: alarm.Critical, Step: 2})
-	open, closed, err := b.Alarms(t.Context(), ana)
+	open, closed, err := b.Alarms(t.Context(), b.ana)
 	if err != nil || len(open) != 1 || len(closed) != 0 || open[0].Till.ID != agent {
 		t.Fatalf("%+v, %+v, %v", open, closed, err)
 	}
-	p, err := b.Alarm(t.Context(), ana, open[0].ID)
+	p, err := b.Alarm(t.Context(), b.ana, open[0].ID)
 	if err != nil || !p.Open() || p.State != Critical || len(p.Life) != 2 || p.Rule.WhatToDo == "" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	b.raise(subject)
-	open, closed, err = b.Alarms(t.Context(), ana)
+	open, closed, err = b.Alarms(t.Context(), b.ana)
 	if err != nil || len(open) != 0 || len(closed) != 1 || closed[0].Open() {
 		t.Errorf("%+v, %+v, %v", open, closed, err)
 	}
-	if _, err := b.Alarm(t.Context(), ana, 99); !errors.Is(err, ErrNotFound) {
+	if _, err := b.Alarm(t.Context(), b.ana, 99); !errors.Is(err, ErrNotFound) {
 		t.Error(err)
 	}
 	if a := alarmOf(store.Alarm{Code: "of-tomorrow"}); a.Rule.Title == "" {

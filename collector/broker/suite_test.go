@@ -210,7 +210,7 @@ func (c *shopTill) drained() {
 // are no CF-e and so in quarantine.
 func (s *stand) arrived(agent string) (n int) {
 	s.t.Helper()
-	err := s.store.View(s.t.Context(), func(r *store.Reader) error {
+	err := s.store.View(s.t.Context(), store.All(), func(r *store.Reader) error {
 		list, err := r.Quarantined(10_000)
 		for _, q := range list {
 			if q.Agent == agent {

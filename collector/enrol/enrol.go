@@ -42,13 +42,21 @@ func New(ca *CA, s *store.Store, now func() time.Time) *Registry { return &Regis
 // NewToken makes a token that so many computers may use until it expires. It is
 // told once; the store keeps a hash of its secret.
 func (r *Registry) NewToken(ctx context.Context, label string, allowed int, expires time.Time) (string, error) {
-	return r.NewShopToken(ctx, "", label, allowed, expires)
+	return r.IssueToken(ctx, store.Token{Reseller: store.DefaultReseller, Label: label, Allowed: allowed, ExpiresAt: expires})
 }
 
 // NewShopToken is NewToken for the computers of one establishment, named by its
 // CNPJ of 14 characters without punctuation. Their certificates name it, and so
 // they lend each other their devices. "" is none.
 func (r *Registry) NewShopToken(ctx context.Context, cnpj, label string, allowed int, expires time.Time) (string, error) {
+	return r.IssueToken(ctx, store.Token{Reseller: store.DefaultReseller, CNPJ: cnpj, Label: label, Allowed: allowed, ExpiresAt: expires})
+}
+
+// IssueToken makes a token as t says, of now. Computers that use it belong to its
+// reseller.
+func (r *Registry) IssueToken(ctx context.Context, t store.Token) (string, error) {
+	cnpj := t.CNPJ
+	t.CreatedAt = r.now()
 	var b [16]byte
 	rand.Read(b[:])
 	secret := base64.RawURLEncoding.EncodeToString(b[:])
@@ -59,7 +67,7 @@ func (r *Registry) NewShopToken(ctx context.Context, cnpj, label string, allowed
 		secret += shopMark + cnpj
 	}
 	err := r.store.Update(ctx, func(w *store.Writer) error {
-		return w.AddToken(secret, store.Token{Label: label, Allowed: allowed, ExpiresAt: expires, CreatedAt: r.now()})
+		return w.AddToken(secret, t)
 	})
 	if err != nil {
 		return "", fmt.Errorf("cannot make an enrolment token: %w", err)
@@ -108,10 +116,7 @@ func (r *Registry) Issue(ctx context.Context, secret string, csr []byte, host st
 		return Identity{}, fmt.Errorf("cannot issue a certificate: %w", err)
 	}
 	err = r.store.Update(ctx, func(w *store.Writer) error {
-		if err := w.SpendToken(secret, now); err != nil {
-			return err
-		}
-		if err := w.AddAgent(agent, host, now); err != nil {
+		if err := w.EnrolAgent(secret, agent, host, now); err != nil {
 			return err
 		}
 		return errors.Join(
@@ -166,7 +171,7 @@ func (r *Registry) Agent(ctx context.Context, c *x509.Certificate) (string, erro
 		return "", ErrNotAgent
 	}
 	var known store.Certificate
-	err := r.store.View(ctx, func(v *store.Reader) (err error) {
+	err := r.store.View(ctx, store.All(), func(v *store.Reader) (err error) {
 		known, err = v.Certificate(serialText(c))
 		return err
 	})

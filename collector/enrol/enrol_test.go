@@ -155,7 +155,7 @@ func TestIssue(t *testing.T) {
 	if agent, err := r.Agent(context.Background(), cert); agent != id.Agent || err != nil {
 		t.Errorf("it is known as %q, %v", agent, err)
 	}
-	err = s.View(context.Background(), func(v *store.Reader) error {
+	err = s.View(context.Background(), store.All(), func(v *store.Reader) error {
 		a, err := v.Agent(id.Agent)
 		if a.Host != "caixa-1" {
 			t.Errorf("%+v", a)
@@ -215,7 +215,7 @@ func TestIssueRefuses(t *testing.T) {
 	if _, err := r.Issue(context.Background(), secret, good, "x"); !errors.Is(err, store.ErrTokenExpired) {
 		t.Errorf("expired: %v", err)
 	}
-	err = s.View(context.Background(), func(v *store.Reader) error {
+	err = s.View(context.Background(), store.All(), func(v *store.Reader) error {
 		list, err := v.Tokens()
 		if list[0].Used != 0 {
 			t.Errorf("a refused request used the token: %+v", list)

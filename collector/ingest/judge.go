@@ -39,7 +39,7 @@ func (g *Ingest) Judge(ctx context.Context) error {
 	after := alarm.Subject{}
 	for {
 		var marks []store.Marked
-		err := g.o.Store.View(ctx, func(r *store.Reader) (err error) {
+		err := g.o.Store.View(ctx, store.All(), func(r *store.Reader) (err error) {
 			marks, err = r.Marks(after, judgeAtOnce)
 			return err
 		})
@@ -56,7 +56,7 @@ func (g *Ingest) Judge(ctx context.Context) error {
 // Tick judges all rules about everything: time passes without any message.
 func (g *Ingest) Tick(ctx context.Context) error {
 	var subjects []alarm.Subject
-	err := g.o.Store.View(ctx, func(r *store.Reader) (err error) {
+	err := g.o.Store.View(ctx, store.All(), func(r *store.Reader) (err error) {
 		subjects, err = r.Subjects()
 		return err
 	})
@@ -88,7 +88,7 @@ func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) error {
 	defer g.judging.Unlock()
 	now := g.o.Now()
 	var write []judged
-	err := g.o.Store.View(ctx, func(r *store.Reader) error {
+	err := g.o.Store.View(ctx, store.All(), func(r *store.Reader) error {
 		for _, m := range subjects {
 			facts, err := r.Facts(m.Subject)
 			if errors.Is(err, store.ErrNotFound) {

@@ -70,7 +70,7 @@ func (g *Ingest) dictionary(agent string, number wire.Number) []byte {
 		return data
 	}
 	var data []byte
-	err := g.o.Store.View(context.Background(), func(r *store.Reader) (err error) {
+	err := g.o.Store.View(context.Background(), store.All(), func(r *store.Reader) (err error) {
 		data, err = r.Dictionary(agent, uint32(number))
 		return err
 	})

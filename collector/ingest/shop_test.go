@@ -201,7 +201,7 @@ func (s *shop) ingest(in ...Incoming) (sum Result) {
 
 func (s *shop) view(fn func(*store.Reader) error) {
 	s.t.Helper()
-	if err := s.store.View(context.Background(), fn); err != nil {
+	if err := s.store.View(context.Background(), store.All(), fn); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -17,6 +17,8 @@ type Agent struct {
 	OldestAt  time.Time     // when the oldest of them was written; zero when none
 	Used      int64         // bytes of the buffer
 	Bound     int64
+	Reseller  int64  // that enrolled it; 0 is none
+	CNPJ      string // of its establishment; "" while it waits to be identified
 }
 
 // Beat is an agent's pulse with the devices it sees.
@@ -33,12 +35,12 @@ type BeatDevice struct {
 }
 
 const agentColumns = `id, host, system, software, first_seen, heard_at, beat_at, started_at, clock_off,
-	waiting, oldest_at, used, bound`
+	waiting, oldest_at, used, bound, reseller_id, cnpj`
 
 func scanAgent(s scanner, a *Agent) error {
 	var off int64
 	err := s.Scan(&a.ID, &a.Host, &a.System, &a.Software, at(&a.FirstSeen), at(&a.HeardAt), at(&a.BeatAt),
-		at(&a.StartedAt), &off, &a.Waiting, at(&a.OldestAt), &a.Used, &a.Bound)
+		at(&a.StartedAt), &off, &a.Waiting, at(&a.OldestAt), &a.Used, &a.Bound, &a.Reseller, &a.CNPJ)
 	a.ClockOff = time.Duration(off) * time.Millisecond
 	return err
 }
@@ -95,6 +97,9 @@ func (w *Writer) SetBeat(b Beat) error {
 
 // sighted notes how an agent sees one of its devices.
 func (w *Writer) sighted(agent string, d BeatDevice, now time.Time) error {
+	if ours, err := w.claim(agent, d.Serial, now); err != nil || !ours {
+		return err
+	}
 	silent := int64(0)
 	if !d.Answering {
 		silent = ms(now)
@@ -110,10 +115,12 @@ func (w *Writer) sighted(agent string, d BeatDevice, now time.Time) error {
 
 // Agents returns all agents by id.
 func (r *Reader) Agents() ([]Agent, error) {
-	return all(r, scanAgent, `SELECT `+agentColumns+` FROM agents ORDER BY id`)
+	args := arguments{}
+	return all(r, scanAgent, `SELECT `+agentColumns+` FROM agents WHERE `+r.ofAgents("id", &args)+` ORDER BY id`, args...)
 }
 
 // Agent returns one agent.
 func (r *Reader) Agent(id string) (Agent, error) {
-	return one(r, scanAgent, `SELECT `+agentColumns+` FROM agents WHERE id = $1`, id)
+	args := arguments{id}
+	return one(r, scanAgent, `SELECT `+agentColumns+` FROM agents WHERE id = $1 AND `+r.ofAgents("id", &args), args...)
 }

@@ -39,6 +39,14 @@ const alarmColumns = `a.id, a.code, a.kind, a.subject, coalesce(CASE WHEN a.kind
 
 const alarmTables = ` FROM alarms a LEFT JOIN devices d ON a.kind = 'device' AND d.serial = a.subject `
 
+// alarms is the condition for rows of alarmTables.
+func (r *Reader) alarms(args *arguments) string {
+	if r.scope.Everything() {
+		return "1 = 1"
+	}
+	return "(a.kind = 'agent' AND " + r.ofAgents("a.subject", args) + " OR a.kind = 'device' AND " + r.ofDevices("a.subject", args) + ")"
+}
+
 func scanAlarm(s scanner, a *Alarm) error {
 	return s.Scan(&a.ID, &a.Code, &a.Subject.Kind, &a.Subject.ID, &a.Agent, &a.Severity, &a.Step, &a.Detail, &a.Behind,
 		at(&a.Since), at(&a.OpenedAt), at(&a.SeenAt), at(&a.ClearedAt))
@@ -47,23 +55,29 @@ func scanAlarm(s scanner, a *Alarm) error {
 // OpenAlarms returns all open alarms: those that stand for themselves before
 // those explained by another, then the gravest, then the oldest first.
 func (r *Reader) OpenAlarms() ([]Alarm, error) {
-	return all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.cleared_at = 0
-		ORDER BY a.behind <> '', a.severity DESC, a.since, a.id`)
+	args := arguments{}
+	return all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.cleared_at = 0 AND `+r.alarms(&args)+`
+		ORDER BY a.behind <> '', a.severity DESC, a.since, a.id`, args...)
 }
 
 // ClosedAlarms returns the alarms that ended last, newest first.
 func (r *Reader) ClosedAlarms(limit int) ([]Alarm, error) {
-	return all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.cleared_at > 0
-		ORDER BY a.cleared_at DESC, a.id DESC LIMIT $1`, limit)
+	args := arguments{limit}
+	return all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.cleared_at > 0 AND `+r.alarms(&args)+`
+		ORDER BY a.cleared_at DESC, a.id DESC LIMIT $1`, args...)
 }
 
 // Alarm returns one alarm.
 func (r *Reader) Alarm(id int64) (Alarm, error) {
-	return one(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.id = $1`, id)
+	args := arguments{id}
+	return one(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.id = $1 AND `+r.alarms(&args), args...)
 }
 
 // AlarmChanges returns the life of one alarm, oldest first.
 func (r *Reader) AlarmChanges(id int64) ([]Change, error) {
+	if _, err := r.Alarm(id); err != nil {
+		return nil, err
+	}
 	return all(r, func(s scanner, c *Change) error {
 		return s.Scan(at(&c.At), &c.What, &c.Severity, &c.Step, &c.Detail)
 	}, `SELECT at, what, severity, step, detail FROM alarm_changes WHERE alarm_id = $1 ORDER BY id`, id)
@@ -98,8 +112,9 @@ type alarmChange struct {
 }
 
 func (r *Reader) alarmChanges(s alarm.Subject, raised []alarm.Raised, now time.Time) ([]alarmChange, error) {
+	args := arguments{s.Kind, s.ID}
 	open, err := all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.kind = $1 AND a.subject = $2
-		AND a.cleared_at = 0`, s.Kind, s.ID)
+		AND a.cleared_at = 0 AND `+r.alarms(&args), args...)
 	if err != nil {
 		return nil, err
 	}

@@ -51,6 +51,9 @@ func (w *Writer) AddArrivals(list ...Arrival) (fresh []bool, err error) {
 	fresh = make([]bool, len(list))
 	for i, a := range list {
 		fresh[i] = rivals[i] >= 0
+		if fresh[i] && a.Document != 0 && a.Agent != "" {
+			w.brought[a.Agent] = a.Document
+		}
 		if rivals[i] <= 0 || a.Agent == "" {
 			continue
 		}
@@ -100,8 +103,10 @@ func (w *Writer) stream(rec Record) (int64, error) {
 	return id, nil
 }
 
-// Arrivals tells how a stored version came: every agent and file that brought it.
+// Arrivals tells how a stored version came: every agent that the reader sees and
+// that brought it, and every file, whose names only a reader of everything sees.
 func (r *Reader) Arrivals(documentID int64) ([]Record, error) {
+	args := arguments{documentID}
 	return all(r, func(s scanner, rec *Record) error {
 		var seq int64
 		err := s.Scan(&rec.Agent, &rec.Epoch, &rec.Stream, &seq, hash(&rec.SHA256), &rec.Till, &rec.File,
@@ -110,5 +115,5 @@ func (r *Reader) Arrivals(documentID int64) ([]Record, error) {
 		return err
 	}, `SELECT s.agent, s.epoch, s.stream, a.seq, a.sha256, a.till, a.file, a.agent_at, a.received_at
 		FROM arrivals a JOIN streams s ON s.id = a.stream_id
-		WHERE a.document_id = $1 AND a.document_id <> 0 ORDER BY a.id`, documentID)
+		WHERE a.document_id = $1 AND a.document_id <> 0 AND `+r.ofAgents("s.agent", &args)+` ORDER BY a.id`, args...)
 }

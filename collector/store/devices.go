@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"zelo/collector/alarm"
@@ -12,6 +13,7 @@ type Device struct {
 	Serial      string
 	Agent       string // id; "" when known from imports alone
 	Name        string
+	CNPJ        string // of the establishment it belongs to; "" while no registered one is known
 	Issuer      string // CNPJ of its last document
 	IssuerName  string
 	FirstSeen   time.Time // by an agent, when it has one
@@ -47,9 +49,9 @@ type Status struct {
 	ClockKnown   bool
 }
 
-const deviceColumns = `serial, agent, name, issuer, issuer_name, first_seen, silent_since, open_cases, documents,
+const deviceColumns = `serial, %s, name, issuer, issuer_name, first_seen, silent_since, open_cases, documents,
 	last_issued, status_at, block_since, pending_since, status_reply, block, state, memory, software, layout, network,
-	last_key, pending_first, pending_last, last_sent, last_contact, cert_issued, cert_expires, clock_off, clock_known`
+	last_key, pending_first, pending_last, last_sent, last_contact, cert_issued, cert_expires, clock_off, clock_known, cnpj`
 
 func scanDevice(s scanner, d *Device) error {
 	var off int64
@@ -58,7 +60,7 @@ func scanDevice(s scanner, d *Device) error {
 		&d.OpenCases, &d.Documents, at(&d.LastIssued), at(&d.StatusAt), at(&d.BlockSince), at(&d.PendingSince),
 		&st.Reply, &st.Block, &st.State, &st.Memory, &st.Software, &st.Layout, &st.Network, &st.LastKey,
 		&st.PendingFirst, &st.PendingLast, at(&st.LastSent), at(&st.LastContact), at(&st.CertIssued),
-		at(&st.CertExpires), &off, &st.ClockKnown)
+		at(&st.CertExpires), &off, &st.ClockKnown, &d.CNPJ)
 	st.ClockOff = time.Duration(off) * time.Millisecond
 	return err
 }
@@ -66,6 +68,9 @@ func scanDevice(s scanner, d *Device) error {
 // SetStatus stores the status a record carried, unless a later one is stored:
 // records order by their place in the stream, never by a clock.
 func (w *Writer) SetStatus(serial string, st Status, rec Record) error {
+	if ours, err := w.claim(rec.Agent, serial, rec.At); err != nil || !ours {
+		return err
+	}
 	stream, err := w.stream(rec)
 	if err != nil {
 		return err
@@ -112,6 +117,9 @@ func (w *Writer) SetStatus(serial string, st Status, rec Record) error {
 		ms(st.LastSent), ms(st.LastContact), ms(st.CertIssued), ms(st.CertExpires), st.ClockOff.Milliseconds(), st.ClockKnown)
 }
 
+// source is where documents come from: a device, issuing for a CNPJ.
+type source struct{ serial, issuer string }
+
 // tally is what one transaction adds to what a device's row says of its
 // documents.
 type tally struct {
@@ -124,44 +132,83 @@ func (w *Writer) shown(d Document, change int) {
 	if d.Serial == "" || d.Part != "" {
 		return
 	}
-	t := w.tallies[d.Serial]
+	from := source{d.Serial, d.Issuer}
+	t := w.tallies[from]
 	t.count += change
 	if change > 0 && !d.Issued.Before(t.last.Issued) {
 		t.last = d
 	}
-	w.tallies[d.Serial] = t
+	w.tallies[from] = t
 }
 
-// flush writes the tallies, before the transaction commits.
+// flush writes what a transaction gathered, before it commits.
 func (w *Writer) flush() error {
-	for serial, t := range w.tallies {
-		err := w.exec(`INSERT INTO devices (serial, issuer, issuer_name, first_seen, documents, last_issued)
-			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (serial) DO UPDATE SET documents = devices.documents + excluded.documents,
-			issuer = CASE WHEN excluded.last_issued >= devices.last_issued THEN excluded.issuer ELSE devices.issuer END,
-			issuer_name = CASE WHEN excluded.last_issued >= devices.last_issued AND excluded.issuer_name <> ''
-				THEN excluded.issuer_name ELSE devices.issuer_name END,
-			last_issued = CASE WHEN excluded.last_issued > devices.last_issued THEN excluded.last_issued ELSE devices.last_issued END`,
-			serial, t.last.Issuer, t.last.IssuerName, ms(t.last.ReceivedAt), t.count, ms(t.last.Issued))
-		if err != nil {
+	for cnpj, name := range w.issuers {
+		if err := w.branch(cnpj, name); err != nil {
+			return err
+		}
+	}
+	for from, t := range w.tallies {
+		if err := w.tell(from, t); err != nil {
+			return err
+		}
+	}
+	for agent, document := range w.brought {
+		if err := w.identify(agent, document); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// tell adds a tally to a device's row, unless the device is another taxpayer's:
+// anybody may write any number into a document. A device becomes that of the first
+// registered taxpayer of whom it signed something.
+func (w *Writer) tell(from source, t tally) error {
+	if mayTell, err := w.tells(from); err != nil || !mayTell {
+		return err
+	}
+	err := w.exec(`INSERT INTO devices (serial, issuer, issuer_name, first_seen, documents, last_issued)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (serial) DO UPDATE SET documents = devices.documents + excluded.documents,
+		issuer = CASE WHEN excluded.last_issued >= devices.last_issued THEN excluded.issuer ELSE devices.issuer END,
+		issuer_name = CASE WHEN excluded.last_issued >= devices.last_issued AND excluded.issuer_name <> ''
+			THEN excluded.issuer_name ELSE devices.issuer_name END,
+		last_issued = CASE WHEN excluded.last_issued > devices.last_issued THEN excluded.last_issued ELSE devices.last_issued END`,
+		from.serial, from.issuer, t.last.IssuerName, ms(t.last.ReceivedAt), t.count, ms(t.last.Issued))
+	if err != nil || t.last.Invalid {
+		return err
+	}
+	return w.exec(`UPDATE devices SET cnpj = $2 WHERE serial = $1 AND cnpj <> $2 AND EXISTS (SELECT 1 FROM establishments WHERE cnpj = $2)`,
+		from.serial, from.issuer)
+}
+
+// deviceColumns are those of a device for a reader, who does not learn of an agent
+// that is out of sight.
+func (r *Reader) deviceColumns(args *arguments) string {
+	agent := "agent"
+	if !r.scope.Everything() {
+		agent = "CASE WHEN " + r.ofAgents("agent", args) + " THEN agent ELSE '' END"
+	}
+	return fmt.Sprintf(deviceColumns, agent)
+}
+
 // Devices returns all devices by serial number.
 func (r *Reader) Devices() ([]Device, error) {
-	return all(r, scanDevice, `SELECT `+deviceColumns+` FROM devices ORDER BY serial`)
+	args := arguments{}
+	return all(r, scanDevice, `SELECT `+r.deviceColumns(&args)+` FROM devices WHERE `+r.ofDevices("serial", &args)+` ORDER BY serial`, args...)
 }
 
 // Device returns one device.
 func (r *Reader) Device(serial string) (Device, error) {
-	return one(r, scanDevice, `SELECT `+deviceColumns+` FROM devices WHERE serial = $1`, serial)
+	args := arguments{serial}
+	return one(r, scanDevice, `SELECT `+r.deviceColumns(&args)+` FROM devices WHERE serial = $1 AND `+r.ofDevices("serial", &args), args...)
 }
 
 // DevicesOf returns the devices of one agent.
 func (r *Reader) DevicesOf(agent string) ([]Device, error) {
-	return all(r, scanDevice, `SELECT `+deviceColumns+` FROM devices WHERE agent = $1 AND agent <> '' ORDER BY serial`, agent)
+	args := arguments{agent}
+	return all(r, scanDevice, `SELECT `+r.deviceColumns(&args)+` FROM devices WHERE agent = $1 AND agent <> '' AND `+
+		r.ofAgents("agent", &args)+` AND `+r.ofDevices("serial", &args)+` ORDER BY serial`, args...)
 }
 
 // PendingOldest is the date of the oldest document that waits for the tax
@@ -173,8 +220,9 @@ func (r *Reader) PendingOldest(d Device) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	var issued time.Time
-	err := r.get(into{at(&issued)}, `SELECT issued FROM documents WHERE key = $1 AND key <> '' AND part = '' AND best = 1`,
-		d.Status.PendingFirst)
+	args := arguments{d.Status.PendingFirst}
+	err := r.get(into{at(&issued)}, `SELECT issued FROM documents WHERE key = $1 AND key <> '' AND part = '' AND best = 1 AND `+
+		r.owns("issuer", &args), args...)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return d.PendingSince, nil

@@ -117,7 +117,7 @@ func testBeat(t *testing.T, s *Store) {
 	view(t, s, func(r *Reader) error {
 		a, err := r.Agent("agent001")
 		want := Agent{"agent001", "caixa-1", "linux/amd64", "1.0", t0, t0.Add(5 * time.Minute), t0.Add(5 * time.Minute), t0,
-			-1500 * time.Millisecond, 3, t0, 5, 9}
+			-1500 * time.Millisecond, 3, t0, 5, 9, 0, ""}
 		if a != want {
 			t.Errorf("got  %+v\nwant %+v", a, want)
 		}
@@ -274,7 +274,7 @@ func testFactsOfDocuments(t *testing.T, s *Store) {
 		t.Errorf("%+v %+v", f, f.Device)
 	}
 	for _, kind := range []alarm.Kind{alarm.OfDevice, alarm.OfAgent, "other"} {
-		err := s.View(context.Background(), func(r *Reader) error { _, err := r.Facts(alarm.Subject{Kind: kind, ID: "x"}); return err })
+		err := s.View(context.Background(), All(), func(r *Reader) error { _, err := r.Facts(alarm.Subject{Kind: kind, ID: "x"}); return err })
 		if !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s that is not there: %v", kind, err)
 		}

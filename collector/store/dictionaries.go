@@ -19,7 +19,9 @@ func (w *Writer) AddDictionary(agent string, number uint32, body Packed, now tim
 // Dictionary returns a dictionary of an agent by its number.
 func (r *Reader) Dictionary(agent string, number uint32) ([]byte, error) {
 	var zip, sum []byte
-	if err := r.get(into{&zip, &sum}, `SELECT body, sha256 FROM dictionaries WHERE agent = $1 AND number = $2`, agent, number); err != nil {
+	args := arguments{agent, number}
+	err := r.get(into{&zip, &sum}, `SELECT body, sha256 FROM dictionaries WHERE agent = $1 AND number = $2 AND `+r.ofAgents("agent", &args), args...)
+	if err != nil {
 		return nil, err
 	}
 	return r.s.unpack(zip, sum)

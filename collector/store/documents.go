@@ -96,13 +96,17 @@ func (w *Writer) AddDocument(d Document, body Packed) (id int64, added bool, err
 
 // AddDocuments stores versions with their bytes, at best in the order of their keys,
 // which touches few pages. A version already there is left as it is. The version
-// with the highest rank becomes the best; among equals the first stored stays.
+// with the highest rank becomes the best; among equals the first stored stays. Issuers do
+// not compete: whatever key one writes into a document, it hides nobody else's.
 func (w *Writer) AddDocuments(list ...NewDocument) ([]Added, error) {
 	out, err := w.tx.addDocuments(w, list)
 	if err != nil {
 		return nil, fmt.Errorf("cannot store documents: %w", err)
 	}
 	for i, a := range out {
+		if d := list[i].Document; a.New && w.issuers[d.Issuer] == "" {
+			w.issuers[d.Issuer] = d.IssuerName
+		}
 		switch {
 		case a.only:
 			w.shown(list[i].Document, 1)
@@ -132,7 +136,7 @@ func (d NewDocument) row() ([]any, error) {
 // compete makes a new version the best one when it ranks above the one that is.
 func (w *Writer) compete(id int64, d Document) error {
 	best, err := one(&w.Reader, scanDocument, `SELECT `+documentColumns+` FROM documents
-		WHERE key = $1 AND part = $2 AND best = 1`, d.Key, d.Part)
+		WHERE key = $1 AND part = $2 AND issuer = $3 AND best = 1`, d.Key, d.Part, d.Issuer)
 	if err != nil || best.Rank >= d.Rank {
 		return err
 	}
@@ -147,7 +151,8 @@ func (w *Writer) compete(id int64, d Document) error {
 // Body returns the exact bytes of a stored version.
 func (r *Reader) Body(id int64) ([]byte, error) {
 	var zip, sum []byte
-	if err := r.get(into{&zip, &sum}, `SELECT body, sha256 FROM documents WHERE id = $1`, id); err != nil {
+	args := arguments{id}
+	if err := r.get(into{&zip, &sum}, `SELECT body, sha256 FROM documents WHERE id = $1 AND `+r.owns("issuer", &args), args...); err != nil {
 		return nil, err
 	}
 	return r.s.unpack(zip, sum)
@@ -156,14 +161,16 @@ func (r *Reader) Body(id int64) ([]byte, error) {
 // Versions returns all that is stored under a key, the best version first, then
 // its other versions, then events about it.
 func (r *Reader) Versions(key string) ([]Document, error) {
-	return all(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE key = $1
-		ORDER BY part, best DESC, rank DESC, id`, key)
+	args := arguments{key}
+	return all(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE key = $1 AND `+r.owns("issuer", &args)+`
+		ORDER BY part, best DESC, rank DESC, id`, args...)
 }
 
 // CancelledBy returns the documents and events that cancel the document of key.
 func (r *Reader) CancelledBy(key string) ([]Document, error) {
+	args := arguments{key}
 	return all(r, scanDocument, `SELECT `+documentColumns+` FROM documents
-		WHERE cancels = $1 AND cancels <> '' AND best = 1 ORDER BY issued, id`, key)
+		WHERE cancels = $1 AND cancels <> '' AND best = 1 AND `+r.owns("issuer", &args)+` ORDER BY issued, id`, args...)
 }
 
 // Search says which documents to find; empty fields do not narrow. From and To
@@ -181,11 +188,11 @@ func (r *Reader) Search(q Search) (found []Document, next string, err error) {
 	if q.Limit <= 0 || q.Limit > 100 {
 		q.Limit = 100
 	}
-	where, args := []string{"best = 1"}, []any{}
+	args := arguments{}
+	where := []string{"best = 1", r.owns("issuer", &args)}
 	narrow := func(condition string, values ...any) {
 		for _, v := range values {
-			args = append(args, v)
-			condition = strings.Replace(condition, "?", "$"+strconv.Itoa(len(args)), 1)
+			condition = strings.Replace(condition, "?", args.add(v), 1)
 		}
 		where = append(where, condition)
 	}
@@ -266,9 +273,9 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 		return err
 	}
 	for issuer, more := p.CNPJ, true; more; {
+		args := arguments{issuer, ms(from), ms(to), p.From, p.To}
 		ids, err := all(r, value[int64], `SELECT id FROM documents WHERE issuer = $1 AND issued >= $2 AND issued < $3
-			AND month >= $4 AND month <= $5 AND best = 1 ORDER BY serial, number, key, id`,
-			issuer, ms(from), ms(to), p.From, p.To)
+			AND month >= $4 AND month <= $5 AND best = 1 AND `+r.owns("issuer", &args)+` ORDER BY serial, number, key, id`, args...)
 		if err != nil {
 			return err
 		}
@@ -276,12 +283,7 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 			var zip []byte
 			d, err := one(r, func(s scanner, d *Document) error { return scanDocumentAnd(s, d, &zip, &d.Twice) },
 				`SELECT `+documentColumns+`, body, EXISTS (SELECT 1 FROM events e WHERE e.serial = documents.serial
-					AND e.serial <> '' AND e.code = '`+eventTwice+`' AND e.ref = documents.key) FROM documents WHERE id = $1`, id)
-			if err == nil && d.Twice {
-				var cancelled []Document
-				cancelled, err = r.CancelledBy(d.Key)
-				d.Twice = len(cancelled) == 0
-			}
+					AND e.serial <> '' AND e.ref = documents.key AND `+stillTwice+`) FROM documents WHERE id = $1`, id)
 			if err != nil {
 				return err
 			}
@@ -296,7 +298,9 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 		if p.CNPJ != "" {
 			return nil
 		}
-		issuer, err = one(r, value[string], `SELECT issuer FROM documents WHERE issuer > $1 AND best = 1 ORDER BY issuer LIMIT 1`, issuer)
+		args = arguments{issuer}
+		issuer, err = one(r, value[string], `SELECT issuer FROM documents WHERE issuer > $1 AND best = 1 AND `+r.owns("issuer", &args)+
+			` ORDER BY issuer LIMIT 1`, args...)
 		if more = !errors.Is(err, ErrNotFound); more && err != nil {
 			return err
 		}
@@ -317,7 +321,8 @@ func (p Period) bounds() (from, to time.Time, err error) {
 
 // Document returns one stored version.
 func (r *Reader) Document(id int64) (Document, error) {
-	return one(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE id = $1`, id)
+	args := arguments{id}
+	return one(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE id = $1 AND `+r.owns("issuer", &args), args...)
 }
 
 // Counts are the totals of the archive.
@@ -328,8 +333,11 @@ type Counts struct {
 // Counts reads the totals: documents shown, versions kept, records in quarantine
 // that nobody settled.
 func (r *Reader) Counts() (c Counts, err error) {
-	err = r.get(into{&c.Documents, &c.Versions, &c.Quarantined}, `SELECT (SELECT count(*) FROM documents WHERE best = 1), (SELECT count(*) FROM documents WHERE best = 0),
-		(SELECT count(*) FROM quarantine WHERE settled_at = 0)`)
+	args := arguments{}
+	own := r.owns("issuer", &args)
+	err = r.get(into{&c.Documents, &c.Versions, &c.Quarantined}, `SELECT (SELECT count(*) FROM documents WHERE best = 1 AND `+own+`),
+		(SELECT count(*) FROM documents WHERE best = 0 AND `+own+`),
+		(SELECT count(*) FROM quarantine WHERE settled_at = 0 AND `+r.ofAgents("agent", &args)+`)`, args...)
 	c.Versions += c.Documents
 	return c, err
 }

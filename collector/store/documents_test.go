@@ -185,7 +185,7 @@ func testSearch(t *testing.T, s *Store) {
 			}
 		})
 	}
-	err := s.View(context.Background(), func(r *Reader) error { _, _, err := r.Search(Search{After: "x.y"}); return err })
+	err := s.View(context.Background(), All(), func(r *Reader) error { _, _, err := r.Search(Search{After: "x.y"}); return err })
 	if err == nil || !strings.Contains(err.Error(), "page mark") {
 		t.Errorf("a wrong mark: %v", err)
 	}
@@ -210,7 +210,7 @@ func testExport(t *testing.T, s *Store) {
 	put("A", "900000000", 12, t0.AddDate(0, -1, 0), -3)
 	put("", "900000009", 1, t0, -3)
 	d, _ := sample("900000002", 5, t0)
-	d.Rank = 0
+	d.Rank, d.Issuer = 0, "B"
 	add(t, s, d, []byte("a worse version"))
 
 	list := func(p Period) (got []string) {

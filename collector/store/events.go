@@ -26,6 +26,7 @@ const (
 	eventDamaged    = "buffer-damaged"
 	eventEvicted    = "evicted"
 	eventTwice      = "issued-twice"
+	eventDisputed   = "device-disputed" // the collector's own: another reseller has the device
 )
 
 const fromNumber = " desde o nº "
@@ -66,5 +67,7 @@ func scanEvent(s scanner, e *Event) error {
 
 // EventsOf returns the newest events of an agent, newest first.
 func (r *Reader) EventsOf(agent string, limit int) ([]Event, error) {
-	return all(r, scanEvent, `SELECT `+eventColumns+` FROM events WHERE agent = $1 ORDER BY id DESC LIMIT $2`, agent, limit)
+	args := arguments{agent, limit}
+	return all(r, scanEvent, `SELECT `+eventColumns+` FROM events WHERE agent = $1 AND `+r.ofAgents("agent", &args)+
+		` AND (serial = '' OR `+r.ofDevices("serial", &args)+`) ORDER BY id DESC LIMIT $2`, args...)
 }

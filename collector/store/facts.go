@@ -13,8 +13,11 @@ import (
 )
 
 // Facts gathers what the rules judge about a subject. ErrNotFound: nothing of
-// that name is known.
+// that name is known, or the reader does not see everything.
 func (r *Reader) Facts(s alarm.Subject) (f alarm.Facts, err error) {
+	if err := r.system(); err != nil {
+		return f, err
+	}
 	f = alarm.Facts{Subject: s}
 	switch s.Kind {
 	case alarm.OfDevice:
@@ -242,6 +245,9 @@ func (r *Reader) quarantined(agent string) (alarm.Happening, error) {
 
 // Subjects lists everything that rules judge.
 func (r *Reader) Subjects() ([]alarm.Subject, error) {
+	if err := r.system(); err != nil {
+		return nil, err
+	}
 	return all(r, scanSubject, `SELECT 'agent', id FROM agents UNION ALL SELECT 'device', serial FROM devices
 		UNION ALL SELECT 'imports', ''`)
 }
@@ -270,6 +276,9 @@ type Marked struct {
 
 // Marks returns at most limit marks after one subject, in order.
 func (r *Reader) Marks(after alarm.Subject, limit int) ([]Marked, error) {
+	if err := r.system(); err != nil {
+		return nil, err
+	}
 	return all(r, func(s scanner, m *Marked) error { return s.Scan(&m.Kind, &m.ID, &m.Version) },
 		`SELECT kind, subject, version FROM marks WHERE kind > $1 OR kind = $1 AND subject > $2
 		ORDER BY kind, subject LIMIT $3`, after.Kind, after.ID, limit)

@@ -157,7 +157,7 @@ func addToSlot(w *Writer, s slot, list []NewDocument, places []int, out []Added)
 func (s slot) insert(types string) string {
 	return fmt.Sprintf(`INSERT INTO %[1]s (id, best, %[2]s)
 		SELECT %[3]d + nextval('documents_id'), CASE WHEN
-			(SELECT 1 FROM %[1]s o WHERE o.key = g.key AND o.part = g.part LIMIT 1) IS NULL THEN 1 ELSE 0 END, g.*
+			(SELECT 1 FROM %[1]s o WHERE o.key = g.key AND o.part = g.part AND o.issuer = g.issuer LIMIT 1) IS NULL THEN 1 ELSE 0 END, g.*
 		FROM unnest(%[4]s) AS g (%[2]s)
 		ON CONFLICT (key, part, sha256) DO NOTHING RETURNING key, part, id, best`,
 		s.table(), newColumns, s<<slotShift, types)

@@ -34,8 +34,15 @@ func (w *Writer) Quarantine(q Quarantined, body Packed) error {
 
 // Quarantined lists what nobody settled yet, newest first, at most limit rows.
 func (r *Reader) Quarantined(limit int) ([]Quarantined, error) {
-	return all(r, scanQuarantined, `SELECT `+quarantineColumns+` FROM quarantine WHERE settled_at = 0
-		ORDER BY last_at DESC, id DESC LIMIT $1`, limit)
+	args := arguments{limit}
+	return all(r, scanQuarantined, `SELECT `+quarantineColumns+` FROM quarantine WHERE settled_at = 0 AND `+r.ofAgents("agent", &args)+`
+		ORDER BY last_at DESC, id DESC LIMIT $1`, args...)
+}
+
+// QuarantinedRecord returns one record.
+func (r *Reader) QuarantinedRecord(id int64) (Quarantined, error) {
+	args := arguments{id}
+	return one(r, scanQuarantined, `SELECT `+quarantineColumns+` FROM quarantine WHERE id = $1 AND `+r.ofAgents("agent", &args), args...)
 }
 
 const quarantineColumns = `id, agent, stream, file, reason, sha256, size, times, received_at, last_at, settled_at, settled_by`
@@ -48,7 +55,8 @@ func scanQuarantined(s scanner, q *Quarantined) error {
 // QuarantinedBody returns the exact bytes of a quarantined record.
 func (r *Reader) QuarantinedBody(id int64) ([]byte, error) {
 	var zip, sum []byte
-	if err := r.get(into{&zip, &sum}, `SELECT body, sha256 FROM quarantine WHERE id = $1`, id); err != nil {
+	args := arguments{id}
+	if err := r.get(into{&zip, &sum}, `SELECT body, sha256 FROM quarantine WHERE id = $1 AND `+r.ofAgents("agent", &args), args...); err != nil {
 		return nil, err
 	}
 	return r.s.unpack(zip, sum)

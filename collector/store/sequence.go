@@ -11,10 +11,11 @@ import (
 // to another begins anew. Nothing else may be read meanwhile; it may be ranged over
 // again.
 func (r *Reader) NumbersOfDevice(serial string) iter.Seq2[sequence.Item, error] {
+	args := arguments{serial}
 	return r.numbers(func(s scanner, item *sequence.Item) error {
 		return s.Scan(&item.ID, &item.Line, &item.Number, at(&item.At), &item.Kind)
 	}, `SELECT id, issuer, number, issued, `+numberedAs+` FROM documents WHERE serial = $1 AND serial <> '' AND best = 1
-		AND part = '' ORDER BY issued, number, id`, serial)
+		AND part = '' AND `+r.owns("issuer", &args)+` ORDER BY issued, number, id`, args...)
 }
 
 // Kinds of documents, as sat/cfe names them, that their line treats apart.
@@ -38,6 +39,7 @@ type Series struct {
 // number 0. voided reads the stored bytes of a void range; what it does not accept is
 // left out. Nothing else may be read meanwhile; it may be ranged over again.
 func (r *Reader) NumbersOfSeries(of Series, voided func(raw []byte) (first, last int, ok bool)) iter.Seq2[sequence.Item, error] {
+	args := arguments{of.Issuer, of.Series}
 	return r.numbers(func(s scanner, item *sequence.Item) error {
 		var zip, sum []byte
 		if err := s.Scan(&item.ID, &item.Number, at(&item.At), &item.Kind, &sum, &zip); err != nil {
@@ -56,8 +58,8 @@ func (r *Reader) NumbersOfSeries(of Series, voided func(raw []byte) (first, last
 		}
 		return nil
 	}, `SELECT id, number, issued, `+numberedAs+`, sha256, CASE WHEN kind = '`+kindVoid+`' THEN body END FROM documents
-		WHERE issuer = $1 AND series = $2 AND model = 65 AND kind <> '`+kindEvent+`' AND best = 1 ORDER BY issued, number, id`,
-		of.Issuer, of.Series)
+		WHERE issuer = $1 AND series = $2 AND model = 65 AND kind <> '`+kindEvent+`' AND best = 1 AND `+r.owns("issuer", &args)+`
+		ORDER BY issued, number, id`, args...)
 }
 
 // numbers yields the rows of a query one by one.

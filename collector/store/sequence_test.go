@@ -110,7 +110,7 @@ func testNumbersFail(t *testing.T, s *Store) {
 	d, body := sample("900000001", 1, t0)
 	add(t, s, d, body)
 	ctx, cancel := context.WithCancel(t.Context())
-	err := s.View(ctx, func(r *Reader) error {
+	err := s.View(ctx, All(), func(r *Reader) error {
 		cancel()
 		for _, err := range r.NumbersOfDevice(d.Serial) {
 			return err

@@ -141,7 +141,7 @@ func (t *sqliteTx) addDocuments(w *Writer, list []NewDocument) ([]Added, error) 
 		}
 		a := Added{New: true}
 		err = w.get(into{&a.ID, &a.only}, `INSERT INTO documents (best, `+newColumns+`)
-			VALUES (CASE WHEN EXISTS (SELECT 1 FROM documents WHERE key = $1 AND part = $2) THEN 0 ELSE 1 END,
+			VALUES (CASE WHEN EXISTS (SELECT 1 FROM documents WHERE key = $1 AND part = $2 AND issuer = $14) THEN 0 ELSE 1 END,
 				$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
 				$25, $26, $27, $28, $29)
 			ON CONFLICT (key, part, sha256) DO NOTHING RETURNING id, best`, row...)

@@ -179,33 +179,44 @@ func (s *Store) Lead(ctx context.Context, name string) (release func(), ok bool,
 // Reader reads one consistent state of the store. It is used by one goroutine
 // and only inside the function it was given to; the context is that function's.
 type Reader struct {
-	ctx context.Context
-	tx  transaction
-	s   *Store
+	scope Scope
+	ctx   context.Context
+	tx    transaction
+	s     *Store
 }
 
 // Writer also changes the store. What it changed is on disk when Update returns
 // nil, and not there at all when it returns an error.
 type Writer struct {
 	Reader
-	streams map[string]int64 // ids by name
-	tallies map[string]tally // by device
+	streams map[string]int64  // ids by name
+	tallies map[source]tally  // by device and issuer
+	issuers map[string]string // CNPJ of documents that were added, with their names
+	brought map[string]int64  // by agent: a document it brought
 }
 
-// View calls fn with a Reader.
-func (s *Store) View(ctx context.Context, fn func(*Reader) error) error {
+// View calls fn with a Reader that sees what the scope does.
+func (s *Store) View(ctx context.Context, scope Scope, fn func(*Reader) error) error {
 	tx, err := s.engine.view(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot begin reading the store: %w", err)
 	}
 	defer tx.rollback()
-	return fn(&Reader{ctx, tx, s})
+	return fn(&Reader{scope, ctx, tx, s})
+}
+
+// As is the writer's Reader, in the same transaction, that sees what a scope does:
+// what a person names is looked up in it before it is changed.
+func (w *Writer) As(scope Scope) *Reader {
+	r := w.Reader
+	r.scope = scope
+	return &r
 }
 
 // attempts bounds how often a transaction is begun that the database gives up.
 const attempts = 3
 
-// Update calls fn with a Writer and commits when fn returns nil. Updates run one
+// Update calls fn with a Writer, which sees everything, and commits when fn returns nil. Updates run one
 // at a time, also those of other processes. Fn is called again when the database
 // gave its transaction up for another's sake.
 func (s *Store) Update(ctx context.Context, fn func(*Writer) error) (err error) {
@@ -226,7 +237,8 @@ func (s *Store) update(ctx context.Context, fn func(*Writer) error) error {
 	// Statements are short. A context that ends rolls the transaction back; that
 	// each of them watches it, too, costs a goroutine each.
 	ctx = context.WithoutCancel(ctx)
-	w := &Writer{Reader{ctx, tx, s}, map[string]int64{}, map[string]tally{}}
+	w := &Writer{Reader: Reader{All(), ctx, tx, s}, streams: map[string]int64{}, tallies: map[source]tally{},
+		issuers: map[string]string{}, brought: map[string]int64{}}
 	if err := fn(w); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func update(t testing.TB, s *Store, fn func(*Writer) error) {
 
 func view(t testing.TB, s *Store, fn func(*Reader) error) {
 	t.Helper()
-	if err := s.View(context.Background(), fn); err != nil {
+	if err := s.View(context.Background(), All(), fn); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -154,7 +154,7 @@ func TestPragmas(t *testing.T) {
 func TestViewDoesNotWrite(t *testing.T) { eachEngine(t, testViewDoesNotWrite) }
 
 func testViewDoesNotWrite(t *testing.T, s *Store) {
-	err := s.View(context.Background(), func(r *Reader) error {
+	err := s.View(context.Background(), All(), func(r *Reader) error {
 		_, err := r.tx.exec(r.ctx, `DELETE FROM documents`, nil)
 		return err
 	})
@@ -319,12 +319,12 @@ func testDamagedBodyIsTold(t *testing.T, s *Store) {
 		"other hash": {"sha256", make([]byte, 32)},
 	} {
 		update(t, s, func(w *Writer) error { return w.exec(`UPDATE documents SET `+damage.column+` = $1`, damage.value) })
-		err := s.View(context.Background(), func(r *Reader) error { _, err := r.Body(id); return err })
+		err := s.View(context.Background(), All(), func(r *Reader) error { _, err := r.Body(id); return err })
 		if err == nil {
 			t.Errorf("%s was not noticed", name)
 		}
 	}
-	err := s.View(context.Background(), func(r *Reader) error { _, err := r.Body(id + 1); return err })
+	err := s.View(context.Background(), All(), func(r *Reader) error { _, err := r.Body(id + 1); return err })
 	if !errors.Is(err, ErrNotFound) {
 		t.Errorf("a body that is not there: %v", err)
 	}

@@ -9,7 +9,9 @@ import (
 // Token lets computers enrol as agents. Only the hash of its secret is stored.
 type Token struct {
 	Label     string
-	Allowed   int // how many computers may use it
+	Reseller  int64  // whose tills they become
+	CNPJ      string // the establishment of those tills; "" when it is not known yet
+	Allowed   int    // how many computers may use it
 	Used      int
 	ExpiresAt time.Time
 	CreatedAt time.Time
@@ -29,8 +31,8 @@ func secretHash(secret string) []byte {
 
 // AddToken stores a new token.
 func (w *Writer) AddToken(secret string, t Token) error {
-	return w.exec(`INSERT INTO tokens (hash, label, allowed, expires_at, created_at) VALUES ($1, $2, $3, $4, $5)`,
-		secretHash(secret), t.Label, t.Allowed, ms(t.ExpiresAt), ms(t.CreatedAt))
+	return w.exec(`INSERT INTO tokens (hash, reseller_id, cnpj, label, allowed, expires_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, secretHash(secret), t.Reseller, t.CNPJ, t.Label, t.Allowed, ms(t.ExpiresAt), ms(t.CreatedAt))
 }
 
 // SpendToken uses a token once. It fails with ErrNotFound, ErrTokenExpired or
@@ -48,15 +50,29 @@ func (w *Writer) SpendToken(secret string, now time.Time) error {
 	return w.exec(`UPDATE tokens SET used = used + 1 WHERE hash = $1`, secretHash(secret))
 }
 
-const tokenColumns = `label, allowed, used, expires_at, created_at`
+// EnrolAgent spends a token's secret and notes the agent that used it, which is
+// from then on the token's reseller's. It fails as SpendToken does.
+func (w *Writer) EnrolAgent(secret, id, host string, now time.Time) error {
+	if err := w.SpendToken(secret, now); err != nil {
+		return err
+	}
+	if err := w.AddAgent(id, host, now); err != nil {
+		return err
+	}
+	return w.exec(`UPDATE agents SET reseller_id = t.reseller_id, cnpj = t.cnpj FROM tokens t WHERE t.hash = $2 AND agents.id = $1`,
+		id, secretHash(secret))
+}
+
+const tokenColumns = `reseller_id, cnpj, label, allowed, used, expires_at, created_at`
 
 func scanToken(s scanner, t *Token) error {
-	return s.Scan(&t.Label, &t.Allowed, &t.Used, at(&t.ExpiresAt), at(&t.CreatedAt))
+	return s.Scan(&t.Reseller, &t.CNPJ, &t.Label, &t.Allowed, &t.Used, at(&t.ExpiresAt), at(&t.CreatedAt))
 }
 
 // Tokens lists all tokens, newest first.
 func (r *Reader) Tokens() ([]Token, error) {
-	return all(r, scanToken, `SELECT `+tokenColumns+` FROM tokens ORDER BY created_at DESC`)
+	args := arguments{}
+	return all(r, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE `+r.ofReseller("reseller_id", &args)+` ORDER BY created_at DESC`, args...)
 }
 
 // Certificate is one issued to an agent.
@@ -83,13 +99,15 @@ func (w *Writer) RevokeAgent(agent string, now time.Time) (int, error) {
 
 // Certificates lists the certificates of an agent, newest first.
 func (r *Reader) Certificates(agent string) ([]Certificate, error) {
-	return all(r, scanCertificate, `SELECT `+certificateColumns+` FROM certificates WHERE agent = $1
-		ORDER BY issued_at DESC, serial`, agent)
+	args := arguments{agent}
+	return all(r, scanCertificate, `SELECT `+certificateColumns+` FROM certificates WHERE agent = $1 AND `+r.ofAgents("agent", &args)+`
+		ORDER BY issued_at DESC, serial`, args...)
 }
 
 // Certificate returns one certificate by its serial number in hexadecimal.
 func (r *Reader) Certificate(serial string) (Certificate, error) {
-	return one(r, scanCertificate, `SELECT `+certificateColumns+` FROM certificates WHERE serial = $1`, serial)
+	args := arguments{serial}
+	return one(r, scanCertificate, `SELECT `+certificateColumns+` FROM certificates WHERE serial = $1 AND `+r.ofAgents("agent", &args), args...)
 }
 
 const certificateColumns = `serial, agent, issued_at, expires_at, revoked_at`

@@ -5,97 +5,139 @@ import (
 	"time"
 )
 
+// Role is what a person is to the collector; package account says what each may.
+type Role string
+
+// The roles.
+const (
+	RolePlatform   Role = "plataforma"
+	RoleReseller   Role = "revenda"
+	RoleTechnician Role = "tecnico"
+	RoleTaxpayer   Role = "contribuinte"
+	RoleAccountant Role = "contador"
+)
+
 // User is a person who may sign in.
 type User struct {
 	ID        int64
 	Email     string // lower case
 	Name      string
 	CreatedAt time.Time
+	Role      Role
+	Reseller  int64  // that looks after the person; 0 is the platform
+	Password  string // argon2id in PHC form; "" while the person has none
+	TOTP      string // secret of the one-time codes, base 32; "" with Password ""
+	Step      int64  // of the last code taken
+	Failed    int    // sign-ins in a row that failed
+	Locked    time.Time
 }
 
-const userColumns = `u.id, u.email, u.name, u.created_at`
+const userColumns = `u.id, u.email, u.name, u.created_at, u.role, u.reseller_id, u.password, u.totp, u.totp_step, u.failed, u.locked_until`
 
-func scanUser(s scanner, u *User) error { return s.Scan(&u.ID, &u.Email, &u.Name, at(&u.CreatedAt)) }
+func scanUser(s scanner, u *User) error {
+	return s.Scan(&u.ID, &u.Email, &u.Name, at(&u.CreatedAt), &u.Role, &u.Reseller, &u.Password, &u.TOTP, &u.Step, &u.Failed, at(&u.Locked))
+}
 
-// AddUser stores a new person; the address must not be there yet.
+// AddUser stores a new person, of the platform's own; the address must not be
+// there yet.
 func (w *Writer) AddUser(email, name string, now time.Time) (User, error) {
-	u := User{Email: strings.ToLower(strings.TrimSpace(email)), Name: name, CreatedAt: now}
-	err := w.get(into{&u.ID}, `INSERT INTO users (email, name, created_at) VALUES ($1, $2, $3) RETURNING id`,
-		u.Email, u.Name, ms(now))
+	return w.AddPerson(User{Email: email, Name: name, Role: RolePlatform, CreatedAt: now})
+}
+
+// AddPerson stores a new person with a role; the address must not be there yet.
+func (w *Writer) AddPerson(u User) (User, error) {
+	u.Email = strings.ToLower(strings.TrimSpace(u.Email))
+	err := w.get(into{&u.ID}, `INSERT INTO users (email, name, created_at, role, reseller_id) VALUES ($1, $2, $3, $4, $5) RETURNING id`,
+		u.Email, u.Name, ms(u.CreatedAt), u.Role, u.Reseller)
 	return u, err
 }
 
-// UserByEmail finds a person, whatever the case of the letters.
+// people is the condition for the persons, as u, that a reader sees: everybody, or
+// those of its reseller, itself, and those who see a taxpayer that it sees.
+func (r *Reader) people(args *arguments) string {
+	switch {
+	case r.scope.kind == scopeAll:
+		return "1 = 1"
+	case r.scope.kind == scopeReseller:
+		return "(" + r.ofReseller("u.reseller_id", args) + " OR " + r.granted(args) + ")"
+	case r.scope.kind == scopePerson:
+		return "(u.id = " + args.add(r.scope.id) + " OR " + r.granted(args) + ")"
+	}
+	return "1 = 0"
+}
+
+func (r *Reader) granted(args *arguments) string {
+	return `u.id IN (SELECT h.user_id FROM grants h JOIN taxpayers t ON t.root = h.root WHERE h.taken_at = 0 AND ` + r.scope.taxpayers(args) + ")"
+}
+
+// UserByEmail finds a person that the reader sees, whatever the case of the letters.
 func (r *Reader) UserByEmail(email string) (User, error) {
-	return one(r, scanUser, `SELECT `+userColumns+` FROM users u WHERE email = $1`, strings.ToLower(strings.TrimSpace(email)))
+	args := arguments{strings.ToLower(strings.TrimSpace(email))}
+	return one(r, scanUser, `SELECT `+userColumns+` FROM users u WHERE email = $1 AND `+r.people(&args), args...)
 }
 
-// Users lists all people by address.
+// User returns one person.
+func (r *Reader) User(id int64) (User, error) {
+	args := arguments{id}
+	return one(r, scanUser, `SELECT `+userColumns+` FROM users u WHERE id = $1 AND `+r.people(&args), args...)
+}
+
+// Users lists the people that the reader sees, by address.
 func (r *Reader) Users() ([]User, error) {
-	return all(r, scanUser, `SELECT `+userColumns+` FROM users u ORDER BY email`)
+	args := arguments{}
+	return all(r, scanUser, `SELECT `+userColumns+` FROM users u WHERE `+r.people(&args)+` ORDER BY email`, args...)
 }
 
-// PutLink stores a one-time sign-in link; only the hash of its secret is kept.
-// Links that expired are dropped.
-func (w *Writer) PutLink(secret string, user int64, now, expires time.Time) error {
-	if err := w.exec(`DELETE FROM links WHERE expires_at <= $1`, ms(now)); err != nil {
+// SetPassword stores a password's hash with the secret of the codes that go with
+// it, and ends all locks.
+func (w *Writer) SetPassword(user int64, password, totp string) error {
+	return w.exec(`UPDATE users SET password = $2, totp = $3, totp_step = 0, failed = 0, locked_until = 0 WHERE id = $1`, user, password, totp)
+}
+
+// TookCode notes that a person signed in with the code of a step, which is not
+// taken again. ErrNotFound: it, or a later one, was.
+func (w *Writer) TookCode(user, step int64) error {
+	n, err := w.count(`UPDATE users SET totp_step = $2, failed = 0, locked_until = 0 WHERE id = $1 AND totp_step < $2`, user, step)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// Failed notes a sign-in that failed, and until when the next is not tried.
+func (w *Writer) Failed(user int64, failed int, locked time.Time) error {
+	return w.exec(`UPDATE users SET failed = $2, locked_until = $3 WHERE id = $1`, user, failed, ms(locked))
+}
+
+// Rehome gives a person to another reseller, 0 being the platform, and ends every
+// way in that the one before could know.
+func (w *Writer) Rehome(user, reseller int64) error {
+	if err := w.exec(`UPDATE users SET reseller_id = $2 WHERE id = $1`, user, reseller); err != nil {
 		return err
 	}
-	return w.exec(`INSERT INTO links (hash, user_id, expires_at) VALUES ($1, $2, $3)`, secretHash(secret), user, ms(expires))
+	return w.LockOut(user, time.UnixMilli(1))
 }
 
-// TakeLink uses a sign-in link up and returns whose it is. ErrNotFound: there is
-// no such link, or it was used or has expired.
-func (w *Writer) TakeLink(secret string, now time.Time) (User, error) {
-	user, err := one(&w.Reader, value[int64], `UPDATE links SET used_at = $2
-		WHERE hash = $1 AND used_at = 0 AND expires_at > $2 RETURNING user_id`, secretHash(secret), ms(now))
-	if err != nil {
-		return User{}, err
-	}
-	return one(&w.Reader, scanUser, `SELECT `+userColumns+` FROM users u WHERE id = $1`, user)
-}
-
-// PutSession stores a signed-in session; only the hash of its secret is kept.
-// Sessions that expired are dropped.
-func (w *Writer) PutSession(secret string, user int64, now, expires time.Time) error {
-	if err := w.exec(`DELETE FROM sessions WHERE expires_at <= $1`, ms(now)); err != nil {
+// LockOut ends every way in of a person: password, links, sessions and tokens.
+func (w *Writer) LockOut(user int64, now time.Time) error {
+	if err := w.SetPassword(user, "", ""); err != nil {
 		return err
 	}
-	return w.exec(`INSERT INTO sessions (hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)`,
-		secretHash(secret), user, ms(now), ms(expires))
+	for _, table := range []string{"links", "sessions"} {
+		if err := w.exec(`DELETE FROM `+table+` WHERE user_id = $1`, user); err != nil {
+			return err
+		}
+	}
+	return w.exec(`UPDATE api_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at = 0`, user, ms(now))
 }
 
-// Session returns whose session a secret opens. ErrNotFound: none, or it has
-// expired.
-func (r *Reader) Session(secret string, now time.Time) (User, error) {
-	return one(r, scanUser, `SELECT `+userColumns+` FROM users u JOIN sessions s ON s.user_id = u.id
-		WHERE s.hash = $1 AND s.expires_at > $2`, secretHash(secret), ms(now))
-}
-
-// DropSession ends a session.
-func (w *Writer) DropSession(secret string) error {
-	return w.exec(`DELETE FROM sessions WHERE hash = $1`, secretHash(secret))
-}
-
-// Audit is one line of the record of who did what.
-type Audit struct {
-	ID     int64
-	At     time.Time
-	Who    string // an address, or "coletor" for the command line
-	Act    string
-	Object string
-	Detail string // never holds secrets or personal data
-}
-
-// AddAudit writes a line.
-func (w *Writer) AddAudit(a Audit) error {
-	return w.exec(`INSERT INTO audit (at, who, act, object, detail) VALUES ($1, $2, $3, $4, $5)`,
-		ms(a.At), a.Who, a.Act, a.Object, a.Detail)
-}
-
-// ListAudit returns the newest lines, newest first.
-func (r *Reader) ListAudit(limit int) ([]Audit, error) {
-	return all(r, func(s scanner, a *Audit) error {
-		return s.Scan(&a.ID, at(&a.At), &a.Who, &a.Act, &a.Object, &a.Detail)
-	}, `SELECT id, at, who, act, object, detail FROM audit ORDER BY id DESC LIMIT $1`, limit)
+// DropUser takes a person away. What the audit says of them stays.
+func (w *Writer) DropUser(user int64, by string, now time.Time) error {
+	if err := w.LockOut(user, now); err != nil {
+		return err
+	}
+	if err := w.exec(`UPDATE grants SET taken_at = $2, taken_by = $3 WHERE user_id = $1 AND taken_at = 0`, user, ms(now), by); err != nil {
+		return err
+	}
+	return w.exec(`DELETE FROM users WHERE id = $1`, user)
 }

@@ -36,7 +36,7 @@ func testTokens(t *testing.T, s *Store) {
 	}
 	view(t, s, func(r *Reader) error {
 		list, err := r.Tokens()
-		if len(list) != 1 || list[0] != (Token{"loja 1", 2, 2, t0.Add(time.Hour), t0}) {
+		if len(list) != 1 || list[0] != (Token{Label: "loja 1", Allowed: 2, Used: 2, ExpiresAt: t0.Add(time.Hour), CreatedAt: t0}) {
 			t.Errorf("%+v", list)
 		}
 		return err
@@ -120,7 +120,7 @@ func testSignIn(t *testing.T, s *Store) {
 	}
 	update(t, s, func(w *Writer) error { return w.PutSession("session", ana.ID, t0, t0.Add(time.Hour)) })
 	session := func(secret string, now time.Time) (u User, err error) {
-		err = s.View(context.Background(), func(r *Reader) (err error) { u, err = r.Session(secret, now); return err })
+		err = s.View(context.Background(), All(), func(r *Reader) (err error) { u, err = r.Session(secret, now); return err })
 		return u, err
 	}
 	if u, err := session("session", t0.Add(time.Minute)); u != ana || err != nil {

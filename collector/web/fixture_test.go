@@ -321,7 +321,7 @@ func (c *city) link() string {
 // audit is the record of who did what, oldest first.
 func (c *city) audit() (lines []string) {
 	c.t.Helper()
-	err := c.store.View(context.Background(), func(r *store.Reader) error {
+	err := c.store.View(context.Background(), store.All(), func(r *store.Reader) error {
 		list, err := r.ListAudit(1000)
 		for _, a := range list {
 			lines = append([]string{a.Who + " " + a.Act + " " + a.Object}, lines...)

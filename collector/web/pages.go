@@ -146,7 +146,7 @@ func (s *site) newToken(w http.ResponseWriter, r *http.Request, c api.Caller) er
 	f := enrolForm{Label: r.PostForm.Get("nome")}
 	f.Tills, _ = strconv.Atoi(r.PostForm.Get("caixas"))
 	f.Days, _ = strconv.Atoi(r.PostForm.Get("dias"))
-	e, err := s.o.API.Enrol(r.Context(), c, f.Label, f.Tills, f.Days)
+	e, err := s.o.API.Enrol(r.Context(), c, f.Label, r.PostForm.Get("cnpj"), f.Tills, f.Days)
 	if text, mend := problem(err); mend {
 		f.Problem = text
 		return s.renderEnrol(w, r, c, http.StatusBadRequest, f)

@@ -160,7 +160,7 @@ func (s *site) fail(w http.ResponseWriter, r *http.Request, c api.Caller, err er
 		s.trouble(w, r, c, http.StatusBadRequest, mend.Text)
 	case errors.As(err, &large):
 		s.trouble(w, r, c, http.StatusRequestEntityTooLarge, "O formulário enviado é grande demais. Volte e escreva menos.")
-	case errors.Is(err, api.ErrNotFound):
+	case errors.Is(err, api.ErrNotFound), errors.Is(err, api.ErrNotAllowed):
 		s.trouble(w, r, c, http.StatusNotFound, "O que este endereço mostrava não está no coletor: o endereço está incompleto ou o registro não existe. Volte e procure de novo.")
 	default:
 		s.o.Log.Error("page failed", "method", r.Method, "pattern", r.Pattern, "err", err)

@@ -1,0 +1,314 @@
+package api
+
+import (
+	"context"
+	"io"
+	"strconv"
+
+	"zelo/collector/account"
+	"zelo/collector/store"
+)
+
+// Op names an operation.
+type Op string
+
+// Kind says what a parameter of an operation names.
+type Kind string
+
+// The kinds. What is named by any but the first belongs to somebody.
+const (
+	Text         Kind = "text"
+	TillID       Kind = "till"     // agent, or device without one
+	DocumentRef  Kind = "document" // access key, or number of a document without one
+	VersionID    Kind = "version"
+	AlarmID      Kind = "alarm"
+	RecordID     Kind = "record" // in quarantine
+	DeviceSerial Kind = "device"
+	CNPJ         Kind = "establishment"
+	Root         Kind = "taxpayer" // first 8 characters of its CNPJ
+	ResellerID   Kind = "reseller"
+	PersonID     Kind = "person"
+	GrantID      Kind = "grant"
+	TokenID      Kind = "token"
+)
+
+// Param is one parameter of an operation.
+type Param struct {
+	Name string
+	Kind Kind
+}
+
+// Input is what one call is given.
+type Input struct {
+	Values map[string]string // of the parameters, by name; what is missing is ""
+	Out    io.Writer         // takes the file of an export
+}
+
+func (in Input) number(name string) int64 {
+	n, _ := strconv.ParseInt(in.Values[name], 10, 64) // what is none names nothing
+	return n
+}
+
+// Operation is one thing that people and programs may do. The table of operations
+// is the only place where it stands who may.
+type Operation struct {
+	Op     Op
+	Method string // of HTTP; programs with a token may only GET
+	Path   string // below the API's root
+	Roles  []store.Role
+	Needs  account.Feature // of the plan; "" is everybody's
+	Params []Param
+	Call   func(context.Context, *API, Caller, Input) (any, error)
+}
+
+// Who may what.
+func everyone() []store.Role {
+	return []store.Role{store.RolePlatform, store.RoleReseller, store.RoleTechnician, store.RoleTaxpayer, store.RoleAccountant}
+}
+func staff() []store.Role {
+	return []store.Role{store.RolePlatform, store.RoleReseller, store.RoleTechnician}
+}
+func heads() []store.Role { return []store.Role{store.RolePlatform, store.RoleReseller} }
+func givers() []store.Role {
+	return []store.Role{store.RolePlatform, store.RoleReseller, store.RoleTaxpayer}
+}
+func platform() []store.Role { return []store.Role{store.RolePlatform} }
+
+// personal are the roles that may see who bought: a technician needs it for nothing.
+func personal() []store.Role {
+	return []store.Role{store.RolePlatform, store.RoleReseller, store.RoleTaxpayer, store.RoleAccountant}
+}
+
+// The operations.
+const (
+	opNow             Op = "now"
+	opTills           Op = "tills"
+	opTill            Op = "tills.one"
+	opAlarms          Op = "alarms"
+	opAlarm           Op = "alarms.one"
+	opSearch          Op = "documents"
+	opConsumer        Op = "documents.consumer"
+	opDocument        Op = "documents.one"
+	opReveal          Op = "documents.reveal"
+	opDocumentBytes   Op = "documents.original"
+	opNumbersOfDevice Op = "numbers.device"
+	opNumbersOfSeries Op = "numbers.series"
+	opImport          Op = "documents.import"
+	opQuarantine      Op = "quarantine"
+	opQuarantineBytes Op = "quarantine.original"
+	opSettle          Op = "quarantine.settle"
+	opShops           Op = "exports.shops"
+	opPreview         Op = "exports.preview"
+	opExportZIP       Op = "exports.originals"
+	opExportCSV       Op = "exports.table"
+	opEnrolments      Op = "enrolments"
+	opEnrol           Op = "enrolments.new"
+	opResellers       Op = "resellers"
+	opAddReseller     Op = "resellers.new"
+	opTaxpayers       Op = "taxpayers"
+	opAddTaxpayer     Op = "taxpayers.new"
+	opMoveTaxpayer    Op = "taxpayers.move"
+	opSetPlan         Op = "establishments.plan"
+	opIdentify        Op = "tills.identify"
+	opPeople          Op = "people"
+	opAddPerson       Op = "people.new"
+	opLink            Op = "people.link"
+	opReset           Op = "people.reset"
+	opDropPerson      Op = "people.drop"
+	opGrants          Op = "grants"
+	opGive            Op = "grants.new"
+	opTake            Op = "grants.take"
+	opAPITokens       Op = "tokens"
+	opNewAPIToken     Op = "tokens.new"
+	opRevokeAPIToken  Op = "tokens.revoke"
+	opSetPassword     Op = "password"
+	opAudit           Op = "audit"
+)
+
+// Operations is the table.
+func Operations() []Operation {
+	return append(append(watching(), documents()...), append(tenants(), people()...)...)
+}
+
+// par makes parameters of name and kind pairs.
+func par(pairs ...string) (out []Param) {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		out = append(out, Param{pairs[i], Kind(pairs[i+1])})
+	}
+	return out
+}
+
+func watching() []Operation {
+	return []Operation{
+		{opNow, "GET", "/now", everyone(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Now(ctx, c) }},
+		{opTills, "GET", "/tills", everyone(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Tills(ctx, c) }},
+		{opTill, "GET", "/tills/{till}", everyone(), "", par("till", "till"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.Till(ctx, c, in.Values["till"])
+			}},
+		{opIdentify, "POST", "/tills/{till}/establishment", staff(), "", par("till", "till", "cnpj", "establishment"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return nil, a.Identify(ctx, c, in.Values["till"], in.Values["cnpj"])
+			}},
+		{opAlarms, "GET", "/alarms", everyone(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				open, closed, err := a.Alarms(ctx, c)
+				return [][]Alarm{open, closed}, err
+			}},
+		{opAlarm, "GET", "/alarms/{alarm}", everyone(), "", par("alarm", "alarm"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.Alarm(ctx, c, in.number("alarm"))
+			}},
+		{opQuarantine, "GET", "/quarantine", staff(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				list, _, err := a.Quarantine(ctx, c)
+				return list, err
+			}},
+		{opQuarantineBytes, "GET", "/quarantine/{record}/original", staff(), "", par("record", "record"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.QuarantinedBytes(ctx, c, in.number("record"))
+			}},
+		{opSettle, "POST", "/quarantine/{record}/settle", staff(), "", par("record", "record"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return nil, a.Settle(ctx, c, in.number("record"))
+			}},
+	}
+}
+
+func documents() []Operation {
+	return []Operation{
+		{opSearch, "GET", "/documents", everyone(), "", par("text", "device", "from", "text", "to", "text"), search},
+		{opConsumer, "POST", "/documents/search", personal(), "", par("text", "document", "consumer", "text"), search},
+		{opDocument, "GET", "/documents/{ref}", everyone(), "", par("ref", "document"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.Document(ctx, c, in.Values["ref"])
+			}},
+		{opReveal, "POST", "/documents/{ref}/consumer", personal(), "", par("ref", "document"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.RevealDocument(ctx, c, in.Values["ref"])
+			}},
+		{opDocumentBytes, "GET", "/versions/{id}/original", personal(), "", par("id", "version"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				raw, _, err := a.DocumentBytes(ctx, c, in.number("id"))
+				return raw, err
+			}},
+		{opNumbersOfDevice, "GET", "/numbers/{serial}", everyone(), "", par("serial", "device"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.NumberingOf(ctx, c, in.Values["serial"])
+			}},
+		{opNumbersOfSeries, "GET", "/numbers/{cnpj}/{series}", everyone(), "", par("cnpj", "establishment", "series", "text"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.NumberingOfSeries(ctx, c, in.Values["cnpj"], in.Values["series"])
+			}},
+		{opImport, "POST", "/documents", platform(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Import(ctx, c) }},
+		{opShops, "GET", "/exports/shops", personal(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Shops(ctx, c) }},
+		{opPreview, "GET", "/exports/preview", personal(), "", selectionParams(),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.Preview(ctx, c, selectionOf(in))
+			}},
+		{opExportZIP, "GET", "/exports/originals.zip", personal(), "", selectionParams(),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.ExportZIP(ctx, c, selectionOf(in), in.Out)
+			}},
+		{opExportCSV, "GET", "/exports/documents.csv", personal(), "", selectionParams(),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.ExportCSV(ctx, c, selectionOf(in), in.Out)
+			}},
+	}
+}
+
+func search(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+	return a.Search(ctx, c, Query{Text: in.Values["text"], Consumer: in.Values["consumer"], From: in.Values["from"], To: in.Values["to"]})
+}
+
+func selectionParams() []Param {
+	return par("cnpj", "establishment", "serial", "device", "month", "text")
+}
+
+func selectionOf(in Input) Selection {
+	return Selection{CNPJ: in.Values["cnpj"], Serial: in.Values["serial"], Month: in.Values["month"]}
+}
+
+func tenants() []Operation {
+	return []Operation{
+		{opEnrolments, "GET", "/enrolments", staff(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Tokens(ctx, c) }},
+		{opEnrol, "POST", "/enrolments", staff(), "", par("label", "text", "cnpj", "establishment"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.Enrol(ctx, c, in.Values["label"], in.Values["cnpj"], 1, 1)
+			}},
+		{opResellers, "GET", "/resellers", heads(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Resellers(ctx, c) }},
+		{opAddReseller, "POST", "/resellers", platform(), "", par("name", "text"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.AddReseller(ctx, c, in.Values["name"])
+			}},
+		{opTaxpayers, "GET", "/taxpayers", everyone(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Taxpayers(ctx, c) }},
+		{opAddTaxpayer, "POST", "/taxpayers", heads(), "", par("cnpj", "establishment", "name", "text", "reseller", "reseller"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return nil, a.AddTaxpayer(ctx, c, in.Values["cnpj"], in.Values["name"], in.number("reseller"))
+			}},
+		{opMoveTaxpayer, "POST", "/taxpayers/{root}/reseller", platform(), "", par("root", "taxpayer", "reseller", "reseller"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return nil, a.MoveTaxpayer(ctx, c, in.Values["root"], in.number("reseller"))
+			}},
+		{opSetPlan, "POST", "/establishments/{cnpj}/plan", platform(), "", par("cnpj", "establishment", "plan", "text"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return nil, a.SetPlan(ctx, c, in.Values["cnpj"], store.Plan(in.Values["plan"]))
+			}},
+	}
+}
+
+func people() []Operation {
+	return []Operation{
+		{opPeople, "GET", "/people", heads(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.People(ctx, c) }},
+		{opAddPerson, "POST", "/people", heads(), "", par("email", "text", "name", "text", "role", "text", "reseller", "reseller", "root", "taxpayer"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.AddPerson(ctx, c, NewPerson{in.Values["email"], in.Values["name"], store.Role(in.Values["role"]), in.number("reseller"), in.Values["root"]})
+			}},
+		{opLink, "POST", "/people/{person}/link", heads(), "", par("person", "person"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.Link(ctx, c, in.number("person"))
+			}},
+		{opReset, "POST", "/people/{person}/reset", heads(), "", par("person", "person"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.Reset(ctx, c, in.number("person"))
+			}},
+		{opDropPerson, "POST", "/people/{person}/drop", heads(), "", par("person", "person"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return nil, a.DropPerson(ctx, c, in.number("person"))
+			}},
+		{opGrants, "GET", "/grants", givers(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Grants(ctx, c) }},
+		{opGive, "POST", "/grants", givers(), "", par("root", "taxpayer", "email", "text"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.Give(ctx, c, in.Values["root"], in.Values["email"])
+			}},
+		{opTake, "POST", "/grants/{grant}/take", givers(), "", par("grant", "grant"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return nil, a.Take(ctx, c, in.number("grant"))
+			}},
+		{opAPITokens, "GET", "/tokens", personal(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.APITokens(ctx, c) }},
+		{opNewAPIToken, "POST", "/tokens", personal(), "", par("label", "text", "root", "taxpayer"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.NewAPIToken(ctx, c, in.Values["label"], in.Values["root"], 30)
+			}},
+		{opRevokeAPIToken, "POST", "/tokens/{token}/revoke", personal(), "", par("token", "token"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return nil, a.RevokeAPIToken(ctx, c, in.number("token"))
+			}},
+		{opSetPassword, "POST", "/password", everyone(), "", par("password", "text"),
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return nil, a.SetPassword(ctx, c, Password{New: in.Values["password"]})
+			}},
+		{opAudit, "GET", "/audit", heads(), "", nil,
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Audit(ctx, c) }},
+	}
+}

@@ -1,0 +1,337 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"zelo/collector/account"
+	"zelo/collector/store"
+)
+
+// Person is somebody who may sign in, without what they sign in with.
+type Person struct {
+	ID       int64
+	Email    string
+	Name     string
+	Role     store.Role
+	Reseller int64 // that looks after the person; 0 is the platform
+	Secured  bool  // has a password with one-time codes
+	Mine     bool  // the caller may reset and drop the person
+}
+
+// RoleWord says a role in pt-BR.
+func RoleWord(r store.Role) string {
+	switch r {
+	case store.RolePlatform:
+		return "plataforma"
+	case store.RoleReseller:
+		return "revenda"
+	case store.RoleTechnician:
+		return "técnico"
+	case store.RoleTaxpayer:
+		return "contribuinte"
+	}
+	return "contador"
+}
+
+// manages tells whether a caller looks after a person: the platform after all, a
+// reseller after its own. To look after somebody is to be able to sign in as them.
+func manages(c Caller, u store.User) bool {
+	return c.Is(platform()...) || c.Is(store.RoleReseller) && u.Reseller != 0 && u.Reseller == c.Reseller() && u.Role != store.RolePlatform
+}
+
+// People lists the people that the caller sees.
+func (a *API) People(ctx context.Context, c Caller) (list []Person, err error) {
+	err = a.view(ctx, c, opPeople, func(r *store.Reader) error {
+		users, err := r.Users()
+		for _, u := range users {
+			list = append(list, Person{u.ID, u.Email, u.Name, u.Role, u.Reseller, u.Password != "", manages(c, u)})
+		}
+		return err
+	})
+	return list, err
+}
+
+// NewPerson is somebody to be added.
+type NewPerson struct {
+	Email, Name string
+	Role        store.Role
+	Reseller    int64  // of a reseller's people; 0 is the caller's own
+	Root        string // the taxpayer that a taxpayer's or accountant's first grant is for
+}
+
+// AddPerson adds a person and returns the secret of their sign-in link, which is
+// told once.
+func (a *API) AddPerson(ctx context.Context, c Caller, p NewPerson) (secret string, err error) {
+	if _, err := a.allow(c, opAddPerson); err != nil {
+		return "", err
+	}
+	if err := checkEmail(p.Email); err != nil {
+		return "", err
+	}
+	if !slices.Contains(everyone(), p.Role) || p.Role == store.RolePlatform && !c.Is(platform()...) {
+		return "", problem("Escolha o papel da pessoa.")
+	}
+	err = a.update(ctx, c, opAddPerson, func(w *store.Writer, seen *store.Reader) error {
+		u, err := newUser(c, seen, p)
+		if err != nil {
+			return err
+		}
+		if _, err := w.UserByEmail(p.Email); !errors.Is(err, ErrNotFound) {
+			return cmpError(err, problem("O e-mail %s não pode ser cadastrado por aqui. A um contador que já usa o Zelo, dê acesso ao contribuinte.", p.Email))
+		}
+		if secret, err = a.o.Accounts.Invite(w, c, u); err != nil || p.Root == "" {
+			return err
+		}
+		if u, err = w.UserByEmail(p.Email); err != nil {
+			return err
+		}
+		return a.give(w, c, u, p.Root)
+	})
+	return secret, err
+}
+
+// cmpError is err, or other when there is none.
+func cmpError(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+func checkEmail(email string) error {
+	if account.CheckAddress(email) != nil {
+		return problem("%q não é um endereço de e-mail. Escreva como em ana@exemplo.com.br.", email)
+	}
+	return nil
+}
+
+// newUser is a person as the caller may add them: one who sees a taxpayer is looked
+// after by its reseller.
+func newUser(c Caller, seen *store.Reader, p NewPerson) (store.User, error) {
+	u := store.User{Email: p.Email, Name: p.Name, Role: p.Role, Reseller: p.Reseller}
+	switch p.Role {
+	case store.RolePlatform:
+		u.Reseller = 0
+	case store.RoleReseller, store.RoleTechnician:
+		if u.Reseller == 0 {
+			u.Reseller = c.Reseller()
+		}
+		_, err := seen.Reseller(u.Reseller)
+		return u, err
+	default:
+		if p.Root == "" {
+			return u, problem("Escolha o contribuinte que a pessoa vai ver.")
+		}
+		t, err := seen.Taxpayer(p.Root)
+		u.Reseller = t.Reseller
+		return u, err
+	}
+	return u, nil
+}
+
+// managed changes something about a person whom the caller looks after.
+func (a *API) managed(ctx context.Context, c Caller, op Op, id int64, fn func(*store.Writer, store.User) error) error {
+	return a.update(ctx, c, op, func(w *store.Writer, seen *store.Reader) error {
+		u, err := seen.User(id)
+		if err != nil {
+			return err
+		}
+		if !manages(c, u) {
+			return ErrNotFound
+		}
+		return fn(w, u)
+	})
+}
+
+// Link makes the secret of a new sign-in link for a person.
+func (a *API) Link(ctx context.Context, c Caller, person int64) (secret string, err error) {
+	err = a.managed(ctx, c, opLink, person, func(w *store.Writer, u store.User) error {
+		secret, err = a.o.Accounts.Invite(w, c, u)
+		return err
+	})
+	return secret, err
+}
+
+// NewLink is Link by e-mail address, for the command line: an address that is new
+// becomes a platform administrator.
+func (a *API) NewLink(ctx context.Context, c Caller, email string) (secret string, err error) {
+	if _, err := a.allow(c, opLink); err != nil {
+		return "", err
+	}
+	if c != CommandLine() {
+		return "", ErrNotFound
+	}
+	if err := checkEmail(email); err != nil {
+		return "", err
+	}
+	return a.o.Accounts.NewLink(ctx, email, c)
+}
+
+// Reset ends every way in of a person and returns the secret of a new sign-in link.
+func (a *API) Reset(ctx context.Context, c Caller, person int64) (secret string, err error) {
+	err = a.managed(ctx, c, opReset, person, func(w *store.Writer, u store.User) error {
+		if err := w.LockOut(u.ID, a.o.Now()); err != nil {
+			return err
+		}
+		if err := a.note(w, c, "acesso redefinido", u.Email, ""); err != nil {
+			return err
+		}
+		secret, err = a.o.Accounts.Invite(w, c, u)
+		return err
+	})
+	return secret, err
+}
+
+// DropPerson takes a person away.
+func (a *API) DropPerson(ctx context.Context, c Caller, person int64) error {
+	return a.managed(ctx, c, opDropPerson, person, func(w *store.Writer, u store.User) error {
+		if u.ID == c.User() {
+			return problem("Você não pode remover a si mesmo. Peça a outra pessoa.")
+		}
+		if err := w.DropUser(u.ID, c.Who(), a.o.Now()); err != nil {
+			return err
+		}
+		return a.note(w, c, "pessoa removida", u.Email, "")
+	})
+}
+
+// Grants lists who sees which of the caller's taxpayers beside its reseller.
+func (a *API) Grants(ctx context.Context, c Caller) (list []store.Grant, err error) {
+	err = a.view(ctx, c, opGrants, func(r *store.Reader) error {
+		list, err = r.Grants()
+		return err
+	})
+	return list, err
+}
+
+// Give lets an accountant see a taxpayer. An accountant who is new is added, and
+// secret is that of their sign-in link. One who is looked after by another reseller
+// gets it from the platform alone, becomes its own, and has to sign in anew: the
+// other one could sign in as them.
+func (a *API) Give(ctx context.Context, c Caller, root, email string) (secret string, err error) {
+	if _, err := a.allow(c, opGive); err != nil {
+		return "", err
+	}
+	if err := checkEmail(email); err != nil {
+		return "", err
+	}
+	err = a.update(ctx, c, opGive, func(w *store.Writer, seen *store.Reader) error {
+		t, err := seen.Taxpayer(root)
+		if err != nil {
+			return err
+		}
+		u, err := w.UserByEmail(email)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			u = store.User{Email: email, Role: store.RoleAccountant, Reseller: t.Reseller}
+			if secret, err = a.o.Accounts.Invite(w, c, u); err != nil {
+				return err
+			}
+			if u, err = w.UserByEmail(email); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case u.Role != store.RoleAccountant && u.Role != store.RoleTaxpayer, u.Reseller != 0 && u.Reseller != t.Reseller && !c.Is(platform()...):
+			return problem("O acesso de %s não pode ser dado por aqui. Peça à plataforma.", email)
+		case u.Reseller != 0 && u.Reseller != t.Reseller:
+			if err := w.Rehome(u.ID, 0); err != nil {
+				return err
+			}
+			if secret, err = a.o.Accounts.Invite(w, c, u); err != nil {
+				return err
+			}
+		}
+		return a.give(w, c, u, root)
+	})
+	return secret, err
+}
+
+func (a *API) give(w *store.Writer, c Caller, u store.User, root string) error {
+	if err := w.Give(u.ID, root, c.Who(), a.o.Now()); err != nil {
+		return err
+	}
+	return a.note(w, c, "acesso dado", root, u.Email)
+}
+
+// Take takes a grant back.
+func (a *API) Take(ctx context.Context, c Caller, id int64) error {
+	return a.update(ctx, c, opTake, func(w *store.Writer, seen *store.Reader) error {
+		g, err := seen.Grant(id)
+		if err != nil {
+			return err
+		}
+		if err := w.Take(id, c.Who(), a.o.Now()); err != nil {
+			return err
+		}
+		return a.note(w, c, "acesso retirado", g.Root, g.Email)
+	})
+}
+
+// APITokens lists the tokens of programs that act for the caller.
+func (a *API) APITokens(ctx context.Context, c Caller) (list []store.APIToken, err error) {
+	err = a.view(ctx, c, opAPITokens, func(r *store.Reader) error {
+		list, err = r.APITokens(c.User())
+		return err
+	})
+	return list, err
+}
+
+// NewAPIToken makes a token for a program that reads as the caller, for so many
+// days, one taxpayer or, with root "", all that the caller sees. It is told once.
+func (a *API) NewAPIToken(ctx context.Context, c Caller, label, root string, days int) (secret string, err error) {
+	if _, err := a.allow(c, opNewAPIToken); err != nil {
+		return "", err
+	}
+	if label, err = named(label); err != nil {
+		return "", err
+	}
+	if days < 1 || days > maxDays {
+		return "", problem("Escreva por quantos dias o código vale: de 1 a %d.", maxDays)
+	}
+	if c.User() == 0 {
+		return "", problem("A linha de comando não precisa de código. Entre nas páginas para gerar um.")
+	}
+	secret = account.NewToken()
+	err = a.update(ctx, c, opNewAPIToken, func(w *store.Writer, seen *store.Reader) error {
+		if root != "" {
+			if _, err := seen.Taxpayer(root); err != nil {
+				return err
+			}
+		}
+		now := a.o.Now()
+		t := store.APIToken{User: c.User(), Label: label, Root: root, CreatedAt: now, ExpiresAt: now.AddDate(0, 0, days)}
+		if err := w.AddAPIToken(secret, t); err != nil {
+			return err
+		}
+		return a.note(w, c, "novo código de API", label, root)
+	})
+	if err != nil {
+		return "", err
+	}
+	return secret, nil
+}
+
+// RevokeAPIToken ends a token of the caller's.
+func (a *API) RevokeAPIToken(ctx context.Context, c Caller, id int64) error {
+	return a.update(ctx, c, opRevokeAPIToken, func(w *store.Writer, _ *store.Reader) error {
+		if err := w.RevokeAPIToken(id, c.User(), a.o.Now()); err != nil {
+			return err
+		}
+		return a.note(w, c, "código de API revogado", "", "")
+	})
+}
+
+// auditShown is how many lines of the audit are listed.
+const auditShown = 200
+
+// Audit lists the newest lines of the record of who did what.
+func (a *API) Audit(ctx context.Context, c Caller) (list []store.Audit, err error) {
+	err = a.view(ctx, c, opAudit, func(r *store.Reader) error {
+		list, err = r.ListAudit(auditShown)
+		return err
+	})
+	return list, err
+}

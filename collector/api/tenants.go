@@ -1,0 +1,177 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"zelo/collector/store"
+)
+
+// Resellers lists the resellers: all of them, or the caller's own.
+func (a *API) Resellers(ctx context.Context, c Caller) (list []store.Reseller, err error) {
+	err = a.view(ctx, c, opResellers, func(r *store.Reader) error {
+		list, err = r.Resellers()
+		return err
+	})
+	return list, err
+}
+
+// AddReseller registers a reseller and returns its number.
+func (a *API) AddReseller(ctx context.Context, c Caller, name string) (id int64, err error) {
+	name, err = named(name)
+	if _, denied := a.allow(c, opAddReseller); denied != nil || err != nil {
+		return 0, errors.Join(denied, err)
+	}
+	err = a.update(ctx, c, opAddReseller, func(w *store.Writer, _ *store.Reader) error {
+		if id, err = w.AddReseller(name, a.o.Now()); errors.Is(err, ErrNotFound) {
+			return problem("Já existe uma revenda com o nome %q. Escolha outro.", name)
+		} else if err != nil {
+			return err
+		}
+		return a.note(w, c, "nova revenda", name, "")
+	})
+	return id, err
+}
+
+// named is a name as it is kept.
+func named(s string) (string, error) {
+	s = strings.Join(strings.Fields(s), " ")
+	if s == "" || len(s) > 100 {
+		return "", problem("Escreva um nome de 1 a 100 letras.")
+	}
+	return s, nil
+}
+
+// Client is a taxpayer with the tills that are known of it.
+type Client struct {
+	store.Taxpayer
+	Tills int
+}
+
+// Clients are the taxpayers that a caller sees, and the tills that wait to be
+// identified.
+type Clients struct {
+	Taxpayers    []Client
+	Unidentified []Till
+}
+
+// Taxpayers lists the taxpayers that the caller sees.
+func (a *API) Taxpayers(ctx context.Context, c Caller) (out Clients, err error) {
+	err = a.view(ctx, c, opTaxpayers, func(r *store.Reader) error {
+		list, err := r.Taxpayers()
+		if err != nil {
+			return err
+		}
+		tills, err := readTills(r)
+		byRoot := map[string]int{}
+		for _, t := range tills {
+			if t.Agent.ID != "" && t.Agent.CNPJ == "" {
+				out.Unidentified = append(out.Unidentified, t)
+			}
+			byRoot[store.RootOf(t.Agent.CNPJ)]++
+		}
+		for _, t := range list {
+			out.Taxpayers = append(out.Taxpayers, Client{t, byRoot[t.Root]})
+		}
+		return err
+	})
+	return out, err
+}
+
+// AddTaxpayer registers the taxpayer of a CNPJ, with that establishment, for a
+// reseller: the caller's own when reseller is 0. A reseller may register one that
+// nobody has and whose documents, if any are here, all came by its own tills.
+func (a *API) AddTaxpayer(ctx context.Context, c Caller, cnpj, name string, reseller int64) error {
+	if _, err := a.allow(c, opAddTaxpayer); err != nil {
+		return err
+	}
+	cnpj = compact(cnpj)
+	if len(cnpj) != 14 {
+		return problem("O CNPJ tem 14 dígitos ou letras. Confira se falta ou sobra algum.")
+	}
+	name, err := named(name)
+	if err != nil {
+		return err
+	}
+	if reseller == 0 {
+		reseller = c.Reseller()
+	}
+	taken := problem("O CNPJ %s não pode ser cadastrado por aqui: confira os números ou peça à plataforma.", Register(cnpj))
+	return a.update(ctx, c, opAddTaxpayer, func(w *store.Writer, seen *store.Reader) error {
+		if _, err := seen.Reseller(reseller); err != nil {
+			return err
+		}
+		root := store.RootOf(cnpj)
+		if _, err := seen.Taxpayer(root); errors.Is(err, ErrNotFound) {
+			if !c.Is(platform()...) {
+				if only, err := w.OnlyBroughtBy(root, reseller); err != nil || !only {
+					return cmpError(err, taken)
+				}
+			}
+			err = w.AddTaxpayer(store.Taxpayer{Root: root, Name: name, Reseller: reseller, CreatedAt: a.o.Now()})
+			if errors.Is(err, ErrNotFound) {
+				return taken
+			}
+			if err != nil {
+				return err
+			}
+		} else if err != nil {
+			return err
+		}
+		if err := w.AddEstablishment(store.Establishment{CNPJ: cnpj, Root: root, Name: name}); err != nil {
+			return err
+		}
+		return a.note(w, c, "novo contribuinte", cnpj, "")
+	})
+}
+
+// MoveTaxpayer gives a taxpayer with its archive to another reseller; the one
+// before does not see it any more.
+func (a *API) MoveTaxpayer(ctx context.Context, c Caller, root string, reseller int64) error {
+	return a.update(ctx, c, opMoveTaxpayer, func(w *store.Writer, seen *store.Reader) error {
+		if _, err := seen.Taxpayer(root); err != nil {
+			return err
+		}
+		to, err := seen.Reseller(reseller)
+		if err != nil {
+			return err
+		}
+		if err := w.MoveTaxpayer(root, reseller); err != nil {
+			return err
+		}
+		return a.note(w, c, "contribuinte mudou de revenda", root, "para "+to.Name)
+	})
+}
+
+// SetPlan changes what an establishment pays for.
+func (a *API) SetPlan(ctx context.Context, c Caller, cnpj string, plan store.Plan) error {
+	return a.update(ctx, c, opSetPlan, func(w *store.Writer, seen *store.Reader) error {
+		if _, err := seen.Establishment(compact(cnpj)); err != nil {
+			return err
+		}
+		if plan != store.PlanLite && plan != store.PlanPro {
+			return problem("O plano é LITE ou PRO.")
+		}
+		if err := w.SetPlan(compact(cnpj), plan); err != nil {
+			return err
+		}
+		return a.note(w, c, "plano", compact(cnpj), string(plan))
+	})
+}
+
+// Identify says whose establishment a till is at.
+func (a *API) Identify(ctx context.Context, c Caller, till, cnpj string) error {
+	return a.update(ctx, c, opIdentify, func(w *store.Writer, seen *store.Reader) error {
+		if _, err := seen.Agent(till); err != nil {
+			return err
+		}
+		if _, err := seen.Establishment(compact(cnpj)); err != nil {
+			return err
+		}
+		if err := w.SetEstablishment(till, compact(cnpj)); err != nil {
+			return err
+		}
+		return a.note(w, c, "caixa identificado", "agente "+till, compact(cnpj))
+	})
+}

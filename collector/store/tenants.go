@@ -1,0 +1,274 @@
+package store
+
+import (
+	"errors"
+	"time"
+)
+
+// Plan is what an establishment pays for. What no plan ever stops is in package
+// account's table of entitlements.
+type Plan string
+
+// The plans.
+const (
+	PlanLite Plan = "LITE"
+	PlanPro  Plan = "PRO"
+)
+
+// DefaultReseller is the one that is there from the beginning, "padrão".
+const DefaultReseller = 1
+
+// Reseller is a software house or revenda with its taxpayers.
+type Reseller struct {
+	ID        int64
+	Name      string
+	CreatedAt time.Time
+}
+
+// Taxpayer is a company, by the first 8 characters of its CNPJ.
+type Taxpayer struct {
+	Root           string
+	Name           string
+	Reseller       int64
+	CreatedAt      time.Time
+	Establishments []Establishment // by CNPJ
+}
+
+// Establishment is one place of a taxpayer.
+type Establishment struct {
+	CNPJ string // 14 digits or letters
+	Root string
+	Name string
+	Plan Plan
+}
+
+// RootOf is the part of a CNPJ that names the taxpayer; "" when it is no CNPJ.
+func RootOf(cnpj string) string {
+	if len(cnpj) != 14 {
+		return ""
+	}
+	return cnpj[:8]
+}
+
+func scanReseller(s scanner, v *Reseller) error { return s.Scan(&v.ID, &v.Name, at(&v.CreatedAt)) }
+
+// Resellers lists the resellers that the reader sees, by name: all of them, or its
+// own.
+func (r *Reader) Resellers() ([]Reseller, error) {
+	args := arguments{}
+	return all(r, scanReseller, `SELECT id, name, created_at FROM resellers WHERE `+r.ofReseller("id", &args)+` ORDER BY name`, args...)
+}
+
+// Reseller returns one reseller.
+func (r *Reader) Reseller(id int64) (Reseller, error) {
+	args := arguments{id}
+	return one(r, scanReseller, `SELECT id, name, created_at FROM resellers WHERE id = $1 AND `+r.ofReseller("id", &args), args...)
+}
+
+// AddReseller stores a new reseller. The name must not be there yet.
+func (w *Writer) AddReseller(name string, now time.Time) (id int64, err error) {
+	err = w.get(into{&id}, `INSERT INTO resellers (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING id`, name, ms(now))
+	return id, err
+}
+
+func scanTaxpayer(s scanner, t *Taxpayer) error {
+	return s.Scan(&t.Root, &t.Name, &t.Reseller, at(&t.CreatedAt))
+}
+
+func scanEstablishment(s scanner, e *Establishment) error {
+	return s.Scan(&e.CNPJ, &e.Root, &e.Name, &e.Plan)
+}
+
+// Taxpayers lists the taxpayers that the reader sees with their establishments, by
+// name.
+func (r *Reader) Taxpayers() ([]Taxpayer, error) {
+	args := arguments{}
+	list, err := all(r, scanTaxpayer, `SELECT t.root, t.name, t.reseller_id, t.created_at FROM taxpayers t WHERE `+
+		r.scope.taxpayers(&args)+` ORDER BY t.name, t.root`, args...)
+	if err != nil {
+		return nil, err
+	}
+	args = arguments{}
+	places, err := all(r, scanEstablishment, `SELECT cnpj, root, name, plan FROM establishments WHERE `+r.owns("cnpj", &args)+` ORDER BY cnpj`, args...)
+	byRoot := map[string]int{}
+	for i, t := range list {
+		byRoot[t.Root] = i
+	}
+	for _, e := range places {
+		if i, seen := byRoot[e.Root]; seen {
+			list[i].Establishments = append(list[i].Establishments, e)
+		}
+	}
+	return list, err
+}
+
+// Taxpayer returns one taxpayer, without its establishments.
+func (r *Reader) Taxpayer(root string) (Taxpayer, error) {
+	args := arguments{root}
+	return one(r, scanTaxpayer, `SELECT t.root, t.name, t.reseller_id, t.created_at FROM taxpayers t WHERE t.root = $1 AND `+
+		r.scope.taxpayers(&args), args...)
+}
+
+// Establishment returns one establishment.
+func (r *Reader) Establishment(cnpj string) (Establishment, error) {
+	args := arguments{cnpj}
+	return one(r, scanEstablishment, `SELECT cnpj, root, name, plan FROM establishments WHERE cnpj = $1 AND `+r.owns("cnpj", &args), args...)
+}
+
+// AddTaxpayer stores a new taxpayer of a reseller and gives it the establishments
+// of which documents are here. ErrNotFound: it is somebody's already.
+func (w *Writer) AddTaxpayer(t Taxpayer) error {
+	var root string
+	err := w.get(into{&root}, `INSERT INTO taxpayers (root, name, reseller_id, created_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (root) DO NOTHING RETURNING root`, t.Root, t.Name, t.Reseller, ms(t.CreatedAt))
+	if err != nil {
+		return err
+	}
+	err = w.exec(`INSERT INTO establishments (cnpj, root, name) SELECT issuer, $1, max(issuer_name) FROM documents
+		WHERE issuer >= $2 AND issuer <= $3 AND length(issuer) = 14 AND best = 1 GROUP BY issuer ON CONFLICT (cnpj) DO NOTHING`,
+		t.Root, t.Root+firstBranch, t.Root+lastBranch)
+	if err != nil {
+		return err
+	}
+	if err := w.exec(`UPDATE devices SET cnpj = issuer WHERE cnpj = '' AND EXISTS (SELECT 1 FROM establishments e
+		WHERE e.cnpj = devices.issuer AND e.root = $1) AND `+deviceFree, t.Root, t.Reseller); err != nil {
+		return err
+	}
+	return w.exec(`UPDATE agents SET cnpj = coalesce((SELECT max(d.cnpj) FROM devices d WHERE d.agent = agents.id AND substr(d.cnpj, 1, 8) = $1), '')
+		WHERE cnpj = '' AND reseller_id = $2`, t.Root, t.Reseller)
+}
+
+// What follows the root in the least and the greatest CNPJ of a taxpayer.
+const (
+	firstBranch = "000000"
+	lastBranch  = "ZZZZZZ"
+)
+
+// deviceFree picks the devices that nobody has, or that the reseller $2 brought.
+const deviceFree = `devices.reseller_id IN (0, $2)`
+
+// AddEstablishment stores a place of a taxpayer that is there.
+func (w *Writer) AddEstablishment(e Establishment) error {
+	return w.exec(`INSERT INTO establishments (cnpj, root, name) VALUES ($1, $2, $3) ON CONFLICT (cnpj) DO NOTHING`, e.CNPJ, e.Root, e.Name)
+}
+
+// OnlyBroughtBy tells whether every document here of a taxpayer came by agents of
+// one reseller, and by nothing else.
+func (r *Reader) OnlyBroughtBy(root string, reseller int64) (bool, error) {
+	others, err := one(r, value[int], `SELECT count(*) FROM (SELECT 1 FROM documents d WHERE d.issuer >= $1 AND d.issuer <= $2 AND NOT EXISTS
+		(SELECT 1 FROM arrivals a JOIN streams s ON s.id = a.stream_id JOIN agents g ON g.id = s.agent
+		WHERE a.document_id = d.id AND a.document_id <> 0 AND g.reseller_id = $3) LIMIT 1) AS other`, root+firstBranch, root+lastBranch, reseller)
+	return others == 0, err
+}
+
+// MoveTaxpayer gives a taxpayer with all it has to another reseller. People whom
+// the old one looked after and who see the taxpayer lose what the old one could
+// know of their access.
+func (w *Writer) MoveTaxpayer(root string, to int64) error {
+	people, err := all(&w.Reader, value[int64], `SELECT u.id FROM users u JOIN grants g ON g.user_id = u.id AND g.taken_at = 0
+		WHERE g.root = $1 AND u.reseller_id <> 0 AND u.reseller_id <> $2`, root, to)
+	if err != nil {
+		return err
+	}
+	for _, id := range people {
+		only, err := one(&w.Reader, value[int], `SELECT count(*) FROM grants WHERE user_id = $1 AND taken_at = 0 AND root <> $2`, id, root)
+		if err != nil {
+			return err
+		}
+		home := to
+		if only > 0 {
+			home = 0
+		}
+		if err := w.Rehome(id, home); err != nil {
+			return err
+		}
+	}
+	n, err := w.count(`UPDATE taxpayers SET reseller_id = $2 WHERE root = $1`, root, to)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// SetPlan changes what an establishment pays for.
+func (w *Writer) SetPlan(cnpj string, p Plan) error {
+	return w.exec(`UPDATE establishments SET plan = $2 WHERE cnpj = $1`, cnpj, p)
+}
+
+// SetEstablishment says whose a till is.
+func (w *Writer) SetEstablishment(agent, cnpj string) error {
+	return w.exec(`UPDATE agents SET cnpj = $2 WHERE id = $1`, agent, cnpj)
+}
+
+// branch notes an establishment that issued a document, of a taxpayer that is
+// registered.
+func (w *Writer) branch(cnpj, name string) error {
+	if RootOf(cnpj) == "" {
+		return nil
+	}
+	return w.exec(`INSERT INTO establishments (cnpj, root, name) SELECT $1, t.root, $2 FROM taxpayers t WHERE t.root = $3
+		ON CONFLICT (cnpj) DO NOTHING`, cnpj, name, RootOf(cnpj))
+}
+
+// identify gives a till without an establishment the one of a document it brought,
+// when that is of its own reseller.
+func (w *Writer) identify(agent string, document int64) error {
+	return w.exec(`UPDATE agents SET cnpj = e.cnpj FROM documents d JOIN establishments e ON e.cnpj = d.issuer JOIN taxpayers t ON t.root = e.root
+		WHERE d.id = $2 AND d.invalid = 0 AND agents.id = $1 AND agents.cnpj = '' AND agents.reseller_id = t.reseller_id`, agent, document)
+}
+
+// resellerOfEstablishment is 0 for one that nobody registered.
+func (w *Writer) resellerOfEstablishment(cnpj string) (int64, error) {
+	id, err := one(&w.Reader, value[int64], `SELECT t.reseller_id FROM establishments e JOIN taxpayers t ON t.root = e.root WHERE e.cnpj = $1`, cnpj)
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return id, err
+}
+
+// ownerOf is whose a device is: the CNPJ of its establishment, and the reseller of
+// that or, while it has none, of the agent that brought it.
+func (w *Writer) ownerOf(serial string) (cnpj string, reseller int64, err error) {
+	err = w.get(into{&cnpj, &reseller}, `SELECT d.cnpj, coalesce(t.reseller_id, d.reseller_id) FROM devices d
+		LEFT JOIN establishments e ON e.cnpj = d.cnpj LEFT JOIN taxpayers t ON t.root = e.root WHERE d.serial = $1`, serial)
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return cnpj, reseller, err
+}
+
+// tells reports whether a document's issuer has a say in what its device's row
+// tells: not when the device is another taxpayer's, or came by another reseller.
+func (w *Writer) tells(from source) (bool, error) {
+	cnpj, theirs, err := w.ownerOf(from.serial)
+	if err != nil || cnpj != "" {
+		return RootOf(cnpj) == RootOf(from.issuer), err
+	}
+	ours, err := w.resellerOfEstablishment(from.issuer)
+	return ours == 0 || theirs == 0 || ours == theirs, err
+}
+
+// claim reports whether an agent may speak of a device: not when it is another
+// reseller's, which is noted as an event of the agent. A device that is nobody's
+// becomes that of the agent's reseller.
+func (w *Writer) claim(agent, serial string, now time.Time) (bool, error) {
+	_, theirs, err := w.ownerOf(serial)
+	if err != nil {
+		return false, err
+	}
+	var ours int64
+	err = w.get(into{&ours}, `SELECT coalesce(t.reseller_id, a.reseller_id) FROM agents a LEFT JOIN establishments e ON e.cnpj = a.cnpj
+		LEFT JOIN taxpayers t ON t.root = e.root WHERE a.id = $1`, agent)
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && (ours == 0 || ours == theirs):
+		return true, nil
+	case err != nil:
+		return false, err
+	case theirs == 0:
+		return true, w.exec(`INSERT INTO devices (serial, first_seen, reseller_id) VALUES ($1, $2, $3)
+			ON CONFLICT (serial) DO UPDATE SET reseller_id = excluded.reseller_id`, serial, ms(now), ours)
+	}
+	return false, w.exec(`INSERT INTO events (stream_id, seq, agent, serial, till, code, ref, detail, at, received_at)
+		SELECT 0, 0, $1, '', '', '`+eventDisputed+`', $2, '{}', $3, $3 WHERE NOT EXISTS
+		(SELECT 1 FROM events WHERE agent = $1 AND code = '`+eventDisputed+`' AND ref = $2)`, agent, serial, ms(now))
+}
