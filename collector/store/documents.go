@@ -283,7 +283,12 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 			var zip []byte
 			d, err := one(r, func(s scanner, d *Document) error { return scanDocumentAnd(s, d, &zip, &d.Twice) },
 				`SELECT `+documentColumns+`, body, EXISTS (SELECT 1 FROM events e WHERE e.serial = documents.serial
-					AND e.serial <> '' AND e.ref = documents.key AND `+stillTwice+`) FROM documents WHERE id = $1`, id)
+					AND e.serial <> '' AND e.code = '`+eventTwice+`' AND e.ref = documents.key) FROM documents WHERE id = $1`, id)
+			if err == nil && d.Twice {
+				var cancelled []Document
+				cancelled, err = r.CancelledBy(d.Key)
+				d.Twice = len(cancelled) == 0
+			}
 			if err != nil {
 				return err
 			}

@@ -80,7 +80,10 @@ func (e *postgres) open(ctx context.Context, address string) (err error) {
 	if e.read, err = openPool(address, readerSettings); err != nil {
 		return err
 	}
+	// A connection that knows the partitions and has its plans is worth keeping.
 	e.read.SetMaxOpenConns(4 + 2*runtime.GOMAXPROCS(0))
+	e.read.SetMaxIdleConns(4 + 2*runtime.GOMAXPROCS(0))
+	e.read.SetConnMaxIdleTime(10 * time.Minute)
 	if e.write, err = openPool(address, writerSettings); err != nil {
 		return err
 	}
