@@ -51,8 +51,8 @@ func (w *Writer) AddArrivals(list ...Arrival) (fresh []bool, err error) {
 	fresh = make([]bool, len(list))
 	for i, a := range list {
 		fresh[i] = rivals[i] >= 0
-		if fresh[i] && a.Document != 0 && a.Agent != "" {
-			w.brought[a.Agent] = a.Document
+		if cnpj := w.emitters[a.Document]; fresh[i] && cnpj != "" && a.Agent != "" {
+			w.brought[bringer{a.Agent, cnpj}] = true
 		}
 		if rivals[i] <= 0 || a.Agent == "" {
 			continue

@@ -153,8 +153,8 @@ func (w *Writer) flush() error {
 			return err
 		}
 	}
-	for agent, document := range w.brought {
-		if err := w.identify(agent, document); err != nil {
+	for b := range w.brought {
+		if err := w.identify(b); err != nil {
 			return err
 		}
 	}

@@ -104,8 +104,12 @@ func (w *Writer) AddDocuments(list ...NewDocument) ([]Added, error) {
 		return nil, fmt.Errorf("cannot store documents: %w", err)
 	}
 	for i, a := range out {
-		if d := list[i].Document; a.New && w.issuers[d.Issuer] == "" {
+		d := list[i].Document
+		if a.New && w.issuers[d.Issuer] == "" {
 			w.issuers[d.Issuer] = d.IssuerName
+		}
+		if !d.Invalid {
+			w.emitters[a.ID] = d.Issuer
 		}
 		switch {
 		case a.only:

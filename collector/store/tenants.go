@@ -210,11 +210,14 @@ func (w *Writer) branch(cnpj, name string) error {
 		ON CONFLICT (cnpj) DO NOTHING`, cnpj, name, RootOf(cnpj))
 }
 
+// bringer is an agent that brought a document of an establishment.
+type bringer struct{ agent, cnpj string }
+
 // identify gives a till without an establishment the one of a document it brought,
 // when that is of its own reseller.
-func (w *Writer) identify(agent string, document int64) error {
-	return w.exec(`UPDATE agents SET cnpj = e.cnpj FROM documents d JOIN establishments e ON e.cnpj = d.issuer JOIN taxpayers t ON t.root = e.root
-		WHERE d.id = $2 AND d.invalid = 0 AND agents.id = $1 AND agents.cnpj = '' AND agents.reseller_id = t.reseller_id`, agent, document)
+func (w *Writer) identify(b bringer) error {
+	return w.exec(`UPDATE agents SET cnpj = e.cnpj FROM establishments e JOIN taxpayers t ON t.root = e.root
+		WHERE e.cnpj = $2 AND agents.id = $1 AND agents.cnpj = '' AND agents.reseller_id = t.reseller_id`, b.agent, b.cnpj)
 }
 
 // resellerOfEstablishment is 0 for one that nobody registered.

@@ -1,0 +1,283 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// twoResellers has reseller 1 with taxpayer 11111111 and reseller 2 with 22222222.
+func twoResellers(t *testing.T, s *Store) {
+	t.Helper()
+	update(t, s, func(w *Writer) error {
+		id, err := w.AddReseller("Segunda", t0)
+		if id != 2 {
+			t.Errorf("the second reseller has number %d", id)
+		}
+		return errors.Join(err, w.AddTaxpayer(Taxpayer{Root: "11111111", Name: "UM", Reseller: 1, CreatedAt: t0}),
+			w.AddTaxpayer(Taxpayer{Root: "22222222", Name: "DOIS", Reseller: 2, CreatedAt: t0}))
+	})
+}
+
+// enrolled makes an agent with a token of a reseller.
+func enrolled(t *testing.T, s *Store, agent string, reseller int64, cnpj string) {
+	t.Helper()
+	update(t, s, func(w *Writer) error {
+		err := w.AddToken("of "+agent, Token{Reseller: reseller, CNPJ: cnpj, Allowed: 1, CreatedAt: t0, ExpiresAt: t0.Add(time.Hour)})
+		return errors.Join(err, w.EnrolAgent("of "+agent, agent, agent, t0))
+	})
+}
+
+// issuedBy is a document that says another issuer than sample.
+func issuedBy(cnpj, serial string, number int, at time.Time) (Document, []byte) {
+	d, body := sample(serial, number, at)
+	d.Issuer, d.IssuerName = cnpj, "DE "+cnpj
+	return d, append(body, cnpj...)
+}
+
+func sees(t *testing.T, s *Store, scope Scope) (documents, devices, agents int) {
+	t.Helper()
+	err := s.View(context.Background(), scope, func(r *Reader) error {
+		found, _, err := r.Search(Search{})
+		d, err2 := r.Devices()
+		a, err3 := r.Agents()
+		documents, devices, agents = len(found), len(d), len(a)
+		return errors.Join(err, err2, err3)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return documents, devices, agents
+}
+
+func TestDocumentsBelongToTheirEmitter(t *testing.T) {
+	eachEngine(t, testDocumentsBelongToTheirEmitter)
+}
+
+func testDocumentsBelongToTheirEmitter(t *testing.T, s *Store) {
+	twoResellers(t, s)
+	enrolled(t, s, "agent001", 1, "")
+	update(t, s, func(w *Writer) error { // one computer serves two taxpayers and one that nobody knows
+		for i, cnpj := range []string{"11111111000191", "22222222000191", "33333333000191"} {
+			d, body := issuedBy(cnpj, "90000000"+cnpj[:1], 1, t0)
+			id, _, err := w.AddDocument(d, s.Pack(body))
+			_, err2 := w.AddArrival(Record{Agent: "agent001", Epoch: "e", Stream: "d", Seq: uint64(i), SHA256: d.SHA256, At: t0}, id)
+			if err := errors.Join(err, err2); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for name, c := range map[string]struct {
+		scope Scope
+		want  [3]int
+	}{"all": {All(), [3]int{3, 3, 1}}, "the till's reseller": {OfReseller(1), [3]int{1, 1, 1}}, "the other": {OfReseller(2), [3]int{1, 1, 0}},
+		"nobody": {Scope{}, [3]int{}}, "narrowed": {OfReseller(1).Only("11111111"), [3]int{1, 1, 0}}, "narrowed to another's": {OfReseller(1).Only("22222222"), [3]int{}},
+		"only paid": {OfReseller(1).Paid(), [3]int{}}, "a stranger": {OfPerson(9), [3]int{}}} {
+		if d, v, a := sees(t, s, c.scope); [3]int{d, v, a} != c.want && name != "narrowed" {
+			t.Errorf("%s sees %d documents, %d devices, %d agents, want %v", name, d, v, a, c.want)
+		}
+	}
+	view(t, s, func(r *Reader) error {
+		a, err := r.Agent("agent001")
+		if a.CNPJ != "11111111000191" {
+			t.Errorf("the till is at %q: only its own reseller's documents identify it", a.CNPJ)
+		}
+		return err
+	})
+	update(t, s, func(w *Writer) error { // the third is registered now
+		return w.AddTaxpayer(Taxpayer{Root: "33333333", Name: "TRES", Reseller: 2, CreatedAt: t0})
+	})
+	if d, v, a := sees(t, s, OfReseller(2)); d != 2 || v != 2 || a != 0 {
+		t.Errorf("once registered: %d documents, %d devices, %d agents", d, v, a)
+	}
+}
+
+// TestForgedDocuments: whatever somebody writes into a document hides nothing of
+// others, and takes no device from them.
+func TestForgedDocuments(t *testing.T) { eachEngine(t, testForgedDocuments) }
+
+func testForgedDocuments(t *testing.T, s *Store) {
+	twoResellers(t, s)
+	enrolled(t, s, "agent001", 1, "")
+	update(t, s, func(w *Writer) error {
+		return w.SetBeat(Beat{Agent: Agent{ID: "agent001", BeatAt: t0}, Devices: []BeatDevice{{Serial: "900000001", Answering: true}}})
+	})
+	real, body := issuedBy("11111111000191", "900000001", 1, t0)
+	add(t, s, real, body)
+	forged, other := issuedBy("22222222000191", "900000001", 1, t0.AddDate(1, 0, 0))
+	forged.Key, forged.Rank, forged.Cancels = real.Key, 99, real.Key
+	add(t, s, forged, other)
+
+	if d, v, _ := sees(t, s, OfReseller(2)); d != 1 || v != 0 {
+		t.Errorf("the forger sees %d documents and %d devices", d, v)
+	}
+	err := s.View(context.Background(), OfReseller(1), func(r *Reader) error {
+		found, err := r.Versions(real.Key)
+		if err != nil || len(found) != 1 || !found[0].Best || found[0].Issuer != real.Issuer {
+			t.Errorf("the owner finds %+v", found)
+		}
+		by, err2 := r.CancelledBy(real.Key)
+		d, err3 := r.Device("900000001")
+		if len(by) != 0 || d.Issuer != real.Issuer || d.Documents != 1 || d.CNPJ != real.Issuer {
+			t.Errorf("cancelled by %d, device %+v", len(by), d)
+		}
+		return errors.Join(err, err2, err3)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestClaimedDevice: an agent of one reseller does not speak of another's device.
+func TestClaimedDevice(t *testing.T) { eachEngine(t, testClaimedDevice) }
+
+func testClaimedDevice(t *testing.T, s *Store) {
+	twoResellers(t, s)
+	enrolled(t, s, "agent001", 1, "")
+	enrolled(t, s, "agent002", 2, "")
+	for i, agent := range []string{"agent001", "agent002", "agent002"} {
+		update(t, s, func(w *Writer) error {
+			b := Beat{Agent: Agent{ID: agent, BeatAt: t0.Add(time.Duration(i) * time.Minute)}, Devices: []BeatDevice{{Serial: "900000001", Name: agent, Answering: true}}}
+			return errors.Join(w.SetBeat(b), w.SetStatus("900000001", Status{State: agent}, Record{Agent: agent, Epoch: "e", Stream: "status", Seq: uint64(i), At: t0}))
+		})
+	}
+	view(t, s, func(r *Reader) error {
+		d, err := r.Device("900000001")
+		if d.Agent != "agent001" || d.Name != "agent001" || d.Status.State != "agent001" {
+			t.Errorf("%+v", d)
+		}
+		events, err2 := r.EventsOf("agent002", 10)
+		if len(events) != 1 || events[0].Code != eventDisputed || events[0].Ref != "900000001" {
+			t.Errorf("told: %+v", events)
+		}
+		return errors.Join(err, err2)
+	})
+	if _, v, a := sees(t, s, OfReseller(2)); v != 0 || a != 1 {
+		t.Errorf("the second reseller sees %d devices, %d agents", v, a)
+	}
+}
+
+// TestMoveTaxpayer: the archive goes along, and the old reseller knows no way in.
+func TestMoveTaxpayer(t *testing.T) { eachEngine(t, testMoveTaxpayer) }
+
+func testMoveTaxpayer(t *testing.T, s *Store) {
+	twoResellers(t, s)
+	d, body := issuedBy("11111111000191", "900000001", 1, t0)
+	add(t, s, d, body)
+	enrolled(t, s, "agent001", 1, "11111111000191")
+	var owner, book User
+	update(t, s, func(w *Writer) (err error) {
+		owner, err = w.AddPerson(User{Email: "dono@example.com", Role: RoleTaxpayer, Reseller: 1})
+		if err != nil {
+			return err
+		}
+		if book, err = w.AddPerson(User{Email: "conta@example.com", Role: RoleAccountant, Reseller: 1}); err != nil {
+			return err
+		}
+		return errors.Join(w.AddTaxpayer(Taxpayer{Root: "44444444", Name: "QUATRO", Reseller: 1}), w.Give(owner.ID, "11111111", "x", t0),
+			w.Give(book.ID, "11111111", "x", t0), w.Give(book.ID, "44444444", "x", t0), w.PutLink("link", owner.ID, t0, t0.Add(time.Hour)),
+			w.PutSession("session", book.ID, t0, t0.Add(time.Hour)), w.SetPassword(owner.ID, "hash", "totp"))
+	})
+	update(t, s, func(w *Writer) error { return w.MoveTaxpayer("11111111", 2) })
+	for reseller, want := range map[int64][3]int{1: {0, 0, 0}, 2: {1, 1, 1}} {
+		if d, v, a := sees(t, s, OfReseller(reseller)); [3]int{d, v, a} != want {
+			t.Errorf("reseller %d sees %d documents, %d devices, %d agents", reseller, d, v, a)
+		}
+	}
+	if d, _, _ := sees(t, s, OfPerson(book.ID)); d != 1 {
+		t.Errorf("the accountant sees %d documents", d)
+	}
+	view(t, s, func(r *Reader) error {
+		owner, err := r.User(owner.ID)
+		book, err2 := r.User(book.ID)
+		if owner.Reseller != 2 || owner.Password != "" || book.Reseller != 0 {
+			t.Errorf("%+v %+v", owner, book)
+		}
+		if _, err := r.Session("session", t0); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a session that the old reseller may know: %v", err)
+		}
+		return errors.Join(err, err2)
+	})
+	err := s.Update(context.Background(), func(w *Writer) error { _, err := w.TakeLink("link", t0); return err })
+	if !errors.Is(err, ErrNotFound) {
+		t.Errorf("a link that the old reseller may know: %v", err)
+	}
+	if err := s.Update(context.Background(), func(w *Writer) error { return w.MoveTaxpayer("99999999", 2) }); !errors.Is(err, ErrNotFound) {
+		t.Errorf("nobody moved: %v", err)
+	}
+}
+
+func TestAuditStays(t *testing.T) { eachEngine(t, testAuditStays) }
+
+func testAuditStays(t *testing.T, s *Store) {
+	update(t, s, func(w *Writer) error { return w.AddAudit(Audit{At: t0, Who: "ana", Act: "entrada"}) })
+	for _, change := range []string{`UPDATE audit SET who = 'bia'`, `DELETE FROM audit`} {
+		err := s.Update(context.Background(), func(w *Writer) error { _, err := w.count(change); return err })
+		if err == nil {
+			t.Errorf("%s works", change)
+		}
+	}
+	view(t, s, func(r *Reader) error {
+		list, err := r.ListAudit(9)
+		if len(list) != 1 || list[0].Who != "ana" {
+			t.Errorf("%+v", list)
+		}
+		return err
+	})
+}
+
+// TestBeforeTenants: what a collector of one owner held belongs to the first
+// reseller after the migration.
+func TestBeforeTenants(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "zelo.db")
+	s := openAt(t, path)
+	d, body := sample("900000001", 1, t0)
+	add(t, s, d, body)
+	update(t, s, func(w *Writer) error {
+		_, err := w.AddUser("ana@example.com", "", t0)
+		return errors.Join(err, w.SetBeat(Beat{Agent: Agent{ID: "agent001", BeatAt: t0}, Devices: []BeatDevice{{Serial: "900000001"}}}))
+	})
+	s.Close()
+	down(t, path)
+	s = openAt(t, path)
+	view(t, s, func(r *Reader) error {
+		list, err := r.Taxpayers()
+		if len(list) != 1 || list[0].Root != "11111111" || list[0].Reseller != DefaultReseller || len(list[0].Establishments) != 1 {
+			t.Errorf("%+v", list)
+		}
+		users, err2 := r.Users()
+		if len(users) != 1 || users[0].Role != RolePlatform {
+			t.Errorf("%+v", users)
+		}
+		return errors.Join(err, err2)
+	})
+	if d, v, a := sees(t, s, OfReseller(DefaultReseller)); d != 1 || v != 1 || a != 1 {
+		t.Errorf("the first reseller sees %d documents, %d devices, %d agents", d, v, a)
+	}
+}
+
+// down takes a database back to the tables of before tenants.
+func down(t *testing.T, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, change := range []string{`DROP TABLE resellers`, `DROP TABLE taxpayers`, `DROP TABLE establishments`, `DROP TABLE grants`, `DROP TABLE api_tokens`,
+		`DROP TRIGGER audit_stays`, `DROP TRIGGER audit_kept`, `DROP INDEX agents_cnpj`, `DROP INDEX devices_cnpj`,
+		`ALTER TABLE agents DROP COLUMN reseller_id`, `ALTER TABLE agents DROP COLUMN cnpj`, `ALTER TABLE devices DROP COLUMN reseller_id`,
+		`ALTER TABLE devices DROP COLUMN cnpj`, `ALTER TABLE tokens DROP COLUMN reseller_id`, `ALTER TABLE tokens DROP COLUMN cnpj`,
+		`ALTER TABLE users DROP COLUMN role`, `ALTER TABLE users DROP COLUMN reseller_id`, `ALTER TABLE users DROP COLUMN password`,
+		`ALTER TABLE users DROP COLUMN totp`, `ALTER TABLE users DROP COLUMN totp_step`, `ALTER TABLE users DROP COLUMN failed`,
+		`ALTER TABLE users DROP COLUMN locked_until`, `ALTER TABLE audit DROP COLUMN user_id`, `ALTER TABLE audit DROP COLUMN reseller_id`,
+		`DELETE FROM goose_db_version WHERE version_id >= 3`} {
+		if _, err := db.Exec(change); err != nil {
+			t.Fatalf("%s: %v", change, err)
+		}
+	}
+}
