@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME ?= 30s
 
-.PHONY: build demo test check race fuzz bench soak windows e2e-windows e2e-usb e2e-web deps clean
+.PHONY: build demo test check race fuzz bench soak windows e2e-windows e2e-usb e2e-web load deps clean
 
 build:
 	@.ci/deps.sh build
@@ -60,6 +60,9 @@ e2e-windows:
 
 e2e-usb: deps
 	@.ci/e2e-usb.sh
+
+load: build
+	$(GO) run ./agent/load -tills $(or $(TILLS),500)
 
 e2e-web: deps
 	$(GO) test -v -count=1 ./collector/web
