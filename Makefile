@@ -8,7 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME ?= 30s
 
-.PHONY: build demo test check race fuzz bench soak windows e2e-windows e2e-usb e2e-web deps clean
+.PHONY: build demo test check race fuzz bench soak windows e2e-windows e2e-usb e2e-web load deps clean
 
 build:
 	@.ci/deps.sh build
@@ -41,9 +41,11 @@ fuzz: deps
 bench: deps
 	@.ci/bench.sh
 
-# SEEDS=n shops in simulated time; MUTANTS=1 looks for faults put into the product.
+# SEEDS=n shops in simulated time; SEED=x plays one; MUTANTS=1 looks for faults put into the product.
 soak: deps
-	ZELO_SOAK_SEEDS=$(SEEDS) ZELO_SOAK_MUTANTS=$(MUTANTS) $(GO) test -count=1 -timeout 0 ./agent/soak
+	@mkdir -p bin && $(GO) test -c -o bin/soak.test ./agent/soak
+	@cd agent/soak && ZELO_SOAK_SEEDS=$(SEEDS) ZELO_SOAK_SEED=$(SEED) ZELO_SOAK_MUTANTS=$(MUTANTS) \
+	  TMPDIR=$${TMPDIR:-$$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)} ../../bin/soak.test -test.timeout 0 -test.run '$(if $(MUTANTS),^TestMutants$$,^TestSoak$$)'
 
 windows: deps
 	@mkdir -p bin/windows
@@ -58,6 +60,9 @@ e2e-windows:
 
 e2e-usb: deps
 	@.ci/e2e-usb.sh
+
+load: build
+	$(GO) run ./agent/load -tills $(or $(TILLS),500)
 
 e2e-web: deps
 	$(GO) test -v -count=1 ./collector/web

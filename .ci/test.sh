@@ -6,7 +6,7 @@ mkdir -p build
 log=build/test.log
 : >"$log"
 start=$(date +%s)
-{ go test -v "$@" ./... 2>&1; echo "exit $?"; } | tee "$log" | awk '
+{ go test -timeout 20m -v "$@" ./... 2>&1; echo "exit $?"; } | tee "$log" | awk '
   /^(ok|FAIL|---|panic:|\?)/ || /^exit/ { }
   /^ok / { print; fflush(); next }
   /^FAIL/ { print; fflush(); next }

@@ -102,18 +102,20 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			defer plain.Close()
 			buf := mustOpen(b, filepath.Join(dir, "b"), Options{Streams: []Stream{{Name: "documents"}}})
-			var toRaw, toPlain []float64
+			var toRaw, toPlain, floors, rates []float64
 			start, first := buf.db.Stats().TxStats, lastTx(b, buf)
 			for range max(5, b.N) {
 				floor := rate(b, c.writers, c.n, raw.append)
 				ours := rate(b, c.writers, c.n, buf.appendOne)
 				b.Logf("raw log %.0f/s, buffer %.0f/s", floor, ours)
-				toRaw = append(toRaw, ours/floor)
+				toRaw, floors, rates = append(toRaw, ours/floor), append(floors, floor), append(rates, ours)
 				if c.writers == 1 {
 					toPlain = append(toPlain, ours/rate(b, 1, c.n, func(d []byte) error { return putPlain(plain, d) }))
 				}
 			}
 			b.ReportMetric(median(toRaw), "of-raw")
+			b.ReportMetric(median(floors), "raw/s")
+			b.ReportMetric(median(rates), "ours/s")
 			end, commits := buf.db.Stats().TxStats, float64(lastTx(b, buf)-first)
 			written := end.Sub(&start)
 			b.ReportMetric(float64(written.GetWrite())/commits, "pages/commit") // the meta page too; and two flushes
@@ -151,7 +153,7 @@ func putPlain(db *bbolt.DB, d []byte) error {
 // acknowledged with a commit to a new file, and times opening such a file.
 func BenchmarkDrained(b *testing.B) {
 	dir := b.TempDir()
-	o := Options{Streams: []Stream{{Name: "documents"}}}
+	o := Options{Streams: []Stream{{Name: "documents", Evictable: true}}} // what is acknowledged goes: nothing but free pages is left
 	path := filepath.Join(dir, "drained")
 	drained := mustOpen(b, path, o)
 	for range 200000 / 200 {
@@ -176,11 +178,14 @@ func BenchmarkDrained(b *testing.B) {
 		}
 	}
 	fresh := mustOpen(b, filepath.Join(dir, "fresh"), o)
-	var ratios []float64
+	var ratios, news, olds []float64
 	for range max(5, b.N) {
-		ratios = append(ratios, rate(b, 1, 1000, fresh.appendOne)/rate(b, 1, 1000, drained.appendOne))
+		young, old := rate(b, 1, 1000, fresh.appendOne), rate(b, 1, 1000, drained.appendOne)
+		ratios, news, olds = append(ratios, young/old), append(news, 1e6/young), append(olds, 1e6/old)
 	}
 	b.ReportMetric(median(ratios), "x-new")
+	b.ReportMetric(median(news), "new-us")
+	b.ReportMetric(median(olds), "drained-us")
 	b.Logf("drained: %d free pages, %d bytes used", drained.db.Stats().FreePageN, drained.Stats().Used)
 	mustClose(b, drained)
 	start := time.Now()

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -222,9 +223,13 @@ func subject(topic string) string {
 	return strings.ReplaceAll(topic, "/", ".")
 }
 
-// deliver hands a message of the server to Receive.
+// deliver hands a message of the server to Receive. One of a stream that the collector
+// does not know is left alone: its records wait at the till until the collector does.
 func (b *Broker) deliver(m *nats.Msg) {
 	agent, stream, err := wire.ParseUpTopic(strings.ReplaceAll(m.Subject, ".", "/"))
+	if err == nil && !slices.Contains(wire.Streams(), stream) {
+		err = fmt.Errorf("agent %s: this collector knows no stream %q", agent, stream)
+	}
 	if err != nil {
 		b.o.Log.Warn("message on an unknown topic", "err", err)
 		return

@@ -111,6 +111,7 @@ const collectorUser = "zelo.collector"
 func (b *Broker) serverOptions(folder, secret string) (*server.Options, error) {
 	config := b.o.TLS.Clone()
 	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, b.o.CAs
+	config.GetConfigForClient = make(turnstile, maxHandshakes).admit
 	o := &server.Options{}
 	// QoS 2 would let an agent fill the folder; nobody needs it.
 	if err := o.ProcessConfigString(`mqtt { reject_qos2_publish: true }`); err != nil {
@@ -120,6 +121,7 @@ func (b *Broker) serverOptions(folder, secret string) (*server.Options, error) {
 	o.JetStream, o.StoreDir, o.DisableJetStreamBanner = true, folder, true
 	o.JetStreamMaxMemory, o.JetStreamMaxStore = 16<<20, maxStored
 	o.MaxPayload, o.MaxSubs, o.NoSystemAccount = maxPacket, 32, true
+	o.NoSublistCache = true // one for each connection, and a common one that thousands of agents overrun
 	o.CustomClientAuthentication = &gate{b, secret}
 	if b.o.Web != "" {
 		o.Websocket = server.WebsocketOpts{Host: b.web.host, Port: b.web.asked(), TLSConfig: config, HandshakeTimeout: startTime,
@@ -166,13 +168,10 @@ func clientID(c server.ClientAuthentication, agent string) bool {
 	return ok && strings.Contains(name.String(), " - mid") && strings.HasSuffix(name.String(), " - "+strconv.Quote(agent))
 }
 
-// permissions are an agent's own topics. A stream the collector does not know is
-// refused: its records wait at the till until the collector does.
+// permissions are an agent's own topics. The server keeps them for each connection in
+// a tree of maps: naming the streams would take 5 KiB of each till.
 func permissions(agent string) *server.Permissions {
-	up := &server.SubjectPermission{}
-	for _, stream := range wire.Streams() {
-		up.Allow = append(up.Allow, subject(wire.UpTopic(agent, stream)))
-	}
+	up := &server.SubjectPermission{Allow: []string{subject(wire.UpTopic(agent, "*"))}}
 	down := &server.SubjectPermission{Allow: []string{subject(wire.DownTopic(agent, "*"))}}
 	return &server.Permissions{Publish: up, Subscribe: down}
 }

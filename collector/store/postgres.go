@@ -264,8 +264,20 @@ func (t *postgresTx) send(ctx context.Context) error {
 	}
 	batch := t.queued
 	t.queued = pgx.Batch{}
-	return t.conn.Raw(func(c any) error { return c.(*stdlib.Conn).Conn().SendBatch(ctx, &batch).Close() })
+	return t.conn.Raw(func(c any) error {
+		conn := c.(*stdlib.Conn).Conn()
+		// A context that ended has rolled the transaction back meanwhile: what is sent
+		// now would be committed by itself.
+		if conn.PgConn().TxStatus() != inTransaction {
+			return sql.ErrTxDone
+		}
+		return conn.SendBatch(ctx, &batch).Close()
+	})
 }
+
+// inTransaction is the status of a connection within a transaction that has not
+// failed (PostgreSQL documentation, message ReadyForQuery).
+const inTransaction = 'T'
 
 func (t *postgresTx) commit(ctx context.Context) error {
 	err := t.send(ctx)

@@ -5,7 +5,8 @@
 //
 // The engine is a SQLite file or a PostgreSQL database: what Update returned from
 // is on disk in either. SQL texts use $1 placeholders and nothing only one of them
-// has; what differs is in sqlite.go, postgres.go and the folders of migrations.
+// has; what differs is in sqlite.go, postgres.go, postgres_rows.go and the folders of
+// migrations.
 package store
 
 import (

@@ -261,3 +261,35 @@ func testLateFailure(t *testing.T, s *Store) {
 		return errors.Join(err, err2)
 	})
 }
+
+// TestContextEndsMidway: what is written after the transaction was rolled back is not
+// stored by itself.
+func TestContextEndsMidway(t *testing.T) { eachEngine(t, testContextEndsMidway) }
+
+func testContextEndsMidway(t *testing.T, s *Store) {
+	ctx, cancel := context.WithCancel(t.Context())
+	err := s.Update(ctx, func(w *Writer) error {
+		if err := w.Heard("agent001", t0); err != nil {
+			return err
+		}
+		cancel()
+		for { // until it is rolled back
+			if _, err := w.Agents(); err != nil {
+				break
+			}
+		}
+		w.Heard("agent002", t0)
+		return nil
+	})
+	if err == nil {
+		t.Error("an update without transaction succeeded")
+	}
+	view(t, s, func(r *Reader) error {
+		agents, err := r.Agents()
+		if len(agents) != 0 {
+			t.Errorf("%+v", agents)
+		}
+		return err
+	})
+	update(t, s, func(w *Writer) error { return w.Heard("agent003", t0) })
+}
