@@ -70,6 +70,9 @@ func (c Caller) Only(root string) Caller {
 	return c
 }
 
+// Narrowed is the CNPJ root that Only was given; "" when it was not.
+func (c Caller) Narrowed() string { return c.scope.Root() }
+
 // Is tells whether the caller has one of the roles.
 func (c Caller) Is(roles ...store.Role) bool { return c.who != "" && slices.Contains(roles, c.role) }
 

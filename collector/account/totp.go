@@ -33,6 +33,16 @@ func TOTPAddress(secret, email string) string {
 		RawQuery: url.Values{"secret": {secret}, "issuer": {"Zelo"}}.Encode()}).String()
 }
 
+// CodeAt is the one-time code of a secret at a time, as a phone shows it; "" when the
+// secret is none.
+func CodeAt(secret string, t time.Time) string {
+	key, err := base32.StdEncoding.DecodeString(secret)
+	if err != nil {
+		return ""
+	}
+	return code(key, t.Unix()/totpStep, totpDigits)
+}
+
 // code is the one-time code of a step (RFC 4226, section 5.3).
 func code(key []byte, step int64, digits int) string {
 	m := hmac.New(sha1.New, key)

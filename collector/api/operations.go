@@ -104,21 +104,21 @@ const (
 	opEnrolments      Op = "enrolments"
 	opEnrol           Op = "enrolments.new"
 	opResellers       Op = "resellers"
-	opAddReseller     Op = "resellers.new"
+	OpAddReseller     Op = "resellers.new"
 	opTaxpayers       Op = "taxpayers"
-	opAddTaxpayer     Op = "taxpayers.new"
-	opMoveTaxpayer    Op = "taxpayers.move"
+	OpAddTaxpayer     Op = "taxpayers.new"
+	OpMoveTaxpayer    Op = "taxpayers.move"
 	opSetPlan         Op = "establishments.plan"
-	opIdentify        Op = "tills.identify"
-	opPeople          Op = "people"
+	OpIdentify        Op = "tills.identify"
+	OpPeople          Op = "people"
 	opAddPerson       Op = "people.new"
 	opLink            Op = "people.link"
 	opReset           Op = "people.reset"
 	opDropPerson      Op = "people.drop"
 	opGrants          Op = "grants"
-	opGive            Op = "grants.new"
+	OpGive            Op = "grants.new"
 	opTake            Op = "grants.take"
-	opAPITokens       Op = "tokens"
+	OpAPITokens       Op = "tokens"
 	opNewAPIToken     Op = "tokens.new"
 	opRevokeAPIToken  Op = "tokens.revoke"
 	opSetPassword     Op = "password"
@@ -148,7 +148,7 @@ func watching() []Operation {
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.Till(ctx, c, in.Values["till"])
 			}},
-		{opIdentify, "POST", "/tills/{till}/establishment", staff(), "", par("till", "till", "cnpj", "establishment"),
+		{OpIdentify, "POST", "/tills/{till}/establishment", staff(), "", par("till", "till", "cnpj", "establishment"),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.Identify(ctx, c, in.Values["till"], in.Values["cnpj"])
 			}},
@@ -243,17 +243,17 @@ func tenants() []Operation {
 			}},
 		{opResellers, "GET", "/resellers", heads(), "", nil,
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Resellers(ctx, c) }},
-		{opAddReseller, "POST", "/resellers", platform(), "", par("name", "text"),
+		{OpAddReseller, "POST", "/resellers", platform(), "", par("name", "text"),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.AddReseller(ctx, c, in.Values["name"])
 			}},
 		{opTaxpayers, "GET", "/taxpayers", everyone(), "", nil,
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Taxpayers(ctx, c) }},
-		{opAddTaxpayer, "POST", "/taxpayers", heads(), "", par("cnpj", "establishment", "name", "text", "reseller", "reseller"),
+		{OpAddTaxpayer, "POST", "/taxpayers", heads(), "", par("cnpj", "establishment", "name", "text", "reseller", "reseller"),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.AddTaxpayer(ctx, c, in.Values["cnpj"], in.Values["name"], in.number("reseller"))
 			}},
-		{opMoveTaxpayer, "POST", "/taxpayers/{root}/reseller", platform(), "", par("root", "taxpayer", "reseller", "reseller"),
+		{OpMoveTaxpayer, "POST", "/taxpayers/{root}/reseller", platform(), "", par("root", "taxpayer", "reseller", "reseller"),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.MoveTaxpayer(ctx, c, in.Values["root"], in.number("reseller"))
 			}},
@@ -266,7 +266,7 @@ func tenants() []Operation {
 
 func people() []Operation {
 	return []Operation{
-		{opPeople, "GET", "/people", heads(), "", nil,
+		{OpPeople, "GET", "/people", heads(), "", nil,
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.People(ctx, c) }},
 		{opAddPerson, "POST", "/people", heads(), "", par("email", "text", "name", "text", "role", "text", "reseller", "reseller", "root", "taxpayer"),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
@@ -286,7 +286,7 @@ func people() []Operation {
 			}},
 		{opGrants, "GET", "/grants", givers(), "", nil,
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Grants(ctx, c) }},
-		{opGive, "POST", "/grants", givers(), "", par("root", "taxpayer", "email", "text"),
+		{OpGive, "POST", "/grants", givers(), "", par("root", "taxpayer", "email", "text"),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.Give(ctx, c, in.Values["root"], in.Values["email"])
 			}},
@@ -294,7 +294,7 @@ func people() []Operation {
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.Take(ctx, c, in.number("grant"))
 			}},
-		{opAPITokens, "GET", "/tokens", personal(), "", nil,
+		{OpAPITokens, "GET", "/tokens", personal(), "", nil,
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.APITokens(ctx, c) }},
 		{opNewAPIToken, "POST", "/tokens", personal(), "", par("label", "text", "root", "taxpayer"),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {

@@ -20,6 +20,9 @@ type Person struct {
 	Mine     bool  // the caller may reset and drop the person
 }
 
+// Role is what a person is to the collector.
+type Role = store.Role
+
 // RoleWord says a role in pt-BR.
 func RoleWord(r store.Role) string {
 	switch r {
@@ -43,7 +46,7 @@ func manages(c Caller, u store.User) bool {
 
 // People lists the people that the caller sees.
 func (a *API) People(ctx context.Context, c Caller) (list []Person, err error) {
-	err = a.view(ctx, c, opPeople, func(r *store.Reader) error {
+	err = a.view(ctx, c, OpPeople, func(r *store.Reader) error {
 		users, err := r.Users()
 		for _, u := range users {
 			list = append(list, Person{u.ID, u.Email, u.Name, u.Role, u.Reseller, u.Password != "", manages(c, u)})
@@ -211,13 +214,13 @@ func (a *API) Grants(ctx context.Context, c Caller) (list []store.Grant, err err
 // gets it from the platform alone, becomes its own, and has to sign in anew: the
 // other one could sign in as them.
 func (a *API) Give(ctx context.Context, c Caller, root, email string) (secret string, err error) {
-	if _, err := a.allow(c, opGive); err != nil {
+	if _, err := a.allow(c, OpGive); err != nil {
 		return "", err
 	}
 	if err := checkEmail(email); err != nil {
 		return "", err
 	}
-	err = a.update(ctx, c, opGive, func(w *store.Writer, seen *store.Reader) error {
+	err = a.update(ctx, c, OpGive, func(w *store.Writer, seen *store.Reader) error {
 		t, err := seen.Taxpayer(root)
 		if err != nil {
 			return err
@@ -272,7 +275,7 @@ func (a *API) Take(ctx context.Context, c Caller, id int64) error {
 
 // APITokens lists the tokens of programs that act for the caller.
 func (a *API) APITokens(ctx context.Context, c Caller) (list []store.APIToken, err error) {
-	err = a.view(ctx, c, opAPITokens, func(r *store.Reader) error {
+	err = a.view(ctx, c, OpAPITokens, func(r *store.Reader) error {
 		list, err = r.APITokens(c.User())
 		return err
 	})

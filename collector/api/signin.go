@@ -61,7 +61,11 @@ type Codes struct{ Secret, Address string }
 
 // NewCodes makes the secret of a caller's one-time codes.
 func (a *API) NewCodes(c Caller) Codes {
-	secret := account.NewTOTP()
+	return CodesOf(c, account.NewTOTP())
+}
+
+// CodesOf are the codes of a secret that was shown already.
+func CodesOf(c Caller, secret string) Codes {
 	return Codes{secret, account.TOTPAddress(secret, c.Who())}
 }
 

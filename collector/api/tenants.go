@@ -20,10 +20,10 @@ func (a *API) Resellers(ctx context.Context, c Caller) (list []store.Reseller, e
 // AddReseller registers a reseller and returns its number.
 func (a *API) AddReseller(ctx context.Context, c Caller, name string) (id int64, err error) {
 	name, err = named(name)
-	if _, denied := a.allow(c, opAddReseller); denied != nil || err != nil {
+	if _, denied := a.allow(c, OpAddReseller); denied != nil || err != nil {
 		return 0, errors.Join(denied, err)
 	}
-	err = a.update(ctx, c, opAddReseller, func(w *store.Writer, _ *store.Reader) error {
+	err = a.update(ctx, c, OpAddReseller, func(w *store.Writer, _ *store.Reader) error {
 		if id, err = w.AddReseller(name, a.o.Now()); errors.Is(err, ErrNotFound) {
 			return problem("Já existe uma revenda com o nome %q. Escolha outro.", name)
 		} else if err != nil {
@@ -83,7 +83,7 @@ func (a *API) Taxpayers(ctx context.Context, c Caller) (out Clients, err error) 
 // reseller: the caller's own when reseller is 0. A reseller may register one that
 // nobody has and whose documents, if any are here, all came by its own tills.
 func (a *API) AddTaxpayer(ctx context.Context, c Caller, cnpj, name string, reseller int64) error {
-	if _, err := a.allow(c, opAddTaxpayer); err != nil {
+	if _, err := a.allow(c, OpAddTaxpayer); err != nil {
 		return err
 	}
 	cnpj = compact(cnpj)
@@ -98,7 +98,7 @@ func (a *API) AddTaxpayer(ctx context.Context, c Caller, cnpj, name string, rese
 		reseller = c.Reseller()
 	}
 	taken := problem("O CNPJ %s não pode ser cadastrado por aqui: confira os números ou peça à plataforma.", Register(cnpj))
-	return a.update(ctx, c, opAddTaxpayer, func(w *store.Writer, seen *store.Reader) error {
+	return a.update(ctx, c, OpAddTaxpayer, func(w *store.Writer, seen *store.Reader) error {
 		if _, err := seen.Reseller(reseller); err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (a *API) AddTaxpayer(ctx context.Context, c Caller, cnpj, name string, rese
 // MoveTaxpayer gives a taxpayer with its archive to another reseller; the one
 // before does not see it any more.
 func (a *API) MoveTaxpayer(ctx context.Context, c Caller, root string, reseller int64) error {
-	return a.update(ctx, c, opMoveTaxpayer, func(w *store.Writer, seen *store.Reader) error {
+	return a.update(ctx, c, OpMoveTaxpayer, func(w *store.Writer, seen *store.Reader) error {
 		if _, err := seen.Taxpayer(root); err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func (a *API) SetPlan(ctx context.Context, c Caller, cnpj string, plan store.Pla
 
 // Identify says whose establishment a till is at.
 func (a *API) Identify(ctx context.Context, c Caller, till, cnpj string) error {
-	return a.update(ctx, c, opIdentify, func(w *store.Writer, seen *store.Reader) error {
+	return a.update(ctx, c, OpIdentify, func(w *store.Writer, seen *store.Reader) error {
 		if _, err := seen.Agent(till); err != nil {
 			return err
 		}

@@ -43,6 +43,9 @@ func (s Scope) Only(root string) Scope {
 	return s
 }
 
+// Root is the one taxpayer that the scope is narrowed to; "" when it is not.
+func (s Scope) Root() string { return s.root }
+
 // Paid narrows a scope to establishments with plan PRO.
 func (s Scope) Paid() Scope {
 	s.paid = true

@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"zelo/collector/api"
 )
@@ -19,8 +20,13 @@ func (s *site) cookieName() string {
 // setCookie makes the browser remember a session until it is closed, "" makes it
 // forget. How long the session itself lives is decided elsewhere.
 func (s *site) setCookie(w http.ResponseWriter, session string) {
-	c := &http.Cookie{Name: s.cookieName(), Value: session, Path: "/", HttpOnly: true, Secure: s.o.Secure, SameSite: http.SameSiteLaxMode}
-	if session == "" {
+	s.keep(w, s.cookieName(), session)
+}
+
+// keep makes the browser keep a value until it is closed, "" makes it forget.
+func (s *site) keep(w http.ResponseWriter, name, value string) {
+	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: s.o.Secure, SameSite: http.SameSiteLaxMode}
+	if value == "" {
 		c.MaxAge = -1
 	}
 	http.SetCookie(w, c)
@@ -37,7 +43,7 @@ func (s *site) session(r *http.Request) string {
 // signedIn lets a person's session through to h; others go to the entrance.
 func (s *site) signedIn(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := s.o.API.CallerOf(r.Context(), s.session(r))
+		c, err := s.caller(r)
 		if errors.Is(err, api.ErrSignedOut) {
 			http.Redirect(w, r, "/entrar", http.StatusSeeOther)
 			return
@@ -49,6 +55,19 @@ func (s *site) signedIn(h handler) http.Handler {
 			s.fail(w, r, c, err)
 		}
 	})
+}
+
+// caller is whose request it is: a person's with a session, who may have chosen to
+// see one taxpayer alone, or a program's with a token.
+func (s *site) caller(r *http.Request) (api.Caller, error) {
+	if secret, is := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); is {
+		return s.o.API.CallerOfToken(r.Context(), secret)
+	}
+	c, err := s.o.API.CallerOf(r.Context(), s.session(r))
+	if only, none := r.Cookie(s.cookieName() + "-cliente"); none == nil {
+		c = c.Only(only.Value)
+	}
+	return c, err
 }
 
 // enter shows the entrance. A link is only used up by the button: programs that
@@ -64,7 +83,13 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, api.Caller{}, err)
 		return
 	}
-	session, err := s.o.API.SignIn(r.Context(), r.PostForm.Get("secret"), r.RemoteAddr)
+	var session string
+	var err error
+	if f := r.PostForm; f.Get("email") != "" {
+		session, err = s.o.API.SignInWith(r.Context(), f.Get("email"), f.Get("senha"), f.Get("codigo"), r.RemoteAddr)
+	} else {
+		session, err = s.o.API.SignIn(r.Context(), f.Get("secret"), r.RemoteAddr)
+	}
 	if err != nil {
 		s.fail(w, r, api.Caller{}, err)
 		return

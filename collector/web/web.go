@@ -39,7 +39,7 @@ type site struct {
 // New makes the handler of all pages.
 func New(o Options) (http.Handler, error) {
 	s := &site{o: o, pages: map[string]*template.Template{}}
-	for _, name := range []string{"now", "tills", "till", "numbering", "alarms", "alarm", "coupons", "coupon", "quarantine", "export",
+	for _, name := range []string{"now", "tills", "till", "numbering", "alarms", "alarm", "coupons", "coupon", "quarantine", "export", "clients", "people", "account",
 		"enrol", "enter", "trouble"} {
 		t, err := template.New("layout.html").Funcs(words()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
@@ -74,6 +74,13 @@ func (s *site) routes() http.Handler {
 		"GET /ligar":                                s.enrol,
 		"POST /ligar":                               s.newToken,
 		"POST /sair":                                s.signOut,
+		"GET /clientes":                             s.clients,
+		"POST /clientes":                            s.clientForm,
+		"POST /ver":                                 s.narrow,
+		"GET /pessoas":                              s.people,
+		"POST /pessoas":                             s.personForm,
+		"GET /conta":                                s.account,
+		"POST /conta":                               s.accountForm,
 	} {
 		mux.Handle(pattern, s.signedIn(h))
 	}
@@ -133,6 +140,8 @@ type page struct {
 	Title   string
 	Section string // of the navigation
 	Who     string // "" while nobody is signed in
+	Only    string // CNPJ root of the one taxpayer that is shown; "" for all
+	Heads   bool   // the person looks after others
 	Now     time.Time
 	Data    any
 }
@@ -140,7 +149,7 @@ type page struct {
 // render answers with a page.
 func (s *site) render(w http.ResponseWriter, c api.Caller, status int, name, section, title string, data any) error {
 	var b bytes.Buffer
-	err := s.pages[name].Execute(&b, page{Title: title, Section: section, Who: c.Who(), Now: s.o.Now(), Data: data})
+	err := s.pages[name].Execute(&b, page{Title: title, Section: section, Who: c.Who(), Only: c.Narrowed(), Heads: s.o.API.May(c, api.OpPeople), Now: s.o.Now(), Data: data})
 	if err != nil {
 		return fmt.Errorf("cannot render the page %q: %w", name, err)
 	}

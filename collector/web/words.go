@@ -15,7 +15,7 @@ func words() template.FuncMap {
 	return template.FuncMap{
 		"moment": moment, "date": date, "clock": clock, "ago": ago, "days": days, "issued": issued, "minute": minute, "lasted": lasted,
 		"n": api.Thousands, "count": count, "money": money, "amount": api.Amount, "price": price, "quantity": quantity, "cents": api.Money, "size": size, "percent": percent,
-		"register": api.Register, "key": groups, "state": state, "sentence": sentence, "subject": subject, "whose": whose, "shop": shop,
+		"register": api.Register, "role": api.RoleWord, "key": groups, "state": state, "sentence": sentence, "subject": subject, "whose": whose, "shop": shop,
 		"kind": api.KindWord, "verdict": api.VerdictWord, "checkState": checkState, "payment": api.PaymentWord, "event": eventWord,
 		"lower": strings.ToLower, "capital": capital, "clockOff": clockOff, "month": month, "months": months, "change": changeWord,
 		"network": network, "number": func(n int) string { return fmt.Sprintf("%06d", n) }, "title": documentTitle, "meaning": meaning,
@@ -268,6 +268,8 @@ func eventWord(e api.Event) string {
 		return "Venda emitida por dois equipamentos, caso " + e.Detail["case"]
 	case "device-gone":
 		return "Equipamento parou de responder"
+	case "device-disputed":
+		return "Equipamento que pertence a outra revenda: o que este caixa conta dele não é aceito"
 	case "device-back":
 		return "Equipamento voltou a responder"
 	case "buffer-damaged":
