@@ -53,6 +53,8 @@ type Broker struct {
 	stop chan struct{}
 	done chan struct{}
 
+	turnstile *turnstile
+
 	mu   sync.Mutex
 	life *life // nil while it is being started anew
 	mqtt address
@@ -91,7 +93,7 @@ var errNotRunning = errors.New("the broker is being started anew")
 // Start opens the listener. It starts one goroutine that watches the server's
 // folder; Close ends everything.
 func Start(o Options) (*Broker, error) {
-	b := &Broker{o: o, stop: make(chan struct{}), done: make(chan struct{})}
+	b := &Broker{o: o, stop: make(chan struct{}), done: make(chan struct{}), turnstile: newTurnstile()}
 	var err error
 	b.mqtt, err = parseAddress(o.Listen)
 	if err == nil && o.Web != "" {
@@ -234,5 +236,6 @@ func (b *Broker) deliver(m *nats.Msg) {
 		b.o.Log.Warn("message on an unknown topic", "err", err)
 		return
 	}
+	b.turnstile.arrived(agent)
 	b.o.Receive(agent, stream, m.Data)
 }

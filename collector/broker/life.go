@@ -111,7 +111,7 @@ const collectorUser = "zelo.collector"
 func (b *Broker) serverOptions(folder, secret string) (*server.Options, error) {
 	config := b.o.TLS.Clone()
 	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, b.o.CAs
-	config.GetConfigForClient = make(turnstile, maxHandshakes).admit
+	config.GetConfigForClient = b.turnstile.admit
 	o := &server.Options{}
 	// QoS 2 would let an agent fill the folder; nobody needs it.
 	if err := o.ProcessConfigString(`mqtt { reject_qos2_publish: true }`); err != nil {
@@ -123,6 +123,7 @@ func (b *Broker) serverOptions(folder, secret string) (*server.Options, error) {
 	o.MaxPayload, o.MaxSubs, o.NoSystemAccount = maxPacket, 32, true
 	o.NoSublistCache = true // one for each connection, and a common one that thousands of agents overrun
 	o.CustomClientAuthentication = &gate{b, secret}
+	o.MaxClosedClients = 100 // of which the server keeps what nobody asks for
 	if b.o.Web != "" {
 		o.Websocket = server.WebsocketOpts{Host: b.web.host, Port: b.web.asked(), TLSConfig: config, HandshakeTimeout: startTime,
 			AuthTimeout: 10, SameOrigin: true}
@@ -156,6 +157,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 		g.b.o.Log.Warn("connection refused", "from", c.RemoteAddress(), "err", err)
 		return false
 	}
+	g.b.turnstile.known(c.RemoteAddress(), agent)
 	c.RegisterUser(&server.User{Username: agent, Permissions: permissions(agent)})
 	return true
 }

@@ -33,7 +33,7 @@ func TestTurnstile(t *testing.T) {
 	var said sync.WaitGroup
 	over := make(chan struct{})
 	defer close(over)
-	conns := make([]net.Conn, maxHandshakes+64)
+	conns := make([]net.Conn, maxEntering+64)
 	for i := range conns {
 		conn, err := net.Dial("tcp", b.Addr())
 		if err != nil {
