@@ -111,8 +111,12 @@ func (t *transaction) put(group []message) error {
 	}
 	// Documents in the order of their keys touch few index pages.
 	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.key(), b.key()) })
-	for _, p := range places {
-		if err := t.putRecord(p.record, &t.results[p.result]); err != nil {
+	fresh, err := t.archive(places)
+	if err != nil {
+		return err
+	}
+	for i, p := range places {
+		if err := t.putRecord(p.record, fresh[i], &t.results[p.result]); err != nil {
 			return err
 		}
 	}
@@ -122,6 +126,43 @@ func (t *transaction) put(group []message) error {
 		}
 	}
 	return nil
+}
+
+// archive stores the documents of all records and where they came from, and reports
+// which records are new.
+func (t *transaction) archive(places []place) ([]bool, error) {
+	var documents []store.NewDocument
+	for _, p := range places {
+		if p.document != nil {
+			documents = append(documents, store.NewDocument{Document: *p.document, Body: p.body})
+		}
+	}
+	added, err := t.w.AddDocuments(documents...)
+	if err != nil {
+		return nil, err
+	}
+	var arrivals []store.Arrival
+	for _, p := range places {
+		a := store.Arrival{Record: p.Record}
+		switch {
+		case p.status != nil:
+			continue
+		case p.document != nil:
+			a.Document, added = added[0].ID, added[1:]
+		}
+		arrivals = append(arrivals, a)
+	}
+	news, err := t.w.AddArrivals(arrivals...)
+	if err != nil {
+		return nil, err
+	}
+	fresh := make([]bool, len(places))
+	for i, p := range places {
+		if p.status == nil {
+			fresh[i], news = news[0], news[1:]
+		}
+	}
+	return fresh, nil
 }
 
 func (r *record) key() string {
@@ -187,23 +228,12 @@ func moment(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-func (t *transaction) putRecord(r *record, result *Result) error {
-	if r.status != nil {
+// putRecord stores what a record says beside its document.
+func (t *transaction) putRecord(r *record, fresh bool, result *Result) error {
+	switch {
+	case r.status != nil:
 		result.Stored++
 		return t.putStatus(r)
-	}
-	document := int64(0)
-	if r.document != nil {
-		id, _, err := t.w.AddDocument(*r.document, r.body)
-		if err != nil {
-			return err
-		}
-		document = id
-	}
-	fresh, err := t.w.AddArrival(r.Record, document)
-	switch {
-	case err != nil:
-		return err
 	case !fresh:
 		result.Duplicates++
 	case r.refused != "":
