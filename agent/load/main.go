@@ -215,11 +215,15 @@ func (s *stage) restart() error {
 		return err
 	}
 	began := time.Now()
+	if err := s.crew.until("most tills to be back", func(t totals) bool { return t.connected*100 >= s.tills*99 }); err != nil {
+		return err
+	}
+	most := time.Since(began)
 	if err := s.crew.until("all tills to be back", s.allConnected); err != nil {
 		return err
 	}
 	s.reconnect = time.Since(began)
-	s.say("coletor morto e reiniciado depois de %v: todos de volta em %.1f s", downTime, s.reconnect.Seconds())
+	s.say("coletor morto e reiniciado depois de %v: 99 %% de volta em %.1f s, todos em %.1f s", downTime, most.Seconds(), s.reconnect.Seconds())
 	err := s.crew.until("what was sold meanwhile to be confirmed", func(t totals) bool { return t.waiting < s.tills/20+5 })
 	s.say("o que se vendeu enquanto isso confirmado em %.1f s", time.Since(began).Seconds())
 	return errors.Join(err, s.sayMemory("depois"))
