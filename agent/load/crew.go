@@ -152,8 +152,8 @@ func (c *crew) totals() (t totals) {
 }
 
 // until waits for something that the workers report.
-func (c *crew) until(what string, true func(totals) bool) error {
-	return c.watch(patience, func() bool { return true(c.totals()) }, func() error {
+func (c *crew) until(what string, reached func(totals) bool) error {
+	return c.watch(patience, func() bool { return reached(c.totals()) }, func() error {
 		return fmt.Errorf("waited %v for %s in vain: %+v %s", patience, what, c.totals(), c.trouble())
 	})
 }
@@ -164,11 +164,11 @@ func (c *crew) pass(d time.Duration) error {
 }
 
 // watch looks at the reports until something is true, or the time is over.
-func (c *crew) watch(d time.Duration, true func() bool, over func() error) error {
+func (c *crew) watch(d time.Duration, reached func() bool, over func() error) error {
 	tick := time.NewTicker(reportEvery / 5)
 	defer tick.Stop()
 	end := time.After(d)
-	for !true() {
+	for !reached() {
 		select {
 		case <-c.ctx.Done():
 			return c.ctx.Err()
