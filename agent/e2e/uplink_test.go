@@ -27,9 +27,11 @@ func TestOnlyTheProxyLeadsOut(t *testing.T) {
 	s.startCollector()
 	p := openProxy(t, "loja", "senha-do-proxy", web)
 	s.sat = s.openDevice("simulador", "-pty", "-link", s.path("porta"))
-	s.write("agent.toml", fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"serial:%s\"]\nbuffer_mb = 64\npagina = \"\"\nproxy = \"http://loja:senha-do-proxy@%s\"\n",
-		s.path("caixa"), s.path("sat.sock"), s.path("porta"), p.addr))
-	s.enrol(func(args ...string) (string, error) { return s.cli("", args...) })
+	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"serial:%s\"]\nbuffer_mb = 64\npagina = \"\"\n",
+		s.path("caixa"), s.path("sat.sock"), s.path("porta"))
+	s.write("agent.toml", config)
+	s.enrol(func(args ...string) (string, error) { return s.cli("", args...) }) // elsewhere: this proxy leads to one port
+	s.write("agent.toml", config+fmt.Sprintf("proxy = \"http://loja:senha-do-proxy@%s\"\n", p.addr))
 	s.startAgent()
 	s.until("the device", s.answering)
 	if out, err := s.cli("12345678\n", "code"); err != nil {
