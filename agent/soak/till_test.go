@@ -68,7 +68,7 @@ func (t *till) work() {
 }
 
 // patience is how often a cashier tries before calling for help.
-const patience = 40
+const patience = 80
 
 // act makes a sale or cancellation, as POS programs do: until the device says
 // yes, or no.
