@@ -80,7 +80,7 @@ func CheckAddress(address string) error {
 	switch driver {
 	case "biblioteca":
 		if !filepath.IsAbs(where) {
-			return errors.New("escreva o caminho completo da biblioteca depois de biblioteca:")
+			return errors.New("escreva o caminho completo da biblioteca depois de biblioteca: no endereço")
 		}
 	case "serial":
 		if where == "" {
@@ -95,7 +95,7 @@ func CheckAddress(address string) error {
 			return errors.New("escreva endereço e porta depois de tcp:, como em tcp:127.0.0.1:9100")
 		}
 	default:
-		return errors.New("comece com biblioteca:, serial:, usb: ou tcp:")
+		return errors.New("comece com biblioteca:, serial:, usb: ou tcp: e o lugar")
 	}
 	return nil
 }

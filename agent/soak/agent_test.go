@@ -34,7 +34,6 @@ type agent struct {
 	begun   int           // calls its tills began; guarded by w.mu
 	wanted  bool          // a copy of its file is to be made; guarded by w.mu
 	tokens  chan struct{} // each of its tills holds one while it calls
-	lone    chan struct{} // held by who takes all of them
 
 	mu     sync.Mutex
 	life   *life

@@ -37,11 +37,11 @@ const plainSeeds = 300
 
 // totals add up over seeds.
 type totals struct {
-	mu                                     sync.Mutex
-	seeds, sales, faults                   int
-	lost, doubled, unknown, missing, other int
-	struck                                 [kinds][phases]int
-	failed                                 atomic.Bool
+	mu                              sync.Mutex
+	seeds, sales, faults            int
+	lost, doubled, unknown, missing int
+	struck                          [kinds][phases]int
+	failed                          atomic.Bool
 }
 
 // result is printed behind all else; `make soak` ends with its last line.

@@ -228,7 +228,8 @@ func TestOfFails(t *testing.T) {
 		reads := 0
 		_, err := Of(func(yield func(Item, error) bool) {
 			reads++
-			if yield(Item{Number: 1}, nil) && yield(Item{Number: 1}, nil) && reads > good {
+			first := yield(Item{Number: 1}, nil)
+			if again := yield(Item{Number: 1}, nil); first && again && reads > good {
 				yield(Item{}, broken)
 			}
 		}, HighestCFe, nil)

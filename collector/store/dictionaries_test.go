@@ -18,7 +18,8 @@ func testDictionaries(t *testing.T, path string) {
 		})
 		return held
 	}
-	if !add(data) || !add(data) || add(other) {
+	first, again := add(data), add(data)
+	if !first || !again || add(other) {
 		t.Error("the first with a number is held, also when it comes again, and no other")
 	}
 	if err := s.Close(); err != nil {
