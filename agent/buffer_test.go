@@ -240,11 +240,11 @@ func TestBufferCommandsOfADamagedFile(t *testing.T) {
 			c := cannedTill(t)
 			c.damage(t, lost)
 			before := hashOf(t, c.file)
-			out, err := c.command(t, "ls")
+			_, err := c.command(t, "ls")
 			if err == nil || !strings.Contains(err.Error(), "buffer check") {
 				t.Errorf("ls: %v", err)
 			}
-			out, err = c.command(t, "check")
+			out, err := c.command(t, "check")
 			if err == nil || !strings.Contains(err.Error(), "buffer export") || !strings.Contains(err.Error(), "buffer repair") {
 				t.Errorf("check: %v", err)
 			}
