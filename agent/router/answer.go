@@ -22,9 +22,9 @@ const turnWait = 4 * time.Second
 // fiscal answers a sale or cancellation.
 func (r *Router) fiscal(ctx context.Context, req sat.Request) sat.Reply {
 	e := entry{Till: req.Till, Session: req.Session, Function: req.Function, Payload: payloadOf(req)}
-	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
+	v, old := r.journal.place(&e)
 	if old != nil && old.Session != e.Session && r.settled(ctx, old) {
-		v, old = place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
+		v, old = r.journal.place(&e)
 	}
 	if v == isOpen {
 		v, old = r.resolve(ctx, req, &e, old)
@@ -71,7 +71,7 @@ func (r *Router) sell(ctx context.Context, req sat.Request, e *entry) result {
 	for i, c := range candidates {
 		more := i < len(candidates)-1
 		res := r.offer(ctx, c, req, e, more)
-		if i == 0 && wrongCode(res.err) != nil || !res.nothing() || ctx.Err() != nil {
+		if i == 0 && wrongCode(res.err) || !res.nothing() || ctx.Err() != nil {
 			return res
 		}
 		if i == 0 || res.reply.Raw != nil {
@@ -111,7 +111,7 @@ func (r *Router) resolve(ctx context.Context, req sat.Request, e, old *entry) (v
 	}
 	r.settleCase(within, old, req)
 	cancel()
-	v, old := place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
+	v, old := r.journal.place(e)
 	if v != isOpen || !r.second || old.Function != sat.EnviarDadosVenda || !r.elsewhere(req, old) {
 		return v, old
 	}
@@ -119,7 +119,7 @@ func (r *Router) resolve(ctx context.Context, req sat.Request, e, old *entry) (v
 		r.log.Error("sale not made a second time", "till", old.Till, "session", old.Session, "err", err)
 		return v, old
 	}
-	return place(r.journal.latest(req.Till), e.Session, e.Function, e.Payload, r.journal.steadyNow())
+	return r.journal.place(e)
 }
 
 // settleCase has whoever knows how a till's call ended asked: a neighbour, the
@@ -144,16 +144,8 @@ func (r *Router) settleCase(ctx context.Context, e *entry, req sat.Request) {
 // repeat answers with what the device said to an earlier call. A call under
 // another session is journaled under that one too.
 func (r *Router) repeat(req sat.Request, e *entry) sat.Reply {
-	full := e
-	var err error
-	if full.Reply == nil {
-		full, err = r.journal.load(e)
-	}
-	var reply sat.Reply
-	if err == nil && full.Reply != nil {
-		reply, err = full.reply()
-	}
-	if err != nil || full.Reply == nil {
+	full, reply, err := r.journal.said(e)
+	if err != nil {
 		r.log.Error("stored reply not readable", "till", e.Till, "session", e.Session, "err", err)
 		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
 	}
@@ -221,12 +213,7 @@ func (r *Router) stored(ctx context.Context, req sat.Request, none sat.Code, mat
 	case e.State == missing:
 		return r.note(req, req.Function.Busy(), heldText)
 	}
-	full, err := r.journal.load(e)
-	if err != nil {
-		r.log.Error("stored reply not readable", "till", e.Till, "session", e.Session, "err", err)
-		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
-	}
-	reply, err := full.reply()
+	_, reply, err := r.journal.said(e)
 	if err != nil {
 		r.log.Error("stored reply not readable", "till", e.Till, "session", e.Session, "err", err)
 		return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
@@ -336,7 +323,7 @@ func (r *Router) failed(req sat.Request, err error) sat.Reply {
 	r.log.Warn("call not answered by the device", "till", req.Till, "session", req.Session, "function", req.Function, "err", err)
 	home, _, _ := r.home(req.Till)
 	switch {
-	case wrongCode(err) != nil:
+	case wrongCode(err):
 		return forTill(sat.NewReply(req.Function, 0, req.Function.Success()+1), req.Session)
 	case errors.Is(err, errUnresolved):
 		return r.note(req, req.Function.Busy(), "Verificando uma venda anterior no SAT. Tente novamente.")
@@ -348,13 +335,10 @@ func (r *Router) failed(req sat.Request, err error) sat.Reply {
 	return forTill(sat.NewReply(req.Function, 0, req.Function.Busy()), req.Session)
 }
 
-// wrongCode is the error by which a device refused an activation code; else nil.
-func wrongCode(err error) *sat.Error {
+// wrongCode reports whether a device refused an activation code.
+func wrongCode(err error) bool {
 	var device *sat.Error
-	if errors.As(err, &device) && device.Code.WrongActivationCode() {
-		return device
-	}
-	return nil
+	return errors.As(err, &device) && device.Code.WrongActivationCode()
 }
 
 // voidText says what to do after a sale that certainly was not made.

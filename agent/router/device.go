@@ -256,7 +256,7 @@ func (o *owner) meet(ctx context.Context, code string) error {
 	}
 	last, err := o.asked(ctx, sat.ConsultarUltimaSessaoFiscal, code)
 	switch {
-	case errors.Is(err, sat.ErrGone), wrongCode(err) != nil:
+	case errors.Is(err, sat.ErrGone), wrongCode(err):
 		return err
 	case err != nil:
 		o.log.Warn("last session of the device not known", "err", err)

@@ -196,6 +196,26 @@ func (j *journal) load(e *entry) (*entry, error) {
 	return &full, j.codec.Decode(v, &full)
 }
 
+// said is the whole entry of a call, and what the device said to it.
+func (j *journal) said(e *entry) (full *entry, reply sat.Reply, err error) {
+	full = e
+	if full.Reply == nil {
+		if full, err = j.load(e); err != nil {
+			return e, reply, err
+		}
+	}
+	if full.Reply == nil {
+		return full, reply, fmt.Errorf("call %d of till %q has no reply in the journal", e.N, e.Till)
+	}
+	reply, err = full.reply()
+	return full, reply, err
+}
+
+// place says what a till's call is, by those it made before.
+func (j *journal) place(e *entry) (verdict, *entry) {
+	return place(j.latest(e.Till), e.Session, e.Function, e.Payload, j.steadyNow())
+}
+
 // admit decides about a fiscal call once more, now that its turn has come, and
 // when it is new makes it durable as an open case. After a nil error with isNew
 // the call may be sent, and must be closed or resolved.

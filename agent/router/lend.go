@@ -198,11 +198,7 @@ func (r *Router) standing(ctx context.Context, from, id string) (wire.Ending, sa
 	case e.Void:
 		return wire.EndingNothing, sat.Reply{}, nil
 	}
-	full, err := r.journal.load(e)
-	var reply sat.Reply
-	if err == nil {
-		reply, err = full.reply()
-	}
+	_, reply, err := r.journal.said(e)
 	if err != nil {
 		r.log.Error("stored reply not readable", "till", e.Till, "session", e.Session, "err", err)
 		return wire.EndingOpen, sat.Reply{}, nil

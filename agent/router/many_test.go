@@ -90,25 +90,7 @@ func (w *world) sellAt(till string, session int, activation, item string) sat.Re
 // issued counts both devices' documents and compares them with what goes out.
 func (w *world) issued(b *sim.Sim, ofA, ofB int) {
 	w.t.Helper()
-	all := slices.Concat(w.sim.Issued(), b.Issued())
-	if n := len(w.sim.Issued()); n != ofA {
-		w.t.Errorf("A issued %d documents, want %d", n, ofA)
-	}
-	if n := len(b.Issued()); n != ofB {
-		w.t.Errorf("B issued %d documents, want %d", n, ofB)
-	}
-	have := map[string]int{}
-	for _, i := range w.items(wire.StreamDocuments) {
-		have[string(i.Body)]++
-	}
-	for _, r := range all {
-		if have[string(r.XML)] != 1 {
-			w.t.Errorf("document %s goes out %d times", r.Key, have[string(r.XML)])
-		}
-	}
-	if len(have) != len(all) {
-		w.t.Errorf("%d different documents go out, %d were issued", len(have), len(all))
-	}
+	w.compare(slices.Concat(w.counted("A", w.sim, ofA), w.counted("B", b, ofB)))
 }
 
 func (w *world) events() (codes []string) {
