@@ -227,8 +227,8 @@ func (b *bench) call(role store.Role, c Caller, op Operation, mine, theirs *tena
 		b.t.Errorf("%s as %s with %v works", op.Op, role, in.Values)
 	}
 	said := fmt.Sprint(err) + in.Out.(*bytes.Buffer).String()
-	if raw, is := result.([]byte); is {
-		said += string(raw)
+	if file, is := result.(File); is {
+		said += file.Name + string(file.Raw)
 	}
 	shown, err := json.Marshal(result)
 	if err != nil {

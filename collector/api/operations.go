@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"zelo/collector/account"
+	"zelo/collector/ingest"
 	"zelo/collector/store"
 )
 
@@ -58,6 +59,9 @@ type Operation struct {
 	Roles  []store.Role
 	Needs  account.Feature // of the plan; "" is everybody's
 	Params []Param
+	// Answer is an example, without values, of what Call answers: a struct of answer.go
+	// or of its like, File, Stream, or nil when it answers nothing.
+	Answer any
 	Call   func(context.Context, *API, Caller, Input) (any, error)
 }
 
@@ -140,37 +144,38 @@ func par(pairs ...string) (out []Param) {
 
 func watching() []Operation {
 	return []Operation{
-		{opNow, "GET", "/now", everyone(), "", nil,
+		{opNow, "GET", "/now", everyone(), "", nil, Overview{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Now(ctx, c) }},
-		{opTills, "GET", "/tills", everyone(), "", nil,
+		{opTills, "GET", "/tills", everyone(), "", nil, []Till{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Tills(ctx, c) }},
-		{opTill, "GET", "/tills/{till}", everyone(), "", par("till", "till"),
+		{opTill, "GET", "/tills/{till}", everyone(), "", par("till", "till"), TillPage{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.Till(ctx, c, in.Values["till"])
 			}},
-		{OpIdentify, "POST", "/tills/{till}/establishment", staff(), "", par("till", "till", "cnpj", "establishment"),
+		{OpIdentify, "POST", "/tills/{till}/establishment", staff(), "", par("till", "till", "cnpj", "establishment"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.Identify(ctx, c, in.Values["till"], in.Values["cnpj"])
 			}},
-		{opAlarms, "GET", "/alarms", everyone(), "", nil,
+		{opAlarms, "GET", "/alarms", everyone(), "", nil, [][]Alarm{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
 				open, closed, err := a.Alarms(ctx, c)
 				return [][]Alarm{open, closed}, err
 			}},
-		{opAlarm, "GET", "/alarms/{alarm}", everyone(), "", par("alarm", "alarm"),
+		{opAlarm, "GET", "/alarms/{alarm}", everyone(), "", par("alarm", "alarm"), AlarmPage{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.Alarm(ctx, c, in.number("alarm"))
 			}},
-		{opQuarantine, "GET", "/quarantine", staff(), "", nil,
+		{opQuarantine, "GET", "/quarantine", staff(), "", nil, []Quarantined{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
 				list, _, err := a.Quarantine(ctx, c)
 				return list, err
 			}},
-		{opQuarantineBytes, "GET", "/quarantine/{record}/original", staff(), "", par("record", "record"),
+		{opQuarantineBytes, "GET", "/quarantine/{record}/original", staff(), "", par("record", "record"), File{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.QuarantinedBytes(ctx, c, in.number("record"))
+				raw, err := a.QuarantinedBytes(ctx, c, in.number("record"))
+				return File{in.Values["record"] + ".bin", raw}, err
 			}},
-		{opSettle, "POST", "/quarantine/{record}/settle", staff(), "", par("record", "record"),
+		{opSettle, "POST", "/quarantine/{record}/settle", staff(), "", par("record", "record"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.Settle(ctx, c, in.number("record"))
 			}},
@@ -179,42 +184,42 @@ func watching() []Operation {
 
 func documents() []Operation {
 	return []Operation{
-		{opSearch, "GET", "/documents", everyone(), "", par("text", "device", "from", "text", "to", "text"), search},
-		{opConsumer, "POST", "/documents/search", personal(), "", par("text", "document", "consumer", "text"), search},
-		{opDocument, "GET", "/documents/{ref}", everyone(), "", par("ref", "document"),
+		{opSearch, "GET", "/documents", everyone(), "", par("text", "device", "from", "text", "to", "text"), Found{}, search},
+		{opConsumer, "POST", "/documents/search", personal(), "", par("text", "document", "consumer", "text"), Found{}, search},
+		{opDocument, "GET", "/documents/{ref}", everyone(), "", par("ref", "document"), Coupon{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.Document(ctx, c, in.Values["ref"])
 			}},
-		{opReveal, "POST", "/documents/{ref}/consumer", personal(), "", par("ref", "document"),
+		{opReveal, "POST", "/documents/{ref}/consumer", personal(), "", par("ref", "document"), Coupon{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.RevealDocument(ctx, c, in.Values["ref"])
 			}},
-		{opDocumentBytes, "GET", "/versions/{id}/original", personal(), "", par("id", "version"),
+		{opDocumentBytes, "GET", "/versions/{id}/original", personal(), "", par("id", "version"), File{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				raw, _, err := a.DocumentBytes(ctx, c, in.number("id"))
-				return raw, err
+				raw, name, err := a.DocumentBytes(ctx, c, in.number("id"))
+				return File{name, raw}, err
 			}},
-		{opNumbersOfDevice, "GET", "/numbers/{serial}", everyone(), "", par("serial", "device"),
+		{opNumbersOfDevice, "GET", "/numbers/{serial}", everyone(), "", par("serial", "device"), Numbering{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.NumberingOf(ctx, c, in.Values["serial"])
 			}},
-		{opNumbersOfSeries, "GET", "/numbers/{cnpj}/{series}", everyone(), "", par("cnpj", "establishment", "series", "text"),
+		{opNumbersOfSeries, "GET", "/numbers/{cnpj}/{series}", everyone(), "", par("cnpj", "establishment", "series", "text"), Numbering{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.NumberingOfSeries(ctx, c, in.Values["cnpj"], in.Values["series"])
 			}},
-		{opImport, "POST", "/documents", platform(), "", nil,
+		{opImport, "POST", "/documents", platform(), "", nil, []ingest.Verdict{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Import(ctx, c) }},
-		{opShops, "GET", "/exports/shops", personal(), "", nil,
+		{opShops, "GET", "/exports/shops", personal(), "", nil, []Shop{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Shops(ctx, c) }},
-		{opPreview, "GET", "/exports/preview", personal(), "", selectionParams(),
+		{opPreview, "GET", "/exports/preview", personal(), "", selectionParams(), Report{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.Preview(ctx, c, selectionOf(in))
 			}},
-		{opExportZIP, "GET", "/exports/originals.zip", personal(), "", selectionParams(),
+		{opExportZIP, "GET", "/exports/originals.zip", personal(), "", selectionParams(), Stream("application/zip"),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.ExportZIP(ctx, c, selectionOf(in), in.Out)
 			}},
-		{opExportCSV, "GET", "/exports/documents.csv", personal(), "", selectionParams(),
+		{opExportCSV, "GET", "/exports/documents.csv", personal(), "", selectionParams(), Stream("text/csv; charset=utf-8"),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.ExportCSV(ctx, c, selectionOf(in), in.Out)
 			}},
@@ -235,29 +240,29 @@ func selectionOf(in Input) Selection {
 
 func tenants() []Operation {
 	return []Operation{
-		{opEnrolments, "GET", "/enrolments", staff(), "", nil,
+		{opEnrolments, "GET", "/enrolments", staff(), "", nil, []store.Token{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Tokens(ctx, c) }},
-		{opEnrol, "POST", "/enrolments", staff(), "", par("label", "text", "cnpj", "establishment"),
+		{opEnrol, "POST", "/enrolments", staff(), "", par("label", "text", "cnpj", "establishment"), Enrolment{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.Enrol(ctx, c, in.Values["label"], in.Values["cnpj"], 1, 1)
 			}},
-		{opResellers, "GET", "/resellers", heads(), "", nil,
+		{opResellers, "GET", "/resellers", heads(), "", nil, []store.Reseller{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Resellers(ctx, c) }},
-		{OpAddReseller, "POST", "/resellers", platform(), "", par("name", "text"),
+		{OpAddReseller, "POST", "/resellers", platform(), "", par("name", "text"), int64(0),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.AddReseller(ctx, c, in.Values["name"])
 			}},
-		{opTaxpayers, "GET", "/taxpayers", everyone(), "", nil,
+		{opTaxpayers, "GET", "/taxpayers", everyone(), "", nil, Clients{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Taxpayers(ctx, c) }},
-		{OpAddTaxpayer, "POST", "/taxpayers", heads(), "", par("cnpj", "establishment", "name", "text", "reseller", "reseller"),
+		{OpAddTaxpayer, "POST", "/taxpayers", heads(), "", par("cnpj", "establishment", "name", "text", "reseller", "reseller"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.AddTaxpayer(ctx, c, in.Values["cnpj"], in.Values["name"], in.number("reseller"))
 			}},
-		{OpMoveTaxpayer, "POST", "/taxpayers/{root}/reseller", platform(), "", par("root", "taxpayer", "reseller", "reseller"),
+		{OpMoveTaxpayer, "POST", "/taxpayers/{root}/reseller", platform(), "", par("root", "taxpayer", "reseller", "reseller"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.MoveTaxpayer(ctx, c, in.Values["root"], in.number("reseller"))
 			}},
-		{opSetPlan, "POST", "/establishments/{cnpj}/plan", platform(), "", par("cnpj", "establishment", "plan", "text"),
+		{opSetPlan, "POST", "/establishments/{cnpj}/plan", platform(), "", par("cnpj", "establishment", "plan", "text"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.SetPlan(ctx, c, in.Values["cnpj"], store.Plan(in.Values["plan"]))
 			}},
@@ -266,49 +271,49 @@ func tenants() []Operation {
 
 func people() []Operation {
 	return []Operation{
-		{OpPeople, "GET", "/people", heads(), "", nil,
+		{OpPeople, "GET", "/people", heads(), "", nil, []Person{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.People(ctx, c) }},
-		{opAddPerson, "POST", "/people", heads(), "", par("email", "text", "name", "text", "role", "text", "reseller", "reseller", "root", "taxpayer"),
+		{opAddPerson, "POST", "/people", heads(), "", par("email", "text", "name", "text", "role", "text", "reseller", "reseller", "root", "taxpayer"), "",
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.AddPerson(ctx, c, NewPerson{in.Values["email"], in.Values["name"], store.Role(in.Values["role"]), in.number("reseller"), in.Values["root"]})
 			}},
-		{opLink, "POST", "/people/{person}/link", heads(), "", par("person", "person"),
+		{opLink, "POST", "/people/{person}/link", heads(), "", par("person", "person"), "",
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.Link(ctx, c, in.number("person"))
 			}},
-		{opReset, "POST", "/people/{person}/reset", heads(), "", par("person", "person"),
+		{opReset, "POST", "/people/{person}/reset", heads(), "", par("person", "person"), "",
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.Reset(ctx, c, in.number("person"))
 			}},
-		{opDropPerson, "POST", "/people/{person}/drop", heads(), "", par("person", "person"),
+		{opDropPerson, "POST", "/people/{person}/drop", heads(), "", par("person", "person"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.DropPerson(ctx, c, in.number("person"))
 			}},
-		{opGrants, "GET", "/grants", givers(), "", nil,
+		{opGrants, "GET", "/grants", givers(), "", nil, []store.Grant{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Grants(ctx, c) }},
-		{OpGive, "POST", "/grants", givers(), "", par("root", "taxpayer", "email", "text"),
+		{OpGive, "POST", "/grants", givers(), "", par("root", "taxpayer", "email", "text"), "",
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.Give(ctx, c, in.Values["root"], in.Values["email"])
 			}},
-		{opTake, "POST", "/grants/{grant}/take", givers(), "", par("grant", "grant"),
+		{opTake, "POST", "/grants/{grant}/take", givers(), "", par("grant", "grant"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.Take(ctx, c, in.number("grant"))
 			}},
-		{OpAPITokens, "GET", "/tokens", personal(), "", nil,
+		{OpAPITokens, "GET", "/tokens", personal(), "", nil, []store.APIToken{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.APITokens(ctx, c) }},
-		{opNewAPIToken, "POST", "/tokens", personal(), "", par("label", "text", "root", "taxpayer"),
+		{opNewAPIToken, "POST", "/tokens", personal(), "", par("label", "text", "root", "taxpayer"), "",
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.NewAPIToken(ctx, c, in.Values["label"], in.Values["root"], 30)
 			}},
-		{opRevokeAPIToken, "POST", "/tokens/{token}/revoke", personal(), "", par("token", "token"),
+		{opRevokeAPIToken, "POST", "/tokens/{token}/revoke", personal(), "", par("token", "token"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.RevokeAPIToken(ctx, c, in.number("token"))
 			}},
-		{opSetPassword, "POST", "/password", everyone(), "", par("password", "text"),
+		{opSetPassword, "POST", "/password", everyone(), "", par("password", "text"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.SetPassword(ctx, c, Password{New: in.Values["password"]})
 			}},
-		{opAudit, "GET", "/audit", heads(), "", nil,
+		{opAudit, "GET", "/audit", heads(), "", nil, []store.Audit{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Audit(ctx, c) }},
 	}
 }
