@@ -64,6 +64,7 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 	inner, stopIngest := context.WithCancel(context.WithoutCancel(ctx))
 	var ingesting sync.WaitGroup
 	ingesting.Go(func() { c.ingest.Run(inner, b) })
+	ingesting.Go(func() { c.keepTime(inner, c.timedWork()...) })
 	stop.later("ingest", func() { stopIngest(); ingesting.Wait() })
 
 	enrolment, err := c.listen(c.config.Enrolment)

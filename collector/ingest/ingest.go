@@ -111,7 +111,6 @@ func (g *Ingest) Receive(agent, stream string, payload []byte) {
 // owns three goroutines: while one transaction commits, the next is prepared.
 func (g *Ingest) Run(ctx context.Context, sender Sender) {
 	defer close(g.ended)
-	g.signal() // marks of an earlier run
 	prepared := make(chan []message)
 	var parts sync.WaitGroup
 	parts.Go(func() { g.takeQueue(ctx, prepared) })

@@ -13,20 +13,39 @@ import (
 // judgeAtOnce bounds how many subjects are judged in one transaction.
 const judgeAtOnce = 200
 
-// judgeChanges judges what transactions marked, and everything now and then,
-// until ctx ends.
+// Of several collectors on one database one judges at a time, whoever's marks they
+// are. The others look again soon: it may not have seen their last ones.
+const (
+	leadership = "alarms"
+	lookAgain  = 250 * time.Millisecond
+)
+
+// judgeChanges judges what transactions marked, of whichever collector, and
+// everything now and then, until ctx ends.
 func (g *Ingest) judgeChanges(ctx context.Context) {
 	tick := time.NewTicker(g.o.Every)
 	defer tick.Stop()
+	again := time.NewTimer(0) // marks of an earlier run
+	defer again.Stop()
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-g.changed:
-			err = g.Judge(ctx)
+		case <-again.C:
 		case <-tick.C:
-			err = g.Tick(ctx)
+			_, err = g.o.Store.Turn(ctx, leadership, g.o.Every, g.o.Now(), g.Tick)
+		}
+		release, ok, lerr := g.o.Store.Lead(ctx, leadership)
+		switch {
+		case lerr != nil:
+			err = errors.Join(err, lerr)
+		case !ok:
+			again.Reset(lookAgain)
+		default:
+			err = errors.Join(err, g.Judge(ctx))
+			release()
 		}
 		if err != nil && ctx.Err() == nil {
 			g.o.Log.Error("alarms not judged, trying again later", "within", g.o.Every, "err", err)
@@ -75,65 +94,86 @@ func (g *Ingest) Tick(ctx context.Context) error {
 	return g.Judge(ctx)
 }
 
-// judged is what the rules said about one subject.
-type judged struct {
-	store.Marked
-	raised []alarm.Raised
-}
-
-// judge looks at some subjects and writes what differs. A subject whose facts
-// cannot be judged keeps its alarms and its mark.
+// judge looks at some subjects and writes what differs. Its first look, beside all
+// writers, finds what there is to do; what an alarm becomes is judged by facts of the
+// transaction that writes it, so that no judgement replaces one by newer facts. A
+// subject whose facts cannot be judged keeps its alarms and its mark.
 func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) error {
 	g.judging.Lock()
 	defer g.judging.Unlock()
-	now := g.o.Now()
-	var write []judged
+	var differ, settled []store.Marked
 	err := g.o.Store.View(ctx, store.All(), func(r *store.Reader) error {
 		for _, m := range subjects {
-			facts, err := r.Facts(m.Subject)
-			if errors.Is(err, store.ErrNotFound) {
-				write = append(write, judged{m, nil})
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			raised, err := eval(facts, now)
-			if err != nil {
+			raised, now, err := g.raised(r, m.Subject)
+			if errors.Is(err, errRule) {
 				g.o.Log.Error("a rule failed, its subject keeps its alarms", "kind", m.Kind, "subject", m.ID, "err", err)
 				continue
 			}
-			differ, err := r.AlarmsDiffer(m.Subject, raised, now)
-			if err != nil {
-				return err
+			differs := false
+			if err == nil {
+				differs, err = r.AlarmsDiffer(m.Subject, raised, now)
 			}
-			if differ || m.Version > 0 {
-				write = append(write, judged{m, raised})
+			switch {
+			case err != nil:
+				return err
+			case differs:
+				differ = append(differ, m)
+			case m.Version > 0:
+				settled = append(settled, m)
 			}
 		}
 		return nil
 	})
-	if err != nil || len(write) == 0 {
+	if err != nil || len(differ)+len(settled) == 0 {
 		return err
 	}
 	return g.o.Store.Update(ctx, func(w *store.Writer) error {
-		for _, j := range write {
-			if err := w.SetAlarms(j.Subject, j.raised, now); err != nil {
+		for _, m := range differ {
+			raised, now, err := g.raised(&w.Reader, m.Subject)
+			if errors.Is(err, errRule) {
+				continue
+			}
+			if err == nil {
+				err = w.SetAlarms(m.Subject, raised, now)
+			}
+			if err == nil {
+				err = w.Evaluated(m)
+			}
+			if err != nil {
 				return err
 			}
-			if err := w.Evaluated(j.Marked); err != nil {
+		}
+		for _, m := range settled {
+			if err := w.Evaluated(m); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 }
+
+// raised is what the rules say now about a subject; nothing about one that is gone.
+func (g *Ingest) raised(r *store.Reader, s alarm.Subject) ([]alarm.Raised, time.Time, error) {
+	now := g.o.Now()
+	facts, err := r.Facts(s)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, now, nil
+	}
+	if err != nil {
+		return nil, now, err
+	}
+	raised, err := eval(facts, now)
+	return raised, now, err
+}
+
+// errRule reports that a rule failed.
+var errRule = errors.New("rule panicked")
 
 // eval is alarm.Eval behind a fence: no rule ends the collector.
 func eval(f alarm.Facts, now time.Time) (raised []alarm.Raised, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("rule panicked: %v", p)
+			err = fmt.Errorf("%w: %v", errRule, p)
 		}
 	}()
 	return alarm.Eval(f, now), nil

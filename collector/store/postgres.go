@@ -50,14 +50,14 @@ func lockNumber(name string) int32 {
 
 // Settings of all sessions, and of writers' alone. Plans serve any values: planning
 // anew over all partitions costs more than it gains. Writers look up by keys, also
-// with a plan made while a table was empty. A writer that vanished gives its lock
-// back within a minute.
+// with a plan made while a table was empty. A collector that vanished gives its locks
+// back within a minute, its writer's as well as its leads.
 var (
-	sessionSettings = map[string]string{"application_name": "zelo-collector", "jit": "off", "plan_cache_mode": "force_generic_plan"}
-	readerSettings  = map[string]string{"default_transaction_read_only": "on"}
-	writerSettings  = map[string]string{"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
-		"idle_in_transaction_session_timeout": "60000",
-		"tcp_keepalives_idle":                 "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+	sessionSettings = map[string]string{"application_name": "zelo-collector", "jit": "off", "plan_cache_mode": "force_generic_plan",
+		"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+	readerSettings = map[string]string{"default_transaction_read_only": "on"}
+	writerSettings = map[string]string{"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+		"idle_in_transaction_session_timeout": "60000"}
 )
 
 func isPostgres(address string) bool {
