@@ -9,6 +9,9 @@
 //	  collector's time); acknowledgements may ask to slow down; batches of
 //	  documents may be packed with a dictionary of earlier ones, which the
 //	  collector archives first. Agents use it only after a Hello.
+//	3 (2026-11-22): remote commands (command.go): a signed Command goes down, Reports
+//	  come up on a stream of their own; a Hello brings the key that signs, a Beat the
+//	  key that secret arguments are sealed for. Items of KindInventory (inventory.go).
 package wire
 
 import (
@@ -22,10 +25,11 @@ import (
 
 // Version is the number every message carries. A reader keeps what it does not
 // know and never fails on it.
-const Version = 2
+const Version = 3
 
-// Streams an agent publishes to, most urgent first. Records of the first two
-// wait in the till's buffer until acknowledged one by one; beats are not kept.
+// Streams an agent publishes to, most urgent first. Records wait in the till's
+// buffer until acknowledged one by one, those of the first two and of StreamCommands
+// (command.go) for as long as it takes; beats are not kept.
 const (
 	StreamEvents    = "events"    // what happened: missing documents, gaps, devices gone
 	StreamDocuments = "documents" // fiscal documents
@@ -37,7 +41,7 @@ const (
 
 // Streams are all of them, for permissions.
 func Streams() []string {
-	return []string{StreamEvents, StreamDocuments, StreamStatus, StreamBeat, StreamDictionary}
+	return []string{StreamEvents, StreamDocuments, StreamStatus, StreamBeat, StreamDictionary, StreamCommands}
 }
 
 // Urgent reports whether a stream passes every limit: alarms are never held back.
@@ -151,6 +155,7 @@ type Beat struct {
 	Bound    int64        `cbor:"10,keyasint"`
 	Devices  []BeatDevice `cbor:"11,keyasint,omitempty"`
 	Number   uint64       `cbor:"12,keyasint,omitempty"` // the Hello repeats it; since version 2
+	SealKey  []byte       `cbor:"13,keyasint,omitempty"` // X25519, 32 bytes: secret arguments of commands are sealed for it; since version 3
 }
 
 // Hello answers a beat.
@@ -161,6 +166,7 @@ type Hello struct {
 	Time       int64  `cbor:"3,keyasint"` // collector's clock, Unix milliseconds
 	Took       int64  `cbor:"4,keyasint"` // milliseconds since the beat came in
 	Slow       *Slow  `cbor:"5,keyasint,omitempty"`
+	CommandKey []byte `cbor:"6,keyasint,omitempty"` // Ed25519, 32 bytes: signs commands; since version 3
 }
 
 // Slow asks an agent to spare the collector. It never holds back what is Urgent,

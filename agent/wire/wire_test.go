@@ -184,7 +184,7 @@ func stored(t *testing.T, version, name string, b []byte) []byte {
 
 func TestGolden(t *testing.T) {
 	c := codec(t)
-	for version, messages := range map[string]map[string]any{"v1": golden(), "v2": golden2()} {
+	for version, messages := range map[string]map[string]any{"v1": golden(), "v2": golden2(), "v3": golden3(t)} {
 		for name, want := range messages {
 			b, err := c.Encode(want)
 			if err != nil {
