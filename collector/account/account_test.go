@@ -51,7 +51,7 @@ func (b *bench) signIn(secret string) string {
 func (b *bench) audit() (lines []string) {
 	b.Helper()
 	err := b.store.View(b.Context(), store.All(), func(r *store.Reader) error {
-		list, err := r.ListAudit(100)
+		list, err := r.ListAudit(store.AuditSearch{Limit: 100})
 		for _, a := range list {
 			lines = append([]string{a.Who + ": " + a.Act + " " + a.Object + " " + a.Detail}, lines...)
 		}

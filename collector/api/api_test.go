@@ -149,7 +149,7 @@ const anaEmail = "ana@example.com"
 func (b *bench) audited() (lines []string) {
 	b.t.Helper()
 	b.update(func(w *store.Writer) error {
-		list, err := w.ListAudit(100)
+		list, err := w.ListAudit(store.AuditSearch{Limit: 100})
 		for _, a := range list {
 			lines = append([]string{a.Who + ": " + a.Act + " " + a.Object}, lines...)
 		}

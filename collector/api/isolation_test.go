@@ -162,7 +162,7 @@ func TestIsolation(t *testing.T) {
 	b := setup(t)
 	mine, sibling, other := b.tenants()
 	for role, c := range mine.byRole { // later the audit repeats what the attackers themselves typed
-		b.call(role, c, b.operations[opAudit], mine, other, 0)
+		b.call(role, c, b.operations[OpAudit], mine, other, 0)
 	}
 	before := b.picture(other)
 	for role, c := range mine.byRole {
@@ -181,7 +181,7 @@ func TestIsolation(t *testing.T) {
 func (b *bench) attack(role store.Role, c Caller, mine, theirs *tenant) {
 	b.t.Helper()
 	for _, op := range Operations() {
-		if op.Op == opAudit {
+		if op.Op == OpAudit {
 			continue
 		}
 		if op.Op == opDropPerson || op.Op == opTake || op.Op == opRevokeAPIToken {

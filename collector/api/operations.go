@@ -43,6 +43,7 @@ type Param struct {
 type Input struct {
 	Values map[string]string // of the parameters, by name; what is missing is ""
 	Out    io.Writer         // takes the file of an export
+	Files  []ingest.File     // of an import
 }
 
 func (in Input) number(name string) int64 {
@@ -59,8 +60,8 @@ type Operation struct {
 	Roles  []store.Role
 	Needs  account.Feature // of the plan; "" is everybody's
 	Params []Param
-	// Answer is an example, without values, of what Call answers: a struct of answer.go
-	// or of its like, File, Stream, or nil when it answers nothing.
+	// Answer is an example, without values, of what Call answers: a struct whose fields
+	// have json and doc tags (see answer.go), File, Stream, or nil when it answers nothing.
 	Answer any
 	Call   func(context.Context, *API, Caller, Input) (any, error)
 }
@@ -112,7 +113,7 @@ const (
 	opTaxpayers       Op = "taxpayers"
 	OpAddTaxpayer     Op = "taxpayers.new"
 	OpMoveTaxpayer    Op = "taxpayers.move"
-	opSetPlan         Op = "establishments.plan"
+	OpSetPlan         Op = "establishments.plan"
 	OpIdentify        Op = "tills.identify"
 	OpPeople          Op = "people"
 	opAddPerson       Op = "people.new"
@@ -126,7 +127,7 @@ const (
 	opNewAPIToken     Op = "tokens.new"
 	opRevokeAPIToken  Op = "tokens.revoke"
 	opSetPassword     Op = "password"
-	opAudit           Op = "audit"
+	OpAudit           Op = "audit"
 )
 
 // Operations is the table.
@@ -144,31 +145,35 @@ func par(pairs ...string) (out []Param) {
 
 func watching() []Operation {
 	return []Operation{
-		{opNow, "GET", "/now", everyone(), "", nil, Overview{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Now(ctx, c) }},
-		{opTills, "GET", "/tills", everyone(), "", nil, []Till{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Tills(ctx, c) }},
-		{opTill, "GET", "/tills/{till}", everyone(), "", par("till", "till"), TillPage{},
+		{opNow, "GET", "/now", everyone(), "", nil, overviewAnswer{},
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				return says(sayOverview)(a.Now(ctx, c))
+			}},
+		{opTills, "GET", "/tills", everyone(), "", nil, tillsAnswer{},
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				return says(sayTills)(a.Tills(ctx, c))
+			}},
+		{opTill, "GET", "/tills/{till}", everyone(), "", par("till", "till"), tillPageAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.Till(ctx, c, in.Values["till"])
+				return says(sayTillPage)(a.Till(ctx, c, in.Values["till"]))
 			}},
 		{OpIdentify, "POST", "/tills/{till}/establishment", staff(), "", par("till", "till", "cnpj", "establishment"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.Identify(ctx, c, in.Values["till"], in.Values["cnpj"])
 			}},
-		{opAlarms, "GET", "/alarms", everyone(), "", nil, [][]Alarm{},
+		{opAlarms, "GET", "/alarms", everyone(), "", nil, alarmsAnswer{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
 				open, closed, err := a.Alarms(ctx, c)
-				return [][]Alarm{open, closed}, err
+				return alarmsAnswer{each(open, sayAlarm), each(closed, sayAlarm)}, err
 			}},
-		{opAlarm, "GET", "/alarms/{alarm}", everyone(), "", par("alarm", "alarm"), AlarmPage{},
+		{opAlarm, "GET", "/alarms/{alarm}", everyone(), "", par("alarm", "alarm"), alarmLifeAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.Alarm(ctx, c, in.number("alarm"))
+				return says(sayAlarmPage)(a.Alarm(ctx, c, in.number("alarm")))
 			}},
-		{opQuarantine, "GET", "/quarantine", staff(), "", nil, []Quarantined{},
+		{opQuarantine, "GET", "/quarantine", staff(), "", nil, quarantineAnswer{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
-				list, _, err := a.Quarantine(ctx, c)
-				return list, err
+				list, total, err := a.Quarantine(ctx, c)
+				return quarantineAnswer{each(list, sayQuarantined), total}, err
 			}},
 		{opQuarantineBytes, "GET", "/quarantine/{record}/original", staff(), "", par("record", "record"), File{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
@@ -184,36 +189,40 @@ func watching() []Operation {
 
 func documents() []Operation {
 	return []Operation{
-		{opSearch, "GET", "/documents", everyone(), "", par("text", "device", "from", "text", "to", "text"), Found{}, search},
-		{opConsumer, "POST", "/documents/search", personal(), "", par("text", "document", "consumer", "text"), Found{}, search},
-		{opDocument, "GET", "/documents/{ref}", everyone(), "", par("ref", "document"), Coupon{},
+		{opSearch, "GET", "/documents", everyone(), "", par("text", "device", "from", "text", "to", "text", "after", "text"), foundAnswer{}, searchOpenly},
+		{opConsumer, "POST", "/documents/search", personal(), "", par("text", "document", "consumer", "text", "from", "text", "to", "text", "after", "text"), foundAnswer{}, search},
+		{opDocument, "GET", "/documents/{ref}", everyone(), "", par("ref", "document"), documentPageAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.Document(ctx, c, in.Values["ref"])
+				return says(sayCoupon)(a.Document(ctx, c, in.Values["ref"]))
 			}},
-		{opReveal, "POST", "/documents/{ref}/consumer", personal(), "", par("ref", "document"), Coupon{},
+		{opReveal, "POST", "/documents/{ref}/consumer", personal(), "", par("ref", "document"), documentPageAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.RevealDocument(ctx, c, in.Values["ref"])
+				return says(sayCoupon)(a.RevealDocument(ctx, c, in.Values["ref"]))
 			}},
 		{opDocumentBytes, "GET", "/versions/{id}/original", personal(), "", par("id", "version"), File{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				raw, name, err := a.DocumentBytes(ctx, c, in.number("id"))
 				return File{name, raw}, err
 			}},
-		{opNumbersOfDevice, "GET", "/numbers/{serial}", everyone(), "", par("serial", "device"), Numbering{},
+		{opNumbersOfDevice, "GET", "/numbers/{serial}", everyone(), "", par("serial", "device"), numberingAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.NumberingOf(ctx, c, in.Values["serial"])
+				return says(sayNumbering)(a.NumberingOf(ctx, c, in.Values["serial"]))
 			}},
-		{opNumbersOfSeries, "GET", "/numbers/{cnpj}/{series}", everyone(), "", par("cnpj", "establishment", "series", "text"), Numbering{},
+		{opNumbersOfSeries, "GET", "/numbers/{cnpj}/{series}", everyone(), "", par("cnpj", "establishment", "series", "text"), numberingAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.NumberingOfSeries(ctx, c, in.Values["cnpj"], in.Values["series"])
+				return says(sayNumbering)(a.NumberingOfSeries(ctx, c, in.Values["cnpj"], in.Values["series"]))
 			}},
-		{opImport, "POST", "/documents", platform(), "", nil, []ingest.Verdict{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Import(ctx, c) }},
-		{opShops, "GET", "/exports/shops", personal(), "", nil, []Shop{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Shops(ctx, c) }},
-		{opPreview, "GET", "/exports/preview", personal(), "", selectionParams(), Report{},
+		{opImport, "POST", "/documents", platform(), "", nil, importedAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.Preview(ctx, c, selectionOf(in))
+				return says(sayImported)(a.Import(ctx, c, in.Files...))
+			}},
+		{opShops, "GET", "/exports/shops", personal(), "", nil, shopsAnswer{},
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				return says(sayShops)(a.Shops(ctx, c))
+			}},
+		{opPreview, "GET", "/exports/preview", personal(), "", selectionParams(), reportAnswer{},
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return says(sayReport)(a.Preview(ctx, c, selectionOf(in)))
 			}},
 		{opExportZIP, "GET", "/exports/originals.zip", personal(), "", selectionParams(), Stream("application/zip"),
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
@@ -227,7 +236,15 @@ func documents() []Operation {
 }
 
 func search(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-	return a.Search(ctx, c, Query{Text: in.Values["text"], Consumer: in.Values["consumer"], From: in.Values["from"], To: in.Values["to"]})
+	return says(sayFound)(a.Search(ctx, c, Query{Text: in.Values["text"], Consumer: in.Values["consumer"], From: in.Values["from"], To: in.Values["to"], After: in.Values["after"]}))
+}
+
+// searchOpenly is a search whose words stand in an address.
+func searchOpenly(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+	if (Query{Text: in.Values["text"]}).Personal() {
+		return nil, problem("Um CPF não pode estar no endereço, que fica em registros e históricos. Use POST em /documents/search.")
+	}
+	return search(ctx, a, c, in)
 }
 
 func selectionParams() []Param {
@@ -240,20 +257,26 @@ func selectionOf(in Input) Selection {
 
 func tenants() []Operation {
 	return []Operation{
-		{opEnrolments, "GET", "/enrolments", staff(), "", nil, []store.Token{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Tokens(ctx, c) }},
-		{opEnrol, "POST", "/enrolments", staff(), "", par("label", "text", "cnpj", "establishment"), Enrolment{},
-			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.Enrol(ctx, c, in.Values["label"], in.Values["cnpj"], 1, 1)
+		{opEnrolments, "GET", "/enrolments", staff(), "", nil, enrolmentsAnswer{},
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				return says(sayEnrolments)(a.Tokens(ctx, c))
 			}},
-		{opResellers, "GET", "/resellers", heads(), "", nil, []store.Reseller{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Resellers(ctx, c) }},
-		{OpAddReseller, "POST", "/resellers", platform(), "", par("name", "text"), int64(0),
+		{opEnrol, "POST", "/enrolments", staff(), "", par("label", "text", "cnpj", "establishment"), newEnrolmentAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.AddReseller(ctx, c, in.Values["name"])
+				return says(sayNewEnrolment)(a.Enrol(ctx, c, in.Values["label"], in.Values["cnpj"], 1, 1))
 			}},
-		{opTaxpayers, "GET", "/taxpayers", everyone(), "", nil, Clients{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Taxpayers(ctx, c) }},
+		{opResellers, "GET", "/resellers", heads(), "", nil, resellersAnswer{},
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				return says(sayResellers)(a.Resellers(ctx, c))
+			}},
+		{OpAddReseller, "POST", "/resellers", platform(), "", par("name", "text"), idAnswer{},
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return says(sayID)(a.AddReseller(ctx, c, in.Values["name"]))
+			}},
+		{opTaxpayers, "GET", "/taxpayers", everyone(), "", nil, clientsAnswer{},
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				return says(sayClients)(a.Taxpayers(ctx, c))
+			}},
 		{OpAddTaxpayer, "POST", "/taxpayers", heads(), "", par("cnpj", "establishment", "name", "text", "reseller", "reseller"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.AddTaxpayer(ctx, c, in.Values["cnpj"], in.Values["name"], in.number("reseller"))
@@ -262,7 +285,7 @@ func tenants() []Operation {
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.MoveTaxpayer(ctx, c, in.Values["root"], in.number("reseller"))
 			}},
-		{opSetPlan, "POST", "/establishments/{cnpj}/plan", platform(), "", par("cnpj", "establishment", "plan", "text"), nil,
+		{OpSetPlan, "POST", "/establishments/{cnpj}/plan", platform(), "", par("cnpj", "establishment", "plan", "text"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.SetPlan(ctx, c, in.Values["cnpj"], store.Plan(in.Values["plan"]))
 			}},
@@ -271,39 +294,45 @@ func tenants() []Operation {
 
 func people() []Operation {
 	return []Operation{
-		{OpPeople, "GET", "/people", heads(), "", nil, []Person{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.People(ctx, c) }},
-		{opAddPerson, "POST", "/people", heads(), "", par("email", "text", "name", "text", "role", "text", "reseller", "reseller", "root", "taxpayer"), "",
-			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.AddPerson(ctx, c, NewPerson{in.Values["email"], in.Values["name"], store.Role(in.Values["role"]), in.number("reseller"), in.Values["root"]})
+		{OpPeople, "GET", "/people", heads(), "", nil, peopleAnswer{},
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				return says(sayPeople)(a.People(ctx, c))
 			}},
-		{opLink, "POST", "/people/{person}/link", heads(), "", par("person", "person"), "",
+		{opAddPerson, "POST", "/people", heads(), "", par("email", "text", "name", "text", "role", "text", "reseller", "reseller", "root", "taxpayer"), linkAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.Link(ctx, c, in.number("person"))
+				return says(sayLink)(a.AddPerson(ctx, c, NewPerson{in.Values["email"], in.Values["name"], store.Role(in.Values["role"]), in.number("reseller"), in.Values["root"]}))
 			}},
-		{opReset, "POST", "/people/{person}/reset", heads(), "", par("person", "person"), "",
+		{opLink, "POST", "/people/{person}/link", heads(), "", par("person", "person"), linkAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.Reset(ctx, c, in.number("person"))
+				return says(sayLink)(a.Link(ctx, c, in.number("person")))
+			}},
+		{opReset, "POST", "/people/{person}/reset", heads(), "", par("person", "person"), linkAnswer{},
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return says(sayLink)(a.Reset(ctx, c, in.number("person")))
 			}},
 		{opDropPerson, "POST", "/people/{person}/drop", heads(), "", par("person", "person"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.DropPerson(ctx, c, in.number("person"))
 			}},
-		{opGrants, "GET", "/grants", givers(), "", nil, []store.Grant{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Grants(ctx, c) }},
-		{OpGive, "POST", "/grants", givers(), "", par("root", "taxpayer", "email", "text"), "",
+		{opGrants, "GET", "/grants", givers(), "", nil, grantsAnswer{},
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				return says(sayGrants)(a.Grants(ctx, c))
+			}},
+		{OpGive, "POST", "/grants", givers(), "", par("root", "taxpayer", "email", "text"), linkAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.Give(ctx, c, in.Values["root"], in.Values["email"])
+				return says(sayLink)(a.Give(ctx, c, in.Values["root"], in.Values["email"]))
 			}},
 		{opTake, "POST", "/grants/{grant}/take", givers(), "", par("grant", "grant"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.Take(ctx, c, in.number("grant"))
 			}},
-		{OpAPITokens, "GET", "/tokens", personal(), "", nil, []store.APIToken{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.APITokens(ctx, c) }},
-		{opNewAPIToken, "POST", "/tokens", personal(), "", par("label", "text", "root", "taxpayer"), "",
+		{OpAPITokens, "GET", "/tokens", personal(), "", nil, apiTokensAnswer{},
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				return says(sayAPITokens)(a.APITokens(ctx, c))
+			}},
+		{opNewAPIToken, "POST", "/tokens", personal(), "", par("label", "text", "root", "taxpayer"), newAPITokenAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return a.NewAPIToken(ctx, c, in.Values["label"], in.Values["root"], 30)
+				return says(sayNewAPIToken)(a.NewAPIToken(ctx, c, in.Values["label"], in.Values["root"], 30))
 			}},
 		{opRevokeAPIToken, "POST", "/tokens/{token}/revoke", personal(), "", par("token", "token"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
@@ -313,7 +342,9 @@ func people() []Operation {
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.SetPassword(ctx, c, Password{New: in.Values["password"]})
 			}},
-		{opAudit, "GET", "/audit", heads(), "", nil, []store.Audit{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) { return a.Audit(ctx, c) }},
+		{OpAudit, "GET", "/audit", heads(), "", par("who", "text", "act", "text", "from", "text", "to", "text", "after", "text"), auditAnswer{},
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return says(sayAudit)(a.Audit(ctx, c, AuditQuery{in.Values["who"], in.Values["act"], in.Values["from"], in.Values["to"], in.Values["after"]}))
+			}},
 	}
 }

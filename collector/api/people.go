@@ -326,15 +326,3 @@ func (a *API) RevokeAPIToken(ctx context.Context, c Caller, id int64) error {
 		return a.note(w, c, "código de API revogado", "", "")
 	})
 }
-
-// auditShown is how many lines of the audit are listed.
-const auditShown = 200
-
-// Audit lists the newest lines of the record of who did what.
-func (a *API) Audit(ctx context.Context, c Caller) (list []store.Audit, err error) {
-	err = a.view(ctx, c, opAudit, func(r *store.Reader) error {
-		list, err = r.ListAudit(auditShown)
-		return err
-	})
-	return list, err
-}

@@ -50,19 +50,23 @@ func (q Query) parse() (s store.Search, err error) {
 		}
 		s.Consumer = consumer
 	}
-	if s.From, err = day(q.From, "inicial"); err != nil {
-		return s, err
+	s.From, s.To, err = days(q.From, q.To)
+	return s, err
+}
+
+// days reads the first and the last day of a search and returns when the first
+// begins and the last ends; zero for what is not given.
+func days(from, to string) (begin, end time.Time, err error) {
+	if begin, err = day(from, "inicial"); err != nil {
+		return begin, end, err
 	}
-	if s.To, err = day(q.To, "final"); err != nil {
-		return s, err
+	if end, err = day(to, "final"); err != nil || end.IsZero() {
+		return begin, end, err
 	}
-	if !s.To.IsZero() {
-		s.To = s.To.AddDate(0, 0, 1)
-		if !s.To.After(s.From) {
-			return s, problem("A data final é anterior à inicial. Inverta as duas.")
-		}
+	if end = end.AddDate(0, 0, 1); !end.After(begin) {
+		return begin, end, problem("A data final é anterior à inicial. Inverta as duas.")
 	}
-	return s, nil
+	return begin, end, nil
 }
 
 // markLike tells whether s can be the mark of a page: two numbers with a dot

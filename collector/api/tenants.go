@@ -146,7 +146,7 @@ func (a *API) MoveTaxpayer(ctx context.Context, c Caller, root string, reseller 
 
 // SetPlan changes what an establishment pays for.
 func (a *API) SetPlan(ctx context.Context, c Caller, cnpj string, plan store.Plan) error {
-	return a.update(ctx, c, opSetPlan, func(w *store.Writer, seen *store.Reader) error {
+	return a.update(ctx, c, OpSetPlan, func(w *store.Writer, seen *store.Reader) error {
 		if _, err := seen.Establishment(compact(cnpj)); err != nil {
 			return err
 		}

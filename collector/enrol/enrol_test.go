@@ -160,7 +160,7 @@ func TestIssue(t *testing.T) {
 		if a.Host != "caixa-1" {
 			t.Errorf("%+v", a)
 		}
-		audit, _ := v.ListAudit(5)
+		audit, _ := v.ListAudit(store.AuditSearch{Limit: 5})
 		if len(audit) != 1 || audit[0].Object != "agente "+id.Agent {
 			t.Errorf("audit %+v", audit)
 		}

@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Audit is one line of the record of who did what. Lines are only added: the
 // database refuses to change or take away one.
@@ -21,13 +24,35 @@ func (w *Writer) AddAudit(a Audit) error {
 		ms(a.At), a.Who, a.User, a.Reseller, a.Act, a.Object, a.Detail)
 }
 
-// ListAudit returns the newest lines that the reader sees, newest first: a
+// AuditSearch says which lines to list; empty fields do not narrow.
+type AuditSearch struct {
+	Who, Act string    // parts of them, in lower case
+	From, To time.Time // From <= at < To
+	Before   int64     // only lines older than the one with this id
+	Limit    int
+}
+
+// ListAudit returns the lines that the reader sees and that match, newest first: a
 // reseller those of its people, a person their own.
-func (r *Reader) ListAudit(limit int) ([]Audit, error) {
-	args := arguments{limit}
+func (r *Reader) ListAudit(q AuditSearch) ([]Audit, error) {
+	args := arguments{q.Limit}
 	where := r.ofReseller("reseller_id", &args)
 	if r.scope.kind == scopePerson {
 		where = "user_id = " + args.add(r.scope.id)
+	}
+	for column, part := range map[string]string{"who": q.Who, "act": q.Act} {
+		if part != "" {
+			where += " AND " + column + " LIKE " + args.add("%"+strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(part)+"%") + ` ESCAPE '\'`
+		}
+	}
+	if !q.From.IsZero() {
+		where += " AND at >= " + args.add(ms(q.From))
+	}
+	if !q.To.IsZero() {
+		where += " AND at < " + args.add(ms(q.To))
+	}
+	if q.Before > 0 {
+		where += " AND id < " + args.add(q.Before)
 	}
 	return all(r, func(s scanner, a *Audit) error {
 		return s.Scan(&a.ID, at(&a.At), &a.Who, &a.User, &a.Reseller, &a.Act, &a.Object, &a.Detail)

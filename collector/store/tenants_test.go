@@ -222,7 +222,7 @@ func testAuditStays(t *testing.T, s *Store) {
 		}
 	}
 	view(t, s, func(r *Reader) error {
-		list, err := r.ListAudit(9)
+		list, err := r.ListAudit(AuditSearch{Limit: 9})
 		if len(list) != 1 || list[0].Who != "ana" {
 			t.Errorf("%+v", list)
 		}

@@ -220,7 +220,7 @@ func testAudit(t *testing.T, s *Store) {
 		return nil
 	})
 	view(t, s, func(r *Reader) error {
-		list, err := r.ListAudit(2)
+		list, err := r.ListAudit(AuditSearch{Limit: 2})
 		if len(list) != 2 || list[0].Act != "three" || list[1].Act != "two" || list[0].Who != "ana@example.com" || !list[0].At.Equal(t0) {
 			t.Errorf("%+v", list)
 		}

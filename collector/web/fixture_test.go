@@ -322,7 +322,7 @@ func (c *city) link() string {
 func (c *city) audit() (lines []string) {
 	c.t.Helper()
 	err := c.store.View(context.Background(), store.All(), func(r *store.Reader) error {
-		list, err := r.ListAudit(1000)
+		list, err := r.ListAudit(store.AuditSearch{Limit: 1000})
 		for _, a := range list {
 			lines = append([]string{a.Who + " " + a.Act + " " + a.Object}, lines...)
 		}
