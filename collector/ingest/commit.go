@@ -212,6 +212,11 @@ func (t *transaction) putBeat(m message) error {
 	if err := t.w.SetBeat(b); err != nil {
 		return err
 	}
+	if len(m.beat.SealKey) > 0 {
+		if err := t.w.SetSealKey(m.Agent, m.beat.SealKey, m.beat.Epoch.String()); err != nil {
+			return err
+		}
+	}
 	t.marked[alarm.Subject{Kind: alarm.OfAgent, ID: m.Agent}] = true
 	devices, err := t.w.DevicesOf(m.Agent)
 	for _, d := range devices {
@@ -237,9 +242,9 @@ func (t *transaction) putRecord(r *record, fresh bool, result *Result) error {
 	case !fresh:
 		result.Duplicates++
 	case r.refused != "":
-		result.Quarantined++
-		t.marked[store.QuarantineOf(r.Agent)] = true
-		return t.w.Quarantine(store.Quarantined{Agent: r.Agent, Stream: r.Stream, File: r.File, Reason: r.refused, ReceivedAt: r.At}, r.body)
+		return t.quarantine(r, r.refused, result)
+	case r.news != nil:
+		return t.putCommand(r, result)
 	case r.document != nil:
 		result.Stored++
 		t.markDevice(r.document.Serial)
@@ -250,6 +255,13 @@ func (t *transaction) putRecord(r *record, fresh bool, result *Result) error {
 		return t.w.AddEvent(*r.event, r.Record)
 	}
 	return nil
+}
+
+// quarantine keeps a record as it came.
+func (t *transaction) quarantine(r *record, reason string, result *Result) error {
+	result.Quarantined++
+	t.marked[store.QuarantineOf(r.Agent)] = true
+	return t.w.Quarantine(store.Quarantined{Agent: r.Agent, Stream: r.Stream, File: r.File, Reason: reason, ReceivedAt: r.At}, r.body)
 }
 
 // putStatus stores a status, its clock measured against ours through the

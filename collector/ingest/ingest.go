@@ -34,6 +34,8 @@ type Options struct {
 	Log   *slog.Logger
 	Now   func() time.Time
 	Every time.Duration // between two judgements of rules that depend on time; default one minute
+	// CommandKey is the public key that commands are signed with, which each Hello tells; nil tells none.
+	CommandKey []byte
 }
 
 // Bounds. A queue of payloads of at most wire.MaxPacket bytes takes 32 MiB.
@@ -193,7 +195,7 @@ func (g *Ingest) acknowledge(sender Sender, agent string, r Result) {
 	}
 	for _, reply := range r.Replies {
 		if hello, ok := reply.Message.(wire.Hello); ok {
-			hello.Slow = ask
+			hello.Slow, hello.CommandKey = ask, g.o.CommandKey
 			reply.Message = hello
 		}
 		g.send(sender, agent, reply.Kind, reply.Message)

@@ -28,7 +28,7 @@ type message struct {
 }
 
 // record is one record on its way into the store: exactly one of document,
-// status, event and refused is set once it is prepared.
+// status, event, news and refused is set once it is prepared.
 type record struct {
 	store.Record
 	data     []byte // as it came
@@ -37,6 +37,7 @@ type record struct {
 	status   *store.Status
 	serial   string // of status
 	event    *store.Event
+	news     *commandNews
 	refused  string       // why it goes into quarantine, pt-BR
 	body     store.Packed // of the document, or of data in quarantine
 }
@@ -61,7 +62,7 @@ func (g *Ingest) open(in Incoming) message {
 		if m.unfinished, err = g.assemble(in, beat); err == nil && !m.unfinished {
 			m.beat = beat
 		}
-	case wire.StreamEvents, wire.StreamDocuments, wire.StreamStatus:
+	case wire.StreamEvents, wire.StreamDocuments, wire.StreamStatus, wire.StreamCommands:
 		var b wire.Batch
 		if m.unfinished, err = g.assemble(in, &b); err == nil && !m.unfinished {
 			m.epoch, m.records = b.Epoch, in.records(b)
@@ -144,6 +145,8 @@ func (g *Ingest) prepare(r *record) {
 		g.prepareStatus(r, item)
 	case wire.KindEvent:
 		g.prepareEvent(r, item)
+	case wire.KindCommand:
+		g.prepareCommand(r, item)
 	default:
 		g.refuse(r, reasonKind)
 	}
@@ -151,7 +154,7 @@ func (g *Ingest) prepare(r *record) {
 
 // refuse sends a record into quarantine.
 func (g *Ingest) refuse(r *record, reason string) {
-	r.document, r.status, r.event, r.refused = nil, nil, nil, reason
+	r.document, r.status, r.event, r.news, r.refused = nil, nil, nil, nil, reason
 	r.verdict = Verdict{string(cfe.Rejected), reason}
 	r.body = g.o.Store.Pack(r.data)
 	g.o.Log.Warn("record quarantined", "agent", r.Agent, "stream", r.Stream, "seq", r.Seq, "file", r.File, "reason", reason)
