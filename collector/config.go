@@ -15,21 +15,25 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"zelo/agent/wire"
+	"zelo/collector/enrol"
 )
 
 // Config is the collector's configuration file. The doc tags are its manual,
 // printed by `zelo-collector config`.
 type Config struct {
-	Name        string `toml:"nome" doc:"Nome ou IP pelo qual os caixas chegam a este computador. Vai no certificado e na identidade de cada caixa."`
-	Pages       string `toml:"paginas" doc:"Onde as páginas atendem, em HTTP: só neste computador, a não ser que haja um servidor HTTPS na frente (veja endereco)."`
-	Address     string `toml:"endereco" doc:"Como as pessoas chegam às páginas, quando há um servidor HTTPS na frente: https://zelo.exemplo.com.br."`
-	Enrolment   string `toml:"cadastro" doc:"Onde os caixas pedem a sua identidade, em HTTPS com o certificado deste coletor."`
-	MQTT        string `toml:"mqtt" doc:"Onde os agentes dos caixas se conectam, em MQTT com TLS."`
-	Web         string `toml:"mqtt_web" doc:"Onde os agentes chegam por WebSocket quando a porta 8883 está bloqueada, por exemplo 0.0.0.0:443. Vazio: não atende."`
-	External    string `toml:"broker_externo" doc:"Outro broker MQTT 3.1.1 no lugar do que vem no coletor: tls://endereço:8883. Como configurá-lo está em coletor-broker.md. Vazio: o do coletor."`
-	Database    string `toml:"banco" doc:"Banco de dados PostgreSQL 14 ou mais novo: postgres://usuario:senha@servidor/zelo?sslmode=verify-full. Vários coletores podem usar o mesmo. Vazio: o arquivo zelo.db desta pasta."`
-	Authorities string `toml:"autoridades" doc:"Arquivo PEM com as autoridades que emitem os certificados dos equipamentos. Sem ele, que um certificado é mesmo de um equipamento não é conferido."`
-	Log         string `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
+	Name         string `toml:"nome" doc:"Nome ou IP pelo qual os caixas chegam a este computador. Vai no certificado e na identidade de cada caixa."`
+	Pages        string `toml:"paginas" doc:"Onde as páginas atendem, em HTTP: só neste computador, a não ser que haja um servidor HTTPS na frente (veja endereco)."`
+	Address      string `toml:"endereco" doc:"Como as pessoas chegam às páginas, quando há um servidor HTTPS na frente: https://zelo.exemplo.com.br."`
+	Enrolment    string `toml:"cadastro" doc:"Onde os caixas pedem a sua identidade, em HTTPS com o certificado deste coletor."`
+	MQTT         string `toml:"mqtt" doc:"Onde os agentes dos caixas se conectam, em MQTT com TLS."`
+	Web          string `toml:"mqtt_web" doc:"Onde os agentes chegam por WebSocket quando a porta 8883 está bloqueada, por exemplo 0.0.0.0:443. Vazio: não atende."`
+	External     string `toml:"broker_externo" doc:"Outro broker MQTT 3.1.1 no lugar do que vem no coletor: tls://endereço:8883. Como configurá-lo está em coletor-broker.md. Vazio: o do coletor."`
+	ExternalUser string `toml:"broker_usuario" doc:"Com que nome este coletor entra no broker externo. Vários coletores com o mesmo banco dividem o broker quando cada um tem o seu: coletor-1, coletor-2."`
+	Database     string `toml:"banco" doc:"Banco de dados PostgreSQL 14 ou mais novo: postgres://usuario:senha@servidor/zelo?sslmode=verify-full. Vários coletores podem usar o mesmo. Vazio: o arquivo zelo.db desta pasta."`
+	Authorities  string `toml:"autoridades" doc:"Arquivo PEM com as autoridades que emitem os certificados dos equipamentos. Sem ele, que um certificado é mesmo de um equipamento não é conferido."`
+	Log          string `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
 }
 
 // defaultFolder is where a collector keeps everything, configFile and
@@ -44,7 +48,8 @@ const (
 )
 
 func defaultConfig() Config {
-	return Config{Name: "localhost", Pages: "127.0.0.1:8080", Enrolment: "0.0.0.0:8443", MQTT: "0.0.0.0:8883", Log: "info"}
+	return Config{Name: "localhost", Pages: "127.0.0.1:8080", Enrolment: "0.0.0.0:8443", MQTT: "0.0.0.0:8883",
+		ExternalUser: enrol.CollectorName, Log: "info"}
 }
 
 // errNoCollector says that a folder was never initialised.
@@ -93,6 +98,9 @@ func (c Config) check() error {
 	if u, err := url.Parse(c.External); c.External != "" && (err != nil || u.Scheme != "tls" || u.Hostname() == "" || u.Port() == "" || u.Path != "" || u.User != nil) {
 		return errors.New("broker_externo: escreva como em tls://mqtt.exemplo.com.br:8883")
 	}
+	if !strings.HasPrefix(c.ExternalUser, enrol.CollectorName) || strings.Trim(c.ExternalUser, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || wire.ValidAgent(c.ExternalUser) {
+		return errors.New("broker_usuario: escreva coletor, ou coletor-1, coletor-2 quando são vários")
+	}
 	if c.External != "" && c.Web != "" {
 		return errors.New("mqtt_web: com broker_externo quem atende por WebSocket é esse broker; deixe vazio aqui e escreva o endereço dele em coletor_alternativo nos agentes")
 	}
@@ -109,6 +117,14 @@ func (c Config) check() error {
 		return errors.New("log: use debug, info, warn ou error")
 	}
 	return nil
+}
+
+// group is the group of collectors at a broker elsewhere, "" of one alone.
+func (c Config) group() string {
+	if c.ExternalUser == enrol.CollectorName {
+		return ""
+	}
+	return "coletores"
 }
 
 // pagesURL is how people reach the pages.

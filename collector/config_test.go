@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -21,7 +22,7 @@ func TestConfigIsItsManual(t *testing.T) {
 	if c, err := loadConfig(folder); err != nil || c != defaultConfig() {
 		t.Errorf("%+v, %v\n%s", c, err, &b)
 	}
-	if n := strings.Count(b.String(), "\n# "); n != 11 {
+	if n := strings.Count(b.String(), "\n# "); n != 1+reflect.TypeFor[Config]().NumField() {
 		t.Errorf("%d keys are explained:\n%s", n, &b)
 	}
 }
@@ -40,6 +41,8 @@ func TestConfigFaults(t *testing.T) {
 		"a broker in the clear": {`broker_externo = "tcp://mqtt.example:1883"`, "broker_externo: escreva"},
 		"a broker without port": {`broker_externo = "tls://mqtt.example"`, "broker_externo: escreva"},
 		"a broker with path":    {`broker_externo = "tls://mqtt.example:8883/x"`, "broker_externo: escreva"},
+		"a foreign name there":  {`broker_usuario = "loja"`, "broker_usuario: escreva"},
+		"a name with a space":   {`broker_usuario = "coletor 2"`, "broker_usuario: escreva"},
 		"two brokers":           {"mqtt_web = \"0.0.0.0:443\"\nbroker_externo = \"tls://mqtt.example:8883\"", "mqtt_web: com broker_externo"},
 		"another database":      {`banco = "mysql://zelo@db/zelo"`, "banco: escreva"},
 		"no database's name":    {`banco = "postgres://zelo@db"`, "banco: escreva"},

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"zelo/agent/wire"
 	"zelo/collector/broker"
 	"zelo/collector/enrol"
 	"zelo/collector/ingest"
@@ -132,8 +133,12 @@ func (c *collector) useBroker() (post, error) {
 	if made {
 		c.log.Warn("a certificate for the broker was made, take it there", "broker", at.Host, "file", filepath.Join(folder, enrol.ServerFile))
 	}
-	b := broker.StartExternal(broker.ExternalOptions{Broker: c.config.External, TLS: c.ca.ClientConfig(folder, time.Now),
-		Receive: c.ingest.Receive, Log: c.log})
+	codec, err := wire.NewCodec()
+	if err != nil {
+		return post{}, err
+	}
+	b := broker.StartExternal(broker.ExternalOptions{Broker: c.config.External, TLS: c.ca.ClientConfig(folder, c.config.ExternalUser, time.Now),
+		Group: c.config.group(), Codec: codec, Receive: c.ingest.Receive, Log: c.log})
 	return post{b, b.Close, enrol.HandlerOptions{Broker: at.Host, Name: at.Hostname(), Log: c.log}}, nil
 }
 

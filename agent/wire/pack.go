@@ -117,6 +117,12 @@ func (c *Codec) PackWith(d *Dictionary, id uint64, v any) ([][]byte, error) {
 	return out, nil
 }
 
+// Part reports whether a payload is one of several that make up a message.
+func (c *Codec) Part(payload []byte) bool {
+	var p packet
+	return c.Decode(payload, &p) == nil && p.Parts > 1
+}
+
 // Assembler puts packed messages of many agents together again. It keeps at
 // most one unfinished message per agent and drops the one longest untouched
 // when all together exceed its bound. It is not safe for concurrent use.

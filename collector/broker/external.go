@@ -10,6 +10,7 @@ import (
 	mrand "math/rand/v2"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,8 +29,11 @@ type ExternalOptions struct {
 	Broker string      // "tls://host:8883"
 	TLS    *tls.Config // with the collector's own client certificate
 	// Group names a shared subscription for several collectors, on brokers that
-	// offer `$share`; "" subscribes alone.
+	// offer `$share`; "" subscribes alone. The broker gives each message to one of
+	// them, also each part of one that has several: whoever gets a part publishes it
+	// to all, each of which puts the message together.
 	Group   string
+	Codec   *wire.Codec // knows parts; needed in a group
 	Receive func(agent, stream string, payload []byte) // as in Options
 	Log     *slog.Logger
 }
@@ -124,16 +128,18 @@ func (e *External) session(ctx context.Context) error {
 	if err := await(dialing, client.Connect()); err != nil {
 		return err
 	}
-	topic := wire.UpTopic("+", "+")
+	topics := map[string]byte{wire.UpTopic("+", "+"): 0}
 	if e.o.Group != "" {
-		topic = "$share/" + e.o.Group + "/" + topic
+		topics = map[string]byte{"$share/" + e.o.Group + "/" + wire.UpTopic("+", "+"): 0, partsOf(wire.UpTopic("+", "+")): 0}
 	}
-	subscribed := client.Subscribe(topic, 0, e.take)
+	subscribed := client.SubscribeMultiple(topics, e.take)
 	if err := await(dialing, subscribed); err != nil {
 		return err
 	}
-	if granted := subscribed.(*mqtt.SubscribeToken).Result()[topic]; granted == 128 {
-		return fmt.Errorf("the broker refused the subscription to %s", topic)
+	for topic, granted := range subscribed.(*mqtt.SubscribeToken).Result() {
+		if granted == 128 {
+			return fmt.Errorf("the broker refused the subscription to %s", topic)
+		}
 	}
 	e.connected(client)
 	defer e.connected(nil)
@@ -178,12 +184,38 @@ func (e *External) deliver(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case m := <-e.queue:
-			agent, stream, err := wire.ParseUpTopic(m.Topic())
-			if err != nil || len(m.Payload()) > wire.MaxPacket {
+			agent, stream, err := wire.ParseUpTopic(strings.Replace(m.Topic(), "/"+partsLevel+"/", "/"+upLevel+"/", 1))
+			switch {
+			case err != nil || len(m.Payload()) > wire.MaxPacket:
 				e.o.Log.Warn("message on an unknown topic, or too large", "topic", m.Topic(), "bytes", len(m.Payload()))
-				continue
+			case e.o.Group != "" && m.Topic() == wire.UpTopic(agent, stream) && e.o.Codec.Part(m.Payload()):
+				e.pass(partsOf(m.Topic()), m.Payload())
+			default:
+				e.o.Receive(agent, stream, m.Payload())
 			}
-			e.o.Receive(agent, stream, m.Payload())
 		}
+	}
+}
+
+// Levels of topics: agents publish below the first, collectors of a group pass parts
+// on below the second, which no agent may touch.
+const (
+	upLevel    = "up"
+	partsLevel = "parts"
+)
+
+// partsOf is the topic on which parts are passed on that came on an agent's topic.
+func partsOf(topic string) string {
+	return strings.Replace(topic, "/"+upLevel+"/", "/"+partsLevel+"/", 1)
+}
+
+// pass gives a part to all collectors, this one among them. One that is lost the
+// agent sends again.
+func (e *External) pass(topic string, part []byte) {
+	e.mu.Lock()
+	client := e.client
+	e.mu.Unlock()
+	if client != nil {
+		client.Publish(topic, 0, false, part)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"zelo/collector/enrol"
 )
 
 // mosquitto is the broker of that name, in a process of its own, set up as
@@ -58,7 +60,7 @@ func mosquitto(s *stand, receive func(string, string, []byte)) {
 		until(t, "mosquitto", func() bool { return s.diary.says(" running\n") })
 		if outside == nil {
 			outside = StartExternal(ExternalOptions{Broker: "tls://" + s.mqtt, Receive: receive, Log: slog.New(slog.DiscardHandler),
-				TLS: s.ca.ClientConfig(folder, time.Now)})
+				TLS: s.ca.ClientConfig(folder, enrol.CollectorName, time.Now)})
 			t.Cleanup(outside.Close)
 			s.use(outside)
 		}

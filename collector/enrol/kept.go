@@ -14,31 +14,30 @@ import (
 	"time"
 )
 
-// CollectorName is the collector's own name at a broker elsewhere. No agent can
-// have it: their ids are longer.
+// CollectorName is the collector's own name at a broker elsewhere. Of several, each
+// has one that begins like it. No agent can have such a name: an id has 16 letters and
+// digits.
 const CollectorName = "coletor"
 
-// Files of certificates that are kept, each with its key behind it.
-const (
-	ClientFile = CollectorName + ".pem"
-	ServerFile = "servidor.pem"
-)
+// ServerFile is the file of the certificate that is kept for a broker elsewhere, with
+// its key behind it.
+const ServerFile = "servidor.pem"
 
 // keptLife is that of a certificate which people carry to another computer.
 const keptLife = 3 // years
 
 // ClientConfig is TLS for the collector as a client of a broker elsewhere, whose
-// certificate this authority issued (KeepServer). The collector's own certificate is
-// kept in folder, and made anew when it is not usable there or a third of its life is
-// left.
-func (ca *CA) ClientConfig(folder string, now func() time.Time) *tls.Config {
+// certificate this authority issued (KeepServer). The collector's own certificate, in
+// its name, is kept in folder, and made anew when it is not usable there or a third
+// of its life is left.
+func (ca *CA) ClientConfig(folder, name string, now func() time.Time) *tls.Config {
 	var mu sync.Mutex
 	return &tls.Config{MinVersion: tls.VersionTLS12, Time: now, RootCAs: ca.Pool(),
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			c, _, err := ca.keep(filepath.Join(folder, ClientFile), "", &x509.Certificate{
-				Subject: pkix.Name{CommonName: CollectorName}, NotAfter: now().AddDate(agentLife, 0, 0),
+			c, _, err := ca.keep(filepath.Join(folder, name+".pem"), "", &x509.Certificate{
+				Subject: pkix.Name{CommonName: name}, NotAfter: now().AddDate(agentLife, 0, 0),
 				ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 			}, now())
 			return c, err
@@ -90,17 +89,40 @@ func save(path string, c *tls.Certificate) error {
 		text.Write(certificatePEM(der))
 	}
 	text.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	return replace(path, text.Bytes())
+}
+
+// replace writes a file whole, readable by its owner alone, in the place of what is
+// there.
+func replace(path string, text []byte) error {
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-")
+	f, err := os.CreateTemp(folder, filepath.Base(path)+"-")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text.Bytes())
+	_, err = f.Write(text)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		os.Remove(f.Name())
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return move(f.Name(), path)
+}
+
+// move renames a file, to stay so.
+func move(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(to))
+}
+
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

@@ -17,10 +17,10 @@ func TestClientConfig(t *testing.T) {
 	_, ca, _, c := setup(t)
 	_, other, _, _ := setup(t)
 	folder := filepath.Join(t.TempDir(), "externo")
-	path := filepath.Join(folder, ClientFile)
+	path := filepath.Join(folder, CollectorName+".pem")
 	show := func(ca *CA) *x509.Certificate {
 		t.Helper()
-		pair, err := ca.ClientConfig(folder, c.now).GetClientCertificate(nil)
+		pair, err := ca.ClientConfig(folder, CollectorName, c.now).GetClientCertificate(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
