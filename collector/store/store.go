@@ -65,6 +65,8 @@ type transaction interface {
 	// addArrivals says of each how many others held its place; -1 of one that is
 	// there already.
 	addArrivals(w *Writer, list []Arrival) (rivals []int, err error)
+	// tables are ours, with what is in them, from the schema itself.
+	tables(ctx context.Context) ([]table, error)
 	commit(ctx context.Context) error
 	rollback() // of what was not committed
 }
@@ -111,11 +113,7 @@ func (s *Store) open(ctx context.Context, address string) (err error) {
 // migrate brings the tables up to date with a folder of migrations. One process at
 // a time may.
 func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder string) error {
-	files, err := fs.Sub(migrations, "migrations/"+folder)
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(dialect, db, files)
+	p, err := migrator(db, dialect, folder)
 	if err != nil {
 		return err
 	}
@@ -128,6 +126,15 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder stri
 	}
 	_, err = p.Up(ctx)
 	return err
+}
+
+// migrator carries out a folder of migrations.
+func migrator(db *sql.DB, dialect goose.Dialect, folder string) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations/"+folder)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(dialect, db, files)
 }
 
 // loadEpoch reads the store's epoch and makes it in a new store.
