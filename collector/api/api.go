@@ -31,11 +31,12 @@ type Options struct {
 type API struct {
 	o          Options
 	operations map[Op]Operation
+	exports    slots // under way, by person
 }
 
 // New makes the operations.
 func New(o Options) *API {
-	a := &API{o, map[Op]Operation{}}
+	a := &API{o: o, operations: map[Op]Operation{}}
 	for _, op := range Operations() {
 		a.operations[op.Op] = op
 	}

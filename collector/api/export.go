@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"zelo/collector/export"
 	"zelo/collector/store"
@@ -96,11 +97,18 @@ func (a *API) ExportCSV(ctx context.Context, c Caller, s Selection, w io.Writer)
 	return n, err
 }
 
+// exportsAtOnce is how many exports one person may have under way.
+const exportsAtOnce = 2
+
 func (a *API) export(ctx context.Context, c Caller, op Op, act string, s Selection, write func(*store.Reader, iter.Seq[store.Exported]) error) error {
 	p, err := s.period()
 	if err != nil {
 		return err
 	}
+	if !a.exports.take(c.Who(), exportsAtOnce) {
+		return &Busy{"Já há duas exportações suas em andamento. Espere uma terminar e peça esta de novo.", time.Minute}
+	}
+	defer a.exports.give(c.Who())
 	if err := a.record(ctx, c, op, act, s.String(), ""); err != nil {
 		return err
 	}

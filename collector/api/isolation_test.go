@@ -140,7 +140,7 @@ func (t *tenant) number(w *store.Writer) error {
 // value is the tenant's own of a kind.
 func (t *tenant) value(k Kind) (string, bool) {
 	values := map[Kind]any{Text: "", TillID: t.agent, DocumentRef: t.key, VersionID: t.version, AlarmID: t.alarm, RecordID: t.record,
-		DeviceSerial: t.serial, CNPJ: t.cnpj, Root: t.root, ResellerID: t.reseller, PersonID: t.owner.ID, GrantID: t.grant, TokenID: t.token}
+		DeviceSerial: t.serial, CNPJ: t.cnpj, Root: t.root, ResellerID: t.reseller, PersonID: t.owner.ID, GrantID: t.grant, TokenID: t.token, FileBody: ""}
 	v, known := values[k]
 	return fmt.Sprint(v), known
 }

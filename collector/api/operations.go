@@ -31,6 +31,7 @@ const (
 	PersonID     Kind = "person"
 	GrantID      Kind = "grant"
 	TokenID      Kind = "token"
+	FileBody     Kind = "file" // one file, which is the body of the request
 )
 
 // Param is one parameter of an operation.
@@ -212,7 +213,7 @@ func documents() []Operation {
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return says(sayNumbering)(a.NumberingOfSeries(ctx, c, in.Values["cnpj"], in.Values["series"]))
 			}},
-		{opImport, "POST", "/documents", platform(), "", nil, importedAnswer{},
+		{opImport, "POST", "/documents", platform(), "", par("file", "file"), importedAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return says(sayImported)(a.Import(ctx, c, in.Files...))
 			}},

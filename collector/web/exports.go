@@ -3,7 +3,6 @@ package web
 import (
 	"net/http"
 	"net/url"
-	"time"
 
 	"zelo/collector/api"
 )
@@ -85,28 +84,11 @@ func (s *site) download(w http.ResponseWriter, r *http.Request, c api.Caller, ki
 	if err != nil {
 		return err
 	}
-	out := &stream{ResponseWriter: w, begin: func() { attach(w, kind, p.Selection.FileName()+ending) }}
+	out := api.NewDownload(w, kind, p.Selection.FileName()+ending)
 	err = write(p, out)
-	if err == nil || !out.begun {
+	if err == nil || !out.Cut() {
 		return err
 	}
 	s.o.Log.Error("download cut off", "selection", p.Selection.String(), "err", err)
-	// Nothing more can be written: the connection ends without the end mark.
-	return http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0))
-}
-
-// stream sets the headers of a download when its first byte comes, so that an
-// error before that still gets a page.
-type stream struct {
-	http.ResponseWriter
-	begin func()
-	begun bool
-}
-
-func (s *stream) Write(b []byte) (int, error) {
-	if !s.begun {
-		s.begun = true
-		s.begin()
-	}
-	return s.ResponseWriter.Write(b)
+	return nil
 }

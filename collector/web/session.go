@@ -60,6 +60,12 @@ func (s *site) signedIn(h handler) http.Handler {
 // caller is whose request it is: a person's with a session, who may have chosen to
 // see one taxpayer alone, or a program's with a token.
 func (s *site) caller(r *http.Request) (api.Caller, error) {
+	c, err := s.callerOf(r)
+	tracked(r).person = c.User()
+	return c, err
+}
+
+func (s *site) callerOf(r *http.Request) (api.Caller, error) {
 	if secret, is := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); is {
 		return s.o.API.CallerOfToken(r.Context(), secret)
 	}
@@ -86,9 +92,9 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	var session string
 	var err error
 	if f := r.PostForm; f.Get("email") != "" {
-		session, err = s.o.API.SignInWith(r.Context(), f.Get("email"), f.Get("senha"), f.Get("codigo"), r.RemoteAddr)
+		session, err = s.o.API.SignInWith(r.Context(), f.Get("email"), f.Get("senha"), f.Get("codigo"), s.address(r).String())
 	} else {
-		session, err = s.o.API.SignIn(r.Context(), f.Get("secret"), r.RemoteAddr)
+		session, err = s.o.API.SignIn(r.Context(), f.Get("secret"), s.address(r).String())
 	}
 	if err != nil {
 		s.fail(w, r, api.Caller{}, err)

@@ -12,6 +12,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"zelo/collector/api"
@@ -47,10 +48,14 @@ func New(o Options) (http.Handler, error) {
 		}
 		s.pages[name] = t
 	}
-	return s.protect(s.routes()), nil
+	programs, err := api.NewHTTP(api.HTTPOptions{API: o.API, Caller: s.caller, Address: s.address, Log: o.Log, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	return s.observe(s.protect(s.routes(programs))), nil
 }
 
-func (s *site) routes() http.Handler {
+func (s *site) routes(programs http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
 		"GET /{$}":                                  s.now,
@@ -88,6 +93,7 @@ func (s *site) routes() http.Handler {
 	mux.HandleFunc("GET /entrar/{secret}", s.enter)
 	mux.HandleFunc("POST /entrar", s.signIn)
 	mux.HandleFunc("GET /static/{file}", s.asset)
+	mux.Handle(api.Base+"/", programs)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.fail(w, r, api.Caller{}, api.ErrNotFound) })
 	return mux
 }
@@ -124,7 +130,11 @@ func (s *site) protect(next http.Handler) http.Handler {
 		if s.o.Secure {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		most := int64(maxForm)
+		if strings.HasPrefix(r.URL.Path, api.Base+"/") {
+			most = api.MaxBody
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -164,7 +174,11 @@ func (s *site) render(w http.ResponseWriter, c api.Caller, status int, name, sec
 func (s *site) fail(w http.ResponseWriter, r *http.Request, c api.Caller, err error) {
 	var mend *api.Problem
 	var large *http.MaxBytesError
+	var busy *api.Busy
 	switch {
+	case errors.As(err, &busy):
+		w.Header().Set("Retry-After", busy.Seconds())
+		s.trouble(w, r, c, http.StatusTooManyRequests, busy.Text)
 	case errors.As(err, &mend):
 		s.trouble(w, r, c, http.StatusBadRequest, mend.Text)
 	case errors.As(err, &large):
