@@ -134,20 +134,27 @@ func (r *Reader) Transcript(id string) ([]CommandLine, error) {
 		`SELECT at, text FROM command_lines WHERE command_id = $1 ORDER BY number, place`, id)
 }
 
-// resendAfter is how long an answer is waited for before a command is sent again to
-// an agent that was heard since.
-const resendAfter = 20 * time.Second
+const (
+	// resendAfter is how long an answer is waited for before a command is sent again to
+	// an agent that was heard since.
+	resendAfter = 20 * time.Second
+	// presentFor is how long after its last message an agent is taken to be there: it
+	// beats every minute. What was not sent can still be cancelled.
+	presentFor = 3 * time.Minute
+)
 
 // DueCommands lists commands that may have to be sent now, an agent's in their order:
-// those of the first wave that were not sent, and those sent whose agent was heard
-// since without a word of them. Their hours are for the caller to look at.
+// those of the first wave that were not sent, of agents that are there; and those sent
+// whose agent was heard since without a word of them. Their hours are for the caller to
+// look at.
 func (r *Reader) DueCommands(now time.Time, limit int) ([]Command, error) {
 	if err := r.system(); err != nil {
 		return nil, err
 	}
 	return all(r, scanCommand, `SELECT `+commandColumns+commandTables+`JOIN agents a ON a.id = c.agent WHERE c.ended_at = 0 AND
-		(c.state = $1 AND c.wave = 1 AND o.not_before <= $2 OR c.state = $3 AND c.sent_at <= $4 AND a.heard_at > c.sent_at)
-		ORDER BY c.agent, c.sequence LIMIT $5`, CommandQueued, ms(now), CommandSent, ms(now.Add(-resendAfter)), limit)
+		(c.state = $1 AND c.wave = 1 AND o.not_before <= $2 AND a.epoch <> '' AND a.heard_at >= $3
+		OR c.state = $4 AND c.sent_at <= $5 AND a.heard_at > c.sent_at) ORDER BY c.agent, c.sequence LIMIT $6`,
+		CommandQueued, ms(now), ms(now.Add(-presentFor)), CommandSent, ms(now.Add(-resendAfter)), limit)
 }
 
 // SetMessage stores the signed bytes of a command that is about to be sent, which are

@@ -27,7 +27,7 @@ func ordered(t *testing.T, s *Store, o Order, agents ...string) Order {
 	}
 	update(t, s, func(w *Writer) (err error) {
 		for _, agent := range agents {
-			if err := w.Heard(agent, t0); err != nil {
+			if err := errors.Join(w.Heard(agent, t0), w.SetSealKey(agent, []byte("k"), "e1")); err != nil {
 				return err
 			}
 		}
@@ -108,9 +108,14 @@ func testCommandLife(t *testing.T, s *Store) {
 	if got := due(t, s, t0); !slices.Equal(got, []string{first}) {
 		t.Fatalf("due at once: %v", got)
 	}
+	if got := due(t, s, t0.Add(time.Hour)); len(got) > 0 {
+		t.Fatalf("due while the agent is away: %v", got)
+	}
+	update(t, s, func(w *Writer) error { return w.Heard("agent001", t0.Add(time.Hour)) })
 	if got := due(t, s, t0.Add(time.Hour)); !slices.Equal(got, []string{first, second}) {
 		t.Fatalf("due an hour later: %v", got)
 	}
+	update(t, s, func(w *Writer) error { return w.Heard("agent001", t0) })
 	a, b := commandOf(t, s, first), commandOf(t, s, second)
 	if a.Sequence != t0.UnixMilli() || b.Sequence != a.Sequence+1 || b.Order.Args["lines"] != "10" || a.State != CommandQueued || string(a.Sealed) != "\x01" {
 		t.Fatalf("%+v\n%+v", a, b)
