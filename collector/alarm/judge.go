@@ -5,138 +5,243 @@ import (
 	"time"
 )
 
-func agentSilent(f Facts, now time.Time, t Thresholds) *finding {
-	if f.Agent == nil || f.Agent.Heard.IsZero() {
-		return nil
-	}
-	n, s := reached(t.AgentSilent, now.Sub(f.Agent.Heard))
-	if n == 0 {
-		return nil
-	}
-	return &finding{s, n, f.Agent.Heard, "Sem notícia do caixa desde " + moment(f.Agent.Heard) + "."}
-}
+// at places a measured value on the rule's scale.
+func (l *look) at(v float64) (step int, s Severity) { return l.scale.reached(v, l.open) }
 
-func deviceNotAnswering(f Facts, now time.Time, t Thresholds) *finding {
-	if f.Device.Silent.IsZero() {
-		return nil
-	}
-	n, s := reached(t.NotAnswering, now.Sub(f.Device.Silent))
-	if n == 0 {
-		return nil
-	}
-	return &finding{s, n, f.Device.Silent, "Equipamento sem resposta desde " + moment(f.Device.Silent) + "."}
-}
-
-// statusOld only judges devices behind an agent: one known from imported
-// documents alone is not expected to say anything.
-func statusOld(f Facts, now time.Time, t Thresholds) *finding {
-	if f.Agent == nil {
-		return nil
-	}
-	since, detail := f.Device.StatusAt, "Último status recebido em %s."
+// aged finds how long something has been so. The detail takes its moment.
+func (l *look) aged(since time.Time, detail string) *finding {
 	if since.IsZero() {
-		since, detail = f.Device.FirstSeen, "Nenhum status recebido desde que o equipamento apareceu, em %s."
+		return nil
 	}
-	n, s := reached(t.StatusOld, now.Sub(since))
+	n, s := l.at(l.scale.Unit.in(l.now.Sub(since)))
 	if n == 0 {
 		return nil
 	}
 	return &finding{s, n, since, fmt.Sprintf(detail, moment(since))}
 }
 
-func blocked(b Block, what string) func(Facts, time.Time, Thresholds) *finding {
-	return func(f Facts, _ time.Time, _ Thresholds) *finding {
-		if f.Device.Block != b {
+func agentSilent(l *look) *finding {
+	if l.Agent == nil {
+		return nil
+	}
+	return l.aged(l.Agent.Heard, "Sem notícia do caixa desde %s.")
+}
+
+// deviceNotAnswering is grave only where nothing else sells.
+func deviceNotAnswering(l *look) *finding {
+	f := l.aged(l.Device.Silent, "Equipamento sem resposta desde %s.")
+	if f != nil && l.Device.OtherSells {
+		f.severity = min(f.severity, Warning)
+		f.detail += " Outro equipamento da loja está em uso."
+	}
+	return f
+}
+
+// statusOld only judges devices behind an agent: one known from imported
+// documents alone is not expected to say anything.
+func statusOld(l *look) *finding {
+	switch {
+	case l.Agent == nil:
+		return nil
+	case l.Device.StatusAt.IsZero():
+		return l.aged(l.Device.FirstSeen, "Nenhum status recebido desde que o equipamento apareceu, em %s.")
+	}
+	return l.aged(l.Device.StatusAt, "Último status recebido em %s.")
+}
+
+func blocked(b Block, what string) func(*look) *finding {
+	return func(l *look) *finding {
+		if l.Device.Block != b {
 			return nil
 		}
-		detail := what + " desde " + moment(f.Device.BlockSince) + "."
-		if !f.Device.PendingSince.IsZero() {
-			detail += " Há documentos pendentes de envio, o mais antigo de " + date(f.Device.PendingSince) + "."
+		detail := what + " desde " + moment(l.Device.BlockSince) + "."
+		if !l.Device.PendingSince.IsZero() {
+			detail += " Há documentos pendentes de envio, o mais antigo de " + date(l.Device.PendingSince) + "."
 		}
-		return &finding{since: f.Device.BlockSince, detail: detail}
+		return &finding{since: l.Device.BlockSince, detail: detail}
 	}
 }
 
-func certificateExpiring(f Facts, now time.Time, t Thresholds) *finding {
-	if f.Device.CertExpires.IsZero() {
+// bannedBlock is the tax office's block. Since emission is prohibited it is what was
+// to be expected, and for a device that is being emptied no more than that.
+func bannedBlock(l *look) *finding {
+	if l.now.Before(banned()) {
+		return blocked(ByTaxOffice, "Bloqueado pela SEFAZ (estado 1)")(l)
+	}
+	f := blocked(ByTaxOffice, "Uso vedado desde 01/01/2026: bloqueado pela SEFAZ (estado 1)")(l)
+	if f != nil && l.Device.Stage == Draining {
+		f.severity = Notice
+	}
+	return f
+}
+
+// expiring finds a certificate that ends soon, or has. What it is of begins the detail.
+func (l *look) expiring(what string, expires time.Time) *finding {
+	if expires.IsZero() {
 		return nil
 	}
-	expires := midnight(f.Device.CertExpires)
-	days := int(midnight(now).Sub(expires).Hours() / 24)
-	n, s := reached(t.Certificate, days)
+	expires = midnight(expires)
+	left := int(expires.Sub(midnight(l.now)).Hours() / 24)
+	n, s := l.at(float64(left))
 	if n == 0 {
 		return nil
 	}
 	detail := ""
 	switch {
-	case days > 0:
-		detail = fmt.Sprintf("O certificado do equipamento venceu em %s, há %s.", date(expires), count(days, "dia", "dias"))
-	case days == 0:
-		detail = fmt.Sprintf("O certificado do equipamento vence hoje, %s.", date(expires))
+	case left < 0:
+		detail = fmt.Sprintf("%s venceu em %s, há %s.", what, date(expires), count(-left, "dia", "dias"))
+	case left == 0:
+		detail = fmt.Sprintf("%s vence hoje, %s.", what, date(expires))
 	default:
-		detail = fmt.Sprintf("O certificado do equipamento vence em %s, daqui a %s.", date(expires), count(-days, "dia", "dias"))
+		detail = fmt.Sprintf("%s vence em %s, daqui a %s.", what, date(expires), count(left, "dia", "dias"))
 	}
-	return &finding{s, n, expires.AddDate(0, 0, t.Certificate[n-1].At), detail}
+	return &finding{s, n, expires.AddDate(0, 0, -int(l.scale.Steps[n-1].At)), detail}
 }
 
-func memoryFilling(f Facts, _ time.Time, t Thresholds) *finding {
-	if f.Device.Memory < 0 {
+func certificateExpiring(l *look) *finding {
+	return l.expiring("O certificado do equipamento", l.Device.CertExpires)
+}
+
+// companyCertificate ends when every computer has a newer one (dossier on
+// certificates, 7, invariant 3).
+func companyCertificate(l *look) *finding {
+	c := l.Certificate
+	if c == nil || c.Renewed || c.Tills == 0 {
 		return nil
 	}
-	n, s := reached(t.Memory, f.Device.Memory)
+	what := "O certificado"
+	if c.Type != "" {
+		what += " " + c.Type
+	}
+	return l.expiring(fmt.Sprintf("%s de %s, em %s,", what, c.Holder, count(c.Tills, "caixa", "caixas")), c.Expires)
+}
+
+func memoryFilling(l *look) *finding {
+	if l.Device.Memory < 0 {
+		return nil
+	}
+	n, s := l.at(100 * l.Device.Memory)
 	if n == 0 {
 		return nil
 	}
-	return &finding{s, n, f.Device.StatusAt,
-		fmt.Sprintf("Memória do equipamento com %.0f %% em uso em %s.", 100*f.Device.Memory, moment(f.Device.StatusAt))}
+	return &finding{s, n, l.Device.StatusAt,
+		fmt.Sprintf("Memória do equipamento com %.0f %% em uso em %s.", 100*l.Device.Memory, moment(l.Device.StatusAt))}
 }
 
-func noContact(f Facts, now time.Time, t Thresholds) *finding {
-	if f.Device.LastContact.IsZero() {
+func noContact(l *look) *finding {
+	return l.aged(l.Device.LastContact, "Último contato do equipamento com a SEFAZ em %s.")
+}
+
+// pendingOld holds for every document that was issued before emission was prohibited
+// and still waits: it must leave the device.
+func pendingOld(l *look) *finding {
+	since := l.Device.PendingSince
+	f := l.aged(since, "Há documentos pendentes de envio à SEFAZ, o mais antigo de %s.")
+	if f == nil && !since.IsZero() && since.Before(banned()) && !l.now.Before(banned()) {
+		f = &finding{Warning, 1, since, fmt.Sprintf("Há documentos pendentes de envio à SEFAZ, o mais antigo de %s.", moment(since))}
+	}
+	return f
+}
+
+// notTransmitted counts from the last document that the device issued and did not send.
+func notTransmitted(l *look) *finding {
+	d := l.Device
+	if d.LastSent.IsZero() || !d.LastSent.Before(d.LastIssued) {
 		return nil
 	}
-	n, s := reached(t.NoContact, now.Sub(f.Device.LastContact))
+	return l.aged(d.LastIssued, "Vendeu em %s e desde então não transmitiu: a última transmissão foi em "+moment(d.LastSent)+".")
+}
+
+func clockOff(l *look) *finding {
+	d := l.Device
+	if !d.ClockKnown {
+		return nil
+	}
+	n, s := l.at(d.ClockOff.Abs().Seconds())
 	if n == 0 {
 		return nil
 	}
-	return &finding{s, n, f.Device.LastContact,
-		fmt.Sprintf("Último contato do equipamento com a SEFAZ em %s.", moment(f.Device.LastContact))}
+	return &finding{s, n, d.StatusAt, fmt.Sprintf("Relógio do equipamento %s em %s, medido em %s.", way(d.ClockOff), span(d.ClockOff.Abs()), moment(d.StatusAt))}
 }
 
-func pendingOld(f Facts, now time.Time, t Thresholds) *finding {
-	if f.Device.PendingSince.IsZero() {
-		return nil
+func way(off time.Duration) string {
+	if off < 0 {
+		return "atrasado"
 	}
-	n, s := reached(t.Pending, now.Sub(f.Device.PendingSince))
-	if n == 0 {
-		return nil
-	}
-	return &finding{s, n, f.Device.PendingSince,
-		fmt.Sprintf("Há documentos pendentes de envio à SEFAZ, o mais antigo de %s.", moment(f.Device.PendingSince))}
+	return "adiantado"
 }
 
-func clockOff(f Facts, _ time.Time, t Thresholds) *finding {
-	if !f.Device.ClockKnown {
+func networkDown(l *look) *finding {
+	return l.aged(l.Device.NoNetwork, "Rede do equipamento desconectada desde %s.")
+}
+
+// batteryWeak is grave only at the lowest level; below the highest it asks for service
+// (anchors, A.3).
+func batteryWeak(l *look) *finding {
+	switch l.Device.Battery {
+	case BatteryLow:
+		return l.aged(l.Device.BatterySince, "Bateria em nível baixo desde %s.")
+	case BatteryMedium:
+		f := l.aged(l.Device.BatterySince, "Bateria em nível médio desde %s: já pede revisão.")
+		if f != nil {
+			f.severity = Notice
+		}
+		return f
+	}
+	return nil
+}
+
+func softwareBehind(l *look) *finding {
+	d := l.Device
+	if d.Newest == "" || d.Software == "" || !older(d.Software, d.Newest) {
 		return nil
 	}
-	n, s := reached(t.ClockOff, f.Device.ClockOff.Abs())
-	if n == 0 {
+	return l.aged(d.NewestSince, "Usa o software básico "+d.Software+"; outros do mesmo modelo usam "+d.Newest+" desde %s.")
+}
+
+func lostSeen(l *look) *finding {
+	d := l.Device
+	seen := d.StatusAt
+	if d.LastIssued.After(seen) {
+		seen = d.LastIssued
+	}
+	if d.Stage != Lost || !seen.After(d.StageSince) {
 		return nil
 	}
-	way := "adiantado"
-	if f.Device.ClockOff < 0 {
-		way = "atrasado"
+	return &finding{since: seen, detail: fmt.Sprintf("Marcado como extraviado em %s, deu sinal em %s.", moment(d.StageSince), moment(seen))}
+}
+
+// numbersMissing is grave while something can be done: numbers missing for months are
+// for the accountant.
+func numbersMissing(l *look) *finding {
+	g := l.Device.Gaps
+	if g.Count == 0 {
+		return nil
 	}
-	return &finding{s, n, f.Device.StatusAt, fmt.Sprintf("Relógio do equipamento %s em %s, medido em %s.",
-		way, span(f.Device.ClockOff.Abs()), moment(f.Device.StatusAt))}
+	f := l.aged(g.First, "%s")
+	if f == nil {
+		return nil
+	}
+	if l.now.Sub(g.Last) > 60*day {
+		f.severity = Warning
+	}
+	f.detail = fmt.Sprintf("%s, a última perto de %s: %s.", missing(g.Count), date(g.Last), g.Example)
+	return f
+}
+
+func missing(n int) string {
+	if n == 1 {
+		return "Falta 1 número"
+	}
+	return fmt.Sprintf("Faltam %d números", n)
 }
 
 // happened raises while incidents are open. Their detail is counted words, a
 // sentence part that takes the date of the first, and an example where there is
 // one.
-func happened(of func(Facts) Happening, one, many, since, example string) func(Facts, time.Time, Thresholds) *finding {
-	return func(f Facts, _ time.Time, _ Thresholds) *finding {
-		if h := of(f); h.Count > 0 {
+func happened(of func(*Facts) Happening, one, many, since, example string) func(*look) *finding {
+	return func(l *look) *finding {
+		if h := of(l.Facts); h.Count > 0 {
 			return h.found(one, many, since, example)
 		}
 		return nil
@@ -144,17 +249,15 @@ func happened(of func(Facts) Happening, one, many, since, example string) func(F
 }
 
 // recently raises while the last of some incidents, which nothing undoes, is not
-// longer ago than Thresholds.Recent.
-func recently(of func(Facts) Happening, one, many, since, example string) func(Facts, time.Time, Thresholds) *finding {
-	return func(f Facts, now time.Time, t Thresholds) *finding {
-		return of(f).within(t.Recent, now, one, many, since, example)
-	}
+// longer ago than recent.
+func recently(of func(*Facts) Happening, one, many, since, example string) func(*look) *finding {
+	return func(l *look) *finding { return of(l.Facts).within(recent, l.now, one, many, since, example) }
 }
 
-// issuedTwice raises until one of the documents is cancelled, or for
-// Thresholds.Twice: later than that it is the accountant's.
-func issuedTwice(f Facts, now time.Time, t Thresholds) *finding {
-	return f.IssuedTwice.within(t.Twice, now, "venda emitida", "vendas emitidas", " por dois equipamentos, desde %s.", " A última: %s.")
+// issuedTwice raises until one of the documents is cancelled, or for so long as it is
+// the shop's.
+func issuedTwice(l *look) *finding {
+	return l.IssuedTwice.within(twice, l.now, "venda emitida", "vendas emitidas", " por dois equipamentos, desde %s.", " A última: %s.")
 }
 
 // within is what happened found not longer ago than a time.
@@ -171,34 +274,4 @@ func (h Happening) found(one, many, since, example string) *finding {
 		detail += fmt.Sprintf(example, h.Example)
 	}
 	return &finding{since: h.First, detail: detail}
-}
-
-// brasilia is the zone of every date a person in SP or CE reads.
-var brasilia = time.FixedZone("-03", -3*60*60)
-
-func moment(t time.Time) string { return t.In(brasilia).Format("02/01/2006 15:04") }
-func date(t time.Time) string   { return t.In(brasilia).Format("02/01/2006") }
-
-func midnight(t time.Time) time.Time {
-	y, m, d := t.In(brasilia).Date()
-	return time.Date(y, m, d, 0, 0, 0, 0, brasilia)
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-func span(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return count(int(d.Seconds()), "segundo", "segundos")
-	case d < 2*time.Hour:
-		return count(int(d.Minutes()), "minuto", "minutos")
-	case d < 2*day:
-		return count(int(d.Hours()), "hora", "horas")
-	}
-	return count(int(d/day), "dia", "dias")
 }

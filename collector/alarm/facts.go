@@ -1,0 +1,176 @@
+package alarm
+
+import "time"
+
+// Facts are what is known about one subject at one moment. Zero times and nil
+// parts mean "not known", and what is not known raises nothing: that a subject
+// was not heard is a rule of its own.
+type Facts struct {
+	Subject Subject
+	Policy  Policy       // of the subject's tenant; zero is the defaults
+	Open    map[Code]int // steps of the subject's open alarms: they end later than they begin
+
+	Agent       *Agent       // the subject itself, or the agent a device hangs from; nil without one
+	Device      *Device      // nil unless the subject is a device
+	Certificate *Certificate // nil unless the subject is a certificate
+	Shop        *Shop        // nil unless the subject is an establishment
+
+	Quarantined Happening // records stored raw and not settled by a person yet
+	Missing     Happening // documents issued that nobody has
+	Unresolved  Happening // sales of which nobody can tell whether they were issued
+	IssuedTwice Happening // sales that two devices issued, and of which none is cancelled
+}
+
+// Happening is a number of like incidents.
+type Happening struct {
+	Count       int
+	First, Last time.Time
+	Example     string // names one of them: a key, a reason, a range
+}
+
+// Agent are the facts of one agent.
+type Agent struct {
+	Heard       time.Time // collector's clock at the last message
+	BeatAt      time.Time
+	Evicted     Happening     // records the agent dropped unsent for want of room
+	Damaged     Happening     // times its buffer was found damaged
+	Collided    Happening     // records that came twice with different content
+	SetAside    Happening     // records that no message can carry
+	Used, Bound int64         // bytes of its buffer; Bound 0 is not known
+	Software    string        // its version
+	Newest      string        // the newest version that the tenants' agents run
+	NewestSince time.Time     // since when that one is in use
+	ClockOff    time.Duration // its clock minus the collector's, at the last beat
+
+	Computer *Computer // nil while nothing is known
+	Disks    []Disk
+	Sales    []Sales // last days of its tills, newest first within each till
+	Makers   []Library
+}
+
+// Computer is what is known of an agent's computer.
+type Computer struct {
+	At          time.Time // when it was told
+	MemoryTotal int64     // bytes
+	MemoryFree  int64
+	Antivirus   string // "on", "off", "outdated"; "" when not known
+	AntivirusBy string
+	USBErrors   int // in 24 hours
+	USBLast     string
+	Panics      int // of the agent, in 24 hours
+	Restarts    int
+}
+
+// Disk is one volume of the computer.
+type Disk struct {
+	Name        string
+	Total, Free int64 // bytes
+	Own         bool  // the agent's buffer lies on it
+	At          time.Time
+}
+
+// Sales is how one till sold on one day.
+type Sales struct {
+	Till     string
+	Day      time.Time // midnight in Brasília
+	Sold     int
+	Rejected int
+	Code     string // of most refusals
+	P95      time.Duration
+}
+
+// Library is a till whose program loads the maker's library again.
+type Library struct {
+	Till  string
+	Since time.Time
+}
+
+// Block is why a device refuses to sell.
+type Block int
+
+// The blocks. Unblocked also stands for a state nobody knows.
+const (
+	Unblocked Block = iota
+	ByTaxOffice
+	ByTaxpayer
+	Autonomous
+	ForDeactivation
+)
+
+// Device are the facts of one device.
+type Device struct {
+	Stage      Stage
+	StageSince time.Time
+	FirstSeen  time.Time
+	Silent     time.Time // since when it does not answer its agent; zero while it does
+	OtherSells bool      // another device of the establishment answers and is not blocked
+	StatusAt   time.Time // collector's clock when its last status came
+	Block      Block
+	BlockSince time.Time
+	Memory     float64 // used fraction, 0 to 1; negative when not known
+	LastIssued time.Time
+	// LastSent is its last transmission of a document, LastContact its last word with
+	// the tax office.
+	LastSent    time.Time
+	LastContact time.Time
+	CertExpires time.Time // day, midnight in Brasília
+	// ClockOff is the device's clock minus the collector's, at the last status.
+	ClockOff   time.Duration
+	ClockKnown bool
+	// PendingSince is the date of the oldest document waiting for the tax
+	// office, as far as known; zero when none waits.
+	PendingSince time.Time
+	Battery      Battery
+	BatterySince time.Time
+	NoNetwork    time.Time // since when its network is not connected; zero while it is
+	Software     string    // basic software
+	Newest       string    // the newest that another device of the same model has
+	NewestSince  time.Time
+	Memories     []Point // used fraction at the end of days, oldest first
+	Daily        int64   // cents it sells on a day of selling
+
+	Forbidden Happening // production documents dated after emission was prohibited
+	Invalid   Happening // documents whose signature is wrong or missing
+	Gaps      Happening // missing numbers; First is when they were first found missing
+	Doubled   Happening // numbers of several documents
+	Outside   Happening // documents issued past the agent
+}
+
+// Battery is the level of a device's battery.
+type Battery int
+
+// The levels; zero is not known.
+const (
+	BatteryUnknown Battery = iota
+	BatteryHigh
+	BatteryMedium
+	BatteryLow
+)
+
+// Point is a value at a time.
+type Point struct {
+	At    time.Time
+	Value float64
+}
+
+// Certificate is a company's certificate on computers of its tills.
+type Certificate struct {
+	Holder  string // name of the company
+	Type    string // "A1", "A3"; "" when not known
+	Expires time.Time
+	Tills   int  // computers it is on
+	Renewed bool // a newer one of the same holder is on each of them
+}
+
+// Shop are the facts of one establishment.
+type Shop struct {
+	Gaps      []SeriesGap
+	Unsettled Happening // notes issued off-line that the tax office has not authorised
+}
+
+// SeriesGap is a range of missing numbers of one NFC-e series.
+type SeriesGap struct {
+	Series   string
+	From, To int
+	Before   time.Time // issue of the first note above it
+}

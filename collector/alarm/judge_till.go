@@ -1,0 +1,273 @@
+package alarm
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func bufferFilling(l *look) *finding {
+	a := l.Agent
+	if a.Bound <= 0 {
+		return nil
+	}
+	used := 100 * float64(a.Used) / float64(a.Bound)
+	n, s := l.at(used)
+	if n == 0 {
+		return nil
+	}
+	return &finding{s, n, a.BeatAt, fmt.Sprintf("%.0f %% do espaço reservado neste caixa está ocupado, medido em %s.", used, moment(a.BeatAt))}
+}
+
+func agentBehind(l *look) *finding {
+	a := l.Agent
+	if a.Software == "" || a.Newest == "" || !older(a.Software, a.Newest) {
+		return nil
+	}
+	return l.aged(a.NewestSince, "Usa a versão "+a.Software+"; outros caixas usam a "+a.Newest+" desde %s.")
+}
+
+// older tells whether a version comes before another: by their numbers, part by part.
+// What is not written in numbers is never older.
+func older(a, b string) bool {
+	x, y := strings.Split(strings.TrimPrefix(a, "v"), "."), strings.Split(strings.TrimPrefix(b, "v"), ".")
+	for i := range min(len(x), len(y)) {
+		m, err := strconv.Atoi(x[i])
+		n, err2 := strconv.Atoi(y[i])
+		switch {
+		case err != nil || err2 != nil:
+			return false
+		case m != n:
+			return m < n
+		}
+	}
+	return len(x) < len(y)
+}
+
+// Newest is the highest of some versions; "" without one.
+func Newest(versions []string) (newest string) {
+	for _, v := range versions {
+		if newest == "" || older(newest, v) {
+			newest = v
+		}
+	}
+	return newest
+}
+
+// diskFilling judges the volume with the least room.
+func diskFilling(l *look) (worst *finding) {
+	for _, d := range l.Agent.Disks {
+		if d.Total <= 0 {
+			continue
+		}
+		free := 100 * float64(d.Free) / float64(d.Total)
+		n, s := l.at(free)
+		if n > 0 && (worst == nil || n > worst.step) {
+			worst = &finding{s, n, d.At, fmt.Sprintf("%s com %.1f %% livre (%s), medido em %s.", d.Name, free, room(d.Free), moment(d.At))}
+		}
+	}
+	return worst
+}
+
+// room is a size as people read it.
+func room(bytes int64) string {
+	return strings.Replace(fmt.Sprintf("%.1f GB", float64(bytes)/(1<<30)), ".", ",", 1)
+}
+
+func memoryLow(l *look) *finding {
+	c := l.Agent.Computer
+	if c == nil || c.MemoryTotal <= 0 || c.MemoryFree <= 0 {
+		return nil
+	}
+	free := 100 * float64(c.MemoryFree) / float64(c.MemoryTotal)
+	n, s := l.at(free)
+	if n == 0 {
+		return nil
+	}
+	return &finding{s, n, c.At, fmt.Sprintf("%.0f %% da memória do computador livre (%s), medido em %s.", free, room(c.MemoryFree), moment(c.At))}
+}
+
+func computerClock(l *look) *finding {
+	a := l.Agent
+	if a.BeatAt.IsZero() {
+		return nil
+	}
+	n, s := l.at(a.ClockOff.Abs().Seconds())
+	if n == 0 {
+		return nil
+	}
+	return &finding{s, n, a.BeatAt, fmt.Sprintf("Relógio do computador %s em %s, medido em %s.", way(a.ClockOff), span(a.ClockOff.Abs()), moment(a.BeatAt))}
+}
+
+func antivirusOff(l *look) *finding {
+	c := l.Agent.Computer
+	if c == nil {
+		return nil
+	}
+	what := map[string]string{"off": "desligado", "outdated": "desatualizado"}[c.Antivirus]
+	if what == "" {
+		return nil
+	}
+	name := "Antivírus"
+	if c.AntivirusBy != "" {
+		name = c.AntivirusBy
+	}
+	return &finding{since: c.At, detail: fmt.Sprintf("%s %s desde %s.", name, what, moment(c.At))}
+}
+
+func usbErrors(l *look) *finding {
+	c := l.Agent.Computer
+	if c == nil {
+		return nil
+	}
+	n, s := l.at(float64(c.USBErrors))
+	if n == 0 {
+		return nil
+	}
+	detail := count(c.USBErrors, "falha", "falhas") + " na ligação USB em 24 horas, até " + moment(c.At) + "."
+	if c.USBLast != "" {
+		detail += " A última: " + c.USBLast + "."
+	}
+	return &finding{s, n, c.At, detail}
+}
+
+func agentUnwell(l *look) *finding {
+	c := l.Agent.Computer
+	if c == nil {
+		return nil
+	}
+	n, s := l.at(float64(c.Panics + c.Restarts))
+	if n == 0 {
+		return nil
+	}
+	return &finding{s, n, c.At, fmt.Sprintf("%s e %s do agente em 24 horas, até %s.",
+		count(c.Panics, "falha", "falhas"), count(c.Restarts, "reinício inesperado", "reinícios inesperados"), moment(c.At))}
+}
+
+func makersLibrary(l *look) *finding {
+	if len(l.Agent.Makers) == 0 {
+		return nil
+	}
+	m := l.Agent.Makers[0]
+	detail := fmt.Sprintf("O PDV %s usa a biblioteca do fabricante desde %s.", m.Till, moment(m.Since))
+	if n := len(l.Agent.Makers); n > 1 {
+		detail = fmt.Sprintf("%d PDVs usam a biblioteca do fabricante, o primeiro desde %s.", n, moment(m.Since))
+	}
+	return &finding{since: m.Since, detail: detail}
+}
+
+// What makes refusals many.
+const (
+	fewRefusals = 5
+	timesNormal = 3
+)
+
+// salesRejected compares the last day of a till with the days before: so much of its
+// sales refused, and three times what was normal.
+func salesRejected(l *look) (worst *finding) {
+	for till, days := range by(l.Agent.Sales, func(s Sales) string { return "PDV " + s.Till }) {
+		last := days[0]
+		if l.now.Sub(last.Day) >= 2*day || last.Rejected < fewRefusals {
+			continue
+		}
+		sold, rejected := 0, 0
+		for _, d := range days[1:] {
+			sold, rejected = sold+d.Sold, rejected+d.Rejected
+		}
+		rate := percentOf(last.Rejected, last.Sold)
+		n, s := l.at(rate)
+		if n == 0 || worst != nil && worst.step >= n || l.open == 0 && rate < timesNormal*percentOf(rejected, sold) {
+			continue
+		}
+		worst = &finding{s, n, last.Day, fmt.Sprintf("%s: %s em %s, %.0f %% das vendas do dia.", till,
+			count(last.Rejected, "venda recusada", "vendas recusadas"), date(last.Day), rate)}
+		if last.Code != "" {
+			worst.detail += " Código mais comum: " + last.Code + "."
+		}
+	}
+	return worst
+}
+
+// percentOf is the share of n in n and the others, in percent.
+func percentOf(n, others int) float64 {
+	if n == 0 {
+		return 0
+	}
+	return 100 * float64(n) / float64(n+others)
+}
+
+func salesSlow(l *look) (worst *finding) {
+	for till, days := range by(l.Agent.Sales, func(s Sales) string { return "PDV " + s.Till }) {
+		last := days[0]
+		if l.now.Sub(last.Day) >= 2*day || last.Sold < 20 {
+			continue
+		}
+		n, s := l.at(last.P95.Seconds())
+		if n > 0 && (worst == nil || n > worst.step) {
+			worst = &finding{s, n, last.Day, fmt.Sprintf("%s: em %s, uma em cada 20 vendas levou mais de %s.", till, date(last.Day), span(last.P95))}
+		}
+	}
+	return worst
+}
+
+// Days of the month for NFC-e gaps (dossier on NFC-e documents, 7).
+const (
+	gapSettles = 48 * time.Hour // files of younger notes may still be on their way
+	gapUrgent  = 5
+	gapDue     = 10
+)
+
+// seriesGap judges the gap with the nearest end: until the 10th of the month after it
+// its numbers can be declared unused.
+func seriesGap(l *look) (worst *finding) {
+	if l.Shop == nil {
+		return nil
+	}
+	total := 0
+	for _, g := range l.Shop.Gaps {
+		if g.Before.IsZero() || l.now.Sub(g.Before) < gapSettles {
+			continue
+		}
+		total += g.To - g.From + 1
+		y, m, _ := g.Before.In(brasilia).Date()
+		urgent, due := time.Date(y, m+1, gapUrgent, 0, 0, 0, 0, brasilia), time.Date(y, m+1, gapDue+1, 0, 0, 0, 0, brasilia)
+		f := &finding{Notice, 1, g.Before, fmt.Sprintf("série %s, %s, até o dia %s para inutilizar.", g.Series, numbers(g.From, g.To), date(due.Add(-time.Hour)))}
+		switch {
+		case !l.now.Before(due):
+			f.severity, f.step = Warning, 4
+			f.detail = fmt.Sprintf("série %s, %s, com o prazo de inutilização vencido em %s.", g.Series, numbers(g.From, g.To), date(due.Add(-time.Hour)))
+		case !l.now.Before(due.AddDate(0, 0, -2)):
+			f.severity, f.step = Critical, 3
+		case !l.now.Before(urgent):
+			f.severity, f.step = Warning, 2
+		}
+		if worst == nil || f.severity > worst.severity || f.severity == worst.severity && g.Before.Before(worst.since) {
+			worst = f
+		}
+	}
+	if worst != nil {
+		worst.detail = missing(total) + " de NFC-e: " + worst.detail
+	}
+	return worst
+}
+
+// numbers names a range of numbers.
+func numbers(from, to int) string {
+	if from == to {
+		return fmt.Sprintf("nº %d", from)
+	}
+	return fmt.Sprintf("nº %d a %d", from, to)
+}
+
+func contingencyOpen(l *look) *finding {
+	if l.Shop == nil || l.Shop.Unsettled.Count == 0 {
+		return nil
+	}
+	h := l.Shop.Unsettled
+	f := l.aged(h.First, "%s")
+	if f != nil {
+		f.detail = count(h.Count, "nota", "notas") + fmt.Sprintf(" em contingência sem autorização, a mais antiga de %s.", moment(h.First))
+	}
+	return f
+}
