@@ -114,8 +114,8 @@ type alarmsAnswer struct {
 }
 
 type alarmLifeAnswer struct {
-	alarmAnswer
-	Life []changeAnswer `json:"life" doc:"O que mudou, do mais antigo ao mais novo."`
+	Alarm alarmAnswer    `json:"alarm"`
+	Life  []changeAnswer `json:"life" doc:"O que mudou, do mais antigo ao mais novo."`
 }
 
 type changeAnswer struct {
@@ -197,7 +197,7 @@ type tillsAnswer struct {
 func sayTills(list []Till) tillsAnswer { return tillsAnswer{each(list, sayTill)} }
 
 type tillPageAnswer struct {
-	tillAnswer
+	Till      tillAnswer          `json:"till"`
 	Others    []alarmAnswer       `json:"others" doc:"Os outros alarmes abertos."`
 	Events    []eventAnswer       `json:"events" doc:"Os mais novos primeiro."`
 	Documents []documentAnswer    `json:"documents" doc:"Os mais novos primeiro."`

@@ -65,7 +65,7 @@ type foundAnswer struct {
 func sayFound(f Found) foundAnswer { return foundAnswer{each(f.Documents, sayListed), f.Next} }
 
 type documentPageAnswer struct {
-	documentAnswer
+	Document    documentAnswer   `json:"document"`
 	Revealed    bool             `json:"revealed" doc:"O consumidor está por inteiro."`
 	Checks      []checkAnswer    `json:"checks"`
 	Versions    []documentAnswer `json:"versions" doc:"As outras versões, as melhores primeiro."`
@@ -122,7 +122,7 @@ func sayReceipt(r export.Receipt) receiptAnswer {
 }
 
 func sayCoupon(p Coupon) documentPageAnswer {
-	out := documentPageAnswer{documentAnswer: sayListed(p.Listed), Revealed: p.Revealed, Checks: []checkAnswer{}, Versions: each(p.Versions, sayListed),
+	out := documentPageAnswer{Document: sayListed(p.Listed), Revealed: p.Revealed, Checks: []checkAnswer{}, Versions: each(p.Versions, sayListed),
 		Events: each(p.Events, sayListed), CancelledBy: each(p.CancelledBy, sayListed), Receipt: sayReceipt(p.Receipt),
 		Arrivals: each(p.Arrivals, func(a Arrival) arrivalAnswer { return arrivalAnswer{a.Agent, a.Host, a.File, a.At.UTC()} })}
 	for _, c := range p.Checks {

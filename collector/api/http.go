@@ -208,6 +208,12 @@ func (s *server) troubleOf(w http.ResponseWriter, r *http.Request, err error) tr
 	var busy *Busy
 	var large *http.MaxBytesError
 	switch {
+	case errors.Is(err, ErrSignedOut), errors.Is(err, ErrNotAllowed):
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		return trouble{Title: "Acesso não reconhecido", Status: http.StatusUnauthorized,
+			Detail: "O código de API falta, venceu ou foi revogado. Gere outro na página Conta e envie-o em Authorization: Bearer."}
+	case errors.Is(err, ErrNotFound):
+		return trouble{Title: "Não encontrado", Status: http.StatusNotFound, Detail: "O endereço não existe, ou o que ele mostra não está entre o que este acesso vê."}
 	case errors.As(err, &busy):
 		w.Header().Set("Retry-After", busy.Seconds())
 		return trouble{Title: "Pedidos demais", Status: http.StatusTooManyRequests, Detail: busy.Text}
@@ -220,12 +226,6 @@ func (s *server) troubleOf(w http.ResponseWriter, r *http.Request, err error) tr
 			Detail: "Envie um objeto JSON com Content-Type: application/json; um documento, com application/xml."}
 	case errors.Is(err, errReadOnly):
 		return trouble{Title: "Só leitura", Status: http.StatusForbidden, Detail: "Um código de API só lê. Faça isto pelas páginas."}
-	case errors.Is(err, ErrSignedOut), errors.Is(err, ErrNotAllowed):
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		return trouble{Title: "Acesso não reconhecido", Status: http.StatusUnauthorized,
-			Detail: "O código de API falta, venceu ou foi revogado. Gere outro na página Conta e envie-o em Authorization: Bearer."}
-	case errors.Is(err, ErrNotFound):
-		return trouble{Title: "Não encontrado", Status: http.StatusNotFound, Detail: "O endereço não existe, ou o que ele mostra não está entre o que este acesso vê."}
 	}
 	s.o.Log.Error("operation failed", "pattern", r.Pattern, "request", w.Header().Get("X-Request-Id"), "err", err)
 	return trouble{Title: "Falha do coletor", Status: http.StatusInternalServerError, Detail: "Tente de novo em um minuto. Se continuar, o motivo está no registro do coletor."}
