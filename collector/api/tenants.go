@@ -137,7 +137,7 @@ func (a *API) MoveTaxpayer(ctx context.Context, c Caller, root string, reseller 
 		if err != nil {
 			return err
 		}
-		if err := w.MoveTaxpayer(root, reseller); err != nil {
+		if err := w.MoveTaxpayer(root, reseller, a.o.Now()); err != nil {
 			return err
 		}
 		return a.note(w, c, "contribuinte mudou de revenda", root, "para "+to.Name)

@@ -92,7 +92,7 @@ func (w *Writer) SetBeat(b Beat) error {
 			return err
 		}
 	}
-	return nil
+	return w.identify(b.ID)
 }
 
 // sighted notes how an agent sees one of its devices.
@@ -111,6 +111,17 @@ func (w *Writer) sighted(agent string, d BeatDevice, now time.Time) error {
 		silent_since = CASE WHEN excluded.silent_since = 0 OR devices.silent_since = 0
 			THEN excluded.silent_since ELSE devices.silent_since END`,
 		d.Serial, agent, d.Name, ms(now), silent, d.OpenCases)
+}
+
+// sharedAgents is agentColumns for a reader who may see an agent that is not its own:
+// whose it is stays hidden then.
+func (r *Reader) sharedAgents(args *arguments) string {
+	if r.scope.Everything() {
+		return agentColumns
+	}
+	own := r.ofAgents("id", args)
+	return `id, host, system, software, first_seen, heard_at, beat_at, started_at, clock_off, waiting, oldest_at, used, bound,
+		CASE WHEN ` + own + ` THEN reseller_id ELSE 0 END, CASE WHEN ` + own + ` THEN cnpj ELSE '' END`
 }
 
 // Agents returns all agents by id.

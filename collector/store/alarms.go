@@ -39,12 +39,14 @@ const alarmColumns = `a.id, a.code, a.kind, a.subject, coalesce(CASE WHEN a.kind
 
 const alarmTables = ` FROM alarms a LEFT JOIN devices d ON a.kind = 'device' AND d.serial = a.subject `
 
-// alarms is the condition for rows of alarmTables.
+// alarms is the condition for rows of alarmTables. Of an agent that is another's they
+// see that it is silent: other alarms tell of records that are not theirs.
 func (r *Reader) alarms(args *arguments) string {
 	if r.scope.Everything() {
 		return "1 = 1"
 	}
-	return "(a.kind = 'agent' AND " + r.ofAgents("a.subject", args) + " OR a.kind = 'device' AND " + r.ofDevices("a.subject", args) + ")"
+	return "(a.kind = 'agent' AND " + r.ofAgents("a.subject", args) + " OR a.kind = 'agent' AND a.code = '" + string(alarm.AgentSilent) + "' AND " +
+		r.sharesAgents("a.subject", args) + " OR a.kind = 'device' AND " + r.ofDevices("a.subject", args) + ")"
 }
 
 func scanAlarm(s scanner, a *Alarm) error {

@@ -51,8 +51,10 @@ func (w *Writer) AddArrivals(list ...Arrival) (fresh []bool, err error) {
 	fresh = make([]bool, len(list))
 	for i, a := range list {
 		fresh[i] = rivals[i] >= 0
-		if cnpj := w.emitters[a.Document]; fresh[i] && cnpj != "" && a.Agent != "" {
-			w.brought[bringer{a.Agent, cnpj}] = true
+		if d, is := w.coupons[a.Document]; is && fresh[i] {
+			if by := (bringer{a.Agent, d.Issuer}); w.brought[by].Issuer == "" {
+				w.brought[by] = d
+			}
 		}
 		if rivals[i] <= 0 || a.Agent == "" {
 			continue
@@ -115,5 +117,5 @@ func (r *Reader) Arrivals(documentID int64) ([]Record, error) {
 		return err
 	}, `SELECT s.agent, s.epoch, s.stream, a.seq, a.sha256, a.till, a.file, a.agent_at, a.received_at
 		FROM arrivals a JOIN streams s ON s.id = a.stream_id
-		WHERE a.document_id = $1 AND a.document_id <> 0 AND `+r.ofAgents("s.agent", &args)+` ORDER BY a.id`, args...)
+		WHERE a.document_id = $1 AND a.document_id <> 0 AND `+r.sharesAgents("s.agent", &args)+` ORDER BY a.id`, args...)
 }

@@ -33,10 +33,14 @@ type AuditSearch struct {
 }
 
 // ListAudit returns the lines that the reader sees and that match, newest first: a
-// reseller those of its people, a person their own.
+// reseller those of its people, but for whom another looks after now, a person their
+// own.
 func (r *Reader) ListAudit(q AuditSearch) ([]Audit, error) {
 	args := arguments{q.Limit}
 	where := r.ofReseller("reseller_id", &args)
+	if r.scope.kind == scopeReseller {
+		where += " AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = audit.user_id AND u.reseller_id <> " + args.add(r.scope.id) + ")"
+	}
 	if r.scope.kind == scopePerson {
 		where = "user_id = " + args.add(r.scope.id)
 	}

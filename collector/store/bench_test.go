@@ -36,10 +36,7 @@ func batch(s *Store, round, n int) ([]Document, []Packed) {
 // transaction each, in a SQLite file and in PostgreSQL, and the same rows bare in a
 // file: one prepared statement per table, nothing asked.
 func BenchmarkInsert(b *testing.B) {
-	for _, engine := range []struct {
-		name string
-		open func(testing.TB) *Store
-	}{{"sqlite", open}, {"postgres", func(t testing.TB) *Store { return openAt(t, theServer(t).database(t)) }}} {
+	for _, engine := range benchEngines() {
 		for _, n := range []int{1, 100, 500} {
 			b.Run(fmt.Sprintf("%s/%d", engine.name, n), func(b *testing.B) {
 				insertBatches(b, engine.open(b), n, addBatch)
@@ -49,6 +46,16 @@ func BenchmarkInsert(b *testing.B) {
 	for _, n := range []int{1, 100, 500} {
 		b.Run(fmt.Sprintf("bare/%d", n), func(b *testing.B) { insertBatches(b, open(b), n, bareInsert) })
 	}
+}
+
+// benchEngine opens a new store of one engine.
+type benchEngine struct {
+	name string
+	open func(testing.TB) *Store
+}
+
+func benchEngines() []benchEngine {
+	return []benchEngine{{"sqlite", open}, {"postgres", func(t testing.TB) *Store { return openAt(t, theServer(t).database(t)) }}}
 }
 
 func insertBatches(b *testing.B, s *Store, n int, insert func(*testing.B, *Store, int, []Document, []Packed)) {

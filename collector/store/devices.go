@@ -153,12 +153,7 @@ func (w *Writer) flush() error {
 			return err
 		}
 	}
-	for b := range w.brought {
-		if err := w.identify(b); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.identifyBrought()
 }
 
 // tell adds a tally to a device's row, unless the device is another taxpayer's:
@@ -187,7 +182,7 @@ func (w *Writer) tell(from source, t tally) error {
 func (r *Reader) deviceColumns(args *arguments) string {
 	agent := "agent"
 	if !r.scope.Everything() {
-		agent = "CASE WHEN " + r.ofAgents("agent", args) + " THEN agent ELSE '' END"
+		agent = "CASE WHEN " + r.sharesAgents("agent", args) + " THEN agent ELSE '' END"
 	}
 	return fmt.Sprintf(deviceColumns, agent)
 }
@@ -208,7 +203,7 @@ func (r *Reader) Device(serial string) (Device, error) {
 func (r *Reader) DevicesOf(agent string) ([]Device, error) {
 	args := arguments{agent}
 	return all(r, scanDevice, `SELECT `+r.deviceColumns(&args)+` FROM devices WHERE agent = $1 AND agent <> '' AND `+
-		r.ofAgents("agent", &args)+` AND `+r.ofDevices("serial", &args)+` ORDER BY serial`, args...)
+		r.sharesAgents("agent", &args)+` AND `+r.ofDevices("serial", &args)+` ORDER BY serial`, args...)
 }
 
 // PendingOldest is the date of the oldest document that waits for the tax
@@ -222,7 +217,7 @@ func (r *Reader) PendingOldest(d Device) (time.Time, error) {
 	var issued time.Time
 	args := arguments{d.Status.PendingFirst}
 	err := r.get(into{at(&issued)}, `SELECT issued FROM documents WHERE key = $1 AND key <> '' AND part = '' AND best = 1 AND `+
-		r.owns("issuer", &args), args...)
+		r.ownsThis("documents.issuer", &args), args...)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return d.PendingSince, nil

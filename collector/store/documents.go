@@ -108,8 +108,8 @@ func (w *Writer) AddDocuments(list ...NewDocument) ([]Added, error) {
 		if a.New && w.issuers[d.Issuer] == "" {
 			w.issuers[d.Issuer] = d.IssuerName
 		}
-		if !d.Invalid {
-			w.emitters[a.ID] = d.Issuer
+		if d.coupon() {
+			w.coupons[a.ID] = d
 		}
 		switch {
 		case a.only:
@@ -156,7 +156,7 @@ func (w *Writer) compete(id int64, d Document) error {
 func (r *Reader) Body(id int64) ([]byte, error) {
 	var zip, sum []byte
 	args := arguments{id}
-	if err := r.get(into{&zip, &sum}, `SELECT body, sha256 FROM documents WHERE id = $1 AND `+r.owns("issuer", &args), args...); err != nil {
+	if err := r.get(into{&zip, &sum}, `SELECT body, sha256 FROM documents WHERE id = $1 AND `+r.ownsThis("documents.issuer", &args), args...); err != nil {
 		return nil, err
 	}
 	return r.s.unpack(zip, sum)
@@ -166,7 +166,7 @@ func (r *Reader) Body(id int64) ([]byte, error) {
 // its other versions, then events about it.
 func (r *Reader) Versions(key string) ([]Document, error) {
 	args := arguments{key}
-	return all(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE key = $1 AND `+r.owns("issuer", &args)+`
+	return all(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE key = $1 AND `+r.ownsThis("documents.issuer", &args)+`
 		ORDER BY part, best DESC, rank DESC, id`, args...)
 }
 
@@ -174,7 +174,7 @@ func (r *Reader) Versions(key string) ([]Document, error) {
 func (r *Reader) CancelledBy(key string) ([]Document, error) {
 	args := arguments{key}
 	return all(r, scanDocument, `SELECT `+documentColumns+` FROM documents
-		WHERE cancels = $1 AND cancels <> '' AND best = 1 AND `+r.owns("issuer", &args)+` ORDER BY issued, id`, args...)
+		WHERE cancels = $1 AND cancels <> '' AND best = 1 AND `+r.ownsThis("documents.issuer", &args)+` ORDER BY issued, id`, args...)
 }
 
 // Search says which documents to find; empty fields do not narrow. From and To
@@ -193,12 +193,33 @@ func (r *Reader) Search(q Search) (found []Document, next string, err error) {
 		q.Limit = 100
 	}
 	args := arguments{}
-	where := []string{"best = 1", r.owns("issuer", &args)}
+	where, err := q.conditions(&args)
+	if err != nil {
+		return nil, "", err
+	}
+	from, err := r.searched(q, where, &args)
+	if err != nil {
+		return nil, "", err
+	}
+	found, err = all(r, scanDocument, `SELECT `+documentColumns+from+newestFirst+strconv.Itoa(q.Limit+1), args...)
+	if err != nil || len(found) <= q.Limit {
+		return found, "", err
+	}
+	found = found[:q.Limit]
+	last := found[q.Limit-1]
+	return found, fmt.Sprintf("%d.%d", ms(last.Issued), last.ID), nil
+}
+
+const newestFirst = ` ORDER BY issued DESC, id DESC LIMIT `
+
+// conditions are those of a search, whoever searches.
+func (q Search) conditions(args *arguments) (string, error) {
+	where := "best = 1"
 	narrow := func(condition string, values ...any) {
 		for _, v := range values {
 			condition = strings.Replace(condition, "?", args.add(v), 1)
 		}
-		where = append(where, condition)
+		where += " AND " + condition
 	}
 	if q.Key != "" {
 		narrow("key = ?", q.Key)
@@ -221,18 +242,44 @@ func (r *Reader) Search(q Search) (found []Document, next string, err error) {
 	if q.After != "" {
 		issued, id, err := parseMark(q.After)
 		if err != nil {
-			return nil, "", err
+			return "", err
 		}
 		narrow("issued <= ? AND (issued < ? OR id < ?)", issued, issued, id)
 	}
-	found, err = all(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE `+strings.Join(where, " AND ")+
-		` ORDER BY issued DESC, id DESC LIMIT `+strconv.Itoa(q.Limit+1), args...)
-	if err != nil || len(found) <= q.Limit {
-		return found, "", err
+	return where, nil
+}
+
+// Up to fewPlaces establishments are searched one by one, and up to manyPlaces as a
+// list, when nothing but who searches narrows a search.
+const (
+	fewPlaces  = 16
+	manyPlaces = 1000
+)
+
+// searched is what a search reads, from FROM on. What a search names is found by its
+// index, and each row then looked up. Without that it is the newest documents of each
+// of few establishments, all those of some, or of many the newest of everybody that
+// are theirs.
+func (r *Reader) searched(q Search, where string, args *arguments) (string, error) {
+	rows := " FROM documents WHERE " + where + " AND "
+	if r.scope.Everything() || q.Key+q.CNPJ+q.Serial+q.Consumer != "" {
+		return rows + r.ownsThis("documents.issuer", args), nil
 	}
-	found = found[:q.Limit]
-	last := found[q.Limit-1]
-	return found, fmt.Sprintf("%d.%d", ms(last.Issued), last.ID), nil
+	of := arguments{}
+	places, err := all(r, value[string], "SELECT e.cnpj"+r.places(&of)+" LIMIT "+strconv.Itoa(manyPlaces+1), of...)
+	switch {
+	case err != nil:
+		return "", err
+	case len(places) > manyPlaces:
+		return rows + r.ownsThis("documents.issuer", args), nil
+	case len(places) > fewPlaces || len(places) == 0:
+		return rows + r.owns("issuer", args), nil
+	}
+	parts := make([]string, len(places))
+	for i, cnpj := range places {
+		parts[i] = "SELECT * FROM (SELECT " + documentColumns + rows + "issuer = " + args.add(cnpj) + newestFirst + strconv.Itoa(q.Limit+1) + ") AS d" + strconv.Itoa(i)
+	}
+	return " FROM (" + strings.Join(parts, " UNION ALL ") + ") AS d", nil
 }
 
 func parseMark(mark string) (issued, id int64, err error) {
@@ -279,7 +326,7 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 	for issuer, more := p.CNPJ, true; more; {
 		args := arguments{issuer, ms(from), ms(to), p.From, p.To}
 		ids, err := all(r, value[int64], `SELECT id FROM documents WHERE issuer = $1 AND issued >= $2 AND issued < $3
-			AND month >= $4 AND month <= $5 AND best = 1 AND `+r.owns("issuer", &args)+` ORDER BY serial, number, key, id`, args...)
+			AND month >= $4 AND month <= $5 AND best = 1 AND `+r.ownsThis("documents.issuer", &args)+` ORDER BY serial, number, key, id`, args...)
 		if err != nil {
 			return err
 		}
@@ -307,14 +354,21 @@ func (r *Reader) export(p Period, yield func(Exported) bool) error {
 		if p.CNPJ != "" {
 			return nil
 		}
-		args = arguments{issuer}
-		issuer, err = one(r, value[string], `SELECT issuer FROM documents WHERE issuer > $1 AND best = 1 AND `+r.owns("issuer", &args)+
-			` ORDER BY issuer LIMIT 1`, args...)
+		issuer, err = r.nextIssuer(issuer)
 		if more = !errors.Is(err, ErrNotFound); more && err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// nextIssuer is the first after another whose documents the reader may see.
+func (r *Reader) nextIssuer(after string) (string, error) {
+	if r.scope.Everything() {
+		return one(r, value[string], `SELECT issuer FROM documents WHERE issuer > $1 AND best = 1 ORDER BY issuer LIMIT 1`, after)
+	}
+	args := arguments{after}
+	return one(r, value[string], `SELECT e.cnpj`+r.places(&args)+` AND e.cnpj > $1 ORDER BY e.cnpj LIMIT 1`, args...)
 }
 
 // bounds are instants that certainly enclose the period, whatever the zone.
@@ -331,7 +385,7 @@ func (p Period) bounds() (from, to time.Time, err error) {
 // Document returns one stored version.
 func (r *Reader) Document(id int64) (Document, error) {
 	args := arguments{id}
-	return one(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE id = $1 AND `+r.owns("issuer", &args), args...)
+	return one(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE id = $1 AND `+r.ownsThis("documents.issuer", &args), args...)
 }
 
 // Counts are the totals of the archive.

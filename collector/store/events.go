@@ -65,9 +65,10 @@ func scanEvent(s scanner, e *Event) error {
 	return s.Scan(&e.ID, &e.Agent, &e.Serial, &e.Till, &e.Code, &e.Ref, fromJSON(&e.Detail), at(&e.At), at(&e.ReceivedAt))
 }
 
-// EventsOf returns the newest events of an agent, newest first.
+// EventsOf returns the newest events of an agent, newest first: those about a device
+// to whoever sees it, the others to those whose agent it is.
 func (r *Reader) EventsOf(agent string, limit int) ([]Event, error) {
 	args := arguments{agent, limit}
-	return all(r, scanEvent, `SELECT `+eventColumns+` FROM events WHERE agent = $1 AND `+r.ofAgents("agent", &args)+
-		` AND (serial = '' OR `+r.ofDevices("serial", &args)+`) ORDER BY id DESC LIMIT $2`, args...)
+	return all(r, scanEvent, `SELECT `+eventColumns+` FROM events WHERE agent = $1 AND (serial = '' AND `+r.ofAgents("agent", &args)+
+		` OR serial <> '' AND `+r.ofDevices("serial", &args)+`) ORDER BY id DESC LIMIT $2`, args...)
 }

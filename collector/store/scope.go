@@ -90,12 +90,26 @@ func (r *Reader) owns(column string, args *arguments) string {
 	if r.scope.Everything() {
 		return "1 = 1"
 	}
+	return column + " IN (SELECT e.cnpj" + r.places(args) + ")"
+}
+
+// ownsThis is owns for few rows, or rows in an order of their own: each is looked up,
+// where owns begins by listing what a scope sees, which may be tens of thousands. It
+// counts because that is never turned into a join.
+func (r *Reader) ownsThis(column string, args *arguments) string {
+	if r.scope.Everything() {
+		return "1 = 1"
+	}
+	return "(SELECT count(*)" + r.places(args) + " AND e.cnpj = " + column + ") > 0"
+}
+
+// places are the establishments that a scope sees, as e, from FROM on.
+func (r *Reader) places(args *arguments) string {
 	paid := ""
 	if r.scope.paid {
 		paid = "e.plan = '" + string(PlanPro) + "' AND "
 	}
-	return column + " IN (SELECT e.cnpj FROM establishments e JOIN taxpayers t ON t.root = e.root WHERE " + paid +
-		r.scope.taxpayers(args) + ")"
+	return " FROM establishments e JOIN taxpayers t ON t.root = e.root WHERE " + paid + r.scope.taxpayers(args)
 }
 
 // ofAgents is the condition for rows that an agent brought: column is that of its
@@ -109,6 +123,17 @@ func (r *Reader) ofAgents(column string, args *arguments) string {
 		where += " OR v.cnpj = '' AND v.reseller_id = " + args.add(r.scope.id)
 	}
 	return column + " IN (SELECT v.id FROM agents v WHERE " + where + ")"
+}
+
+// sharesAgents is ofAgents, and also lets through the agents that serve somebody in
+// sight beside their own establishment: that bring their coupons, or drive their
+// devices. What else such an agent does is not theirs to see.
+func (r *Reader) sharesAgents(column string, args *arguments) string {
+	if r.scope.Everything() {
+		return "1 = 1"
+	}
+	return "(" + r.ofAgents(column, args) + " OR " + column + " IN (SELECT m.agent FROM emitters m WHERE m.agent <> '' AND " + r.owns("m.cnpj", args) +
+		" UNION SELECT y.agent FROM devices y WHERE y.agent <> '' AND y.cnpj <> '' AND " + r.owns("y.cnpj", args) + "))"
 }
 
 // ofDevices is the condition for rows about a device: column is that of its number.

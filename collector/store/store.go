@@ -197,11 +197,11 @@ type Reader struct {
 // nil, and not there at all when it returns an error.
 type Writer struct {
 	Reader
-	streams  map[string]int64  // ids by name
-	tallies  map[source]tally  // by device and issuer
-	issuers  map[string]string // CNPJ of documents that were added, with their names
-	emitters map[int64]string  // issuers of documents whose signature is right
-	brought  map[bringer]bool  // who brought a document of whom
+	streams map[string]int64     // ids by name
+	tallies map[source]tally     // by device and issuer
+	issuers map[string]string    // CNPJ of documents that were added, with their names
+	coupons map[int64]Document   // by id, of those that were added
+	brought map[bringer]Document // the first coupon that each brought of each emitter
 }
 
 // View calls fn with a Reader that sees what the scope does.
@@ -247,7 +247,7 @@ func (s *Store) update(ctx context.Context, fn func(*Writer) error) error {
 	// each of them watches it, too, costs a goroutine each.
 	ctx = context.WithoutCancel(ctx)
 	w := &Writer{Reader: Reader{All(), ctx, tx, s}, streams: map[string]int64{}, tallies: map[source]tally{},
-		issuers: map[string]string{}, emitters: map[int64]string{}, brought: map[bringer]bool{}}
+		issuers: map[string]string{}, coupons: map[int64]Document{}, brought: map[bringer]Document{}}
 	if err := fn(w); err != nil {
 		return err
 	}

@@ -2,6 +2,9 @@ package store
 
 import (
 	"errors"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -39,6 +42,7 @@ type Establishment struct {
 	CNPJ string // 14 digits or letters
 	Root string
 	Name string
+	City string // "" when nobody wrote it
 	Plan Plan
 }
 
@@ -71,25 +75,29 @@ func (w *Writer) AddReseller(name string, now time.Time) (id int64, err error) {
 	return id, err
 }
 
+const (
+	taxpayerQuery      = `SELECT t.root, t.name, t.reseller_id, t.created_at FROM taxpayers t WHERE `
+	establishmentQuery = `SELECT cnpj, root, name, city, plan FROM establishments WHERE `
+)
+
 func scanTaxpayer(s scanner, t *Taxpayer) error {
 	return s.Scan(&t.Root, &t.Name, &t.Reseller, at(&t.CreatedAt))
 }
 
 func scanEstablishment(s scanner, e *Establishment) error {
-	return s.Scan(&e.CNPJ, &e.Root, &e.Name, &e.Plan)
+	return s.Scan(&e.CNPJ, &e.Root, &e.Name, &e.City, &e.Plan)
 }
 
-// Taxpayers lists the taxpayers that the reader sees with their establishments, by
+// Taxpayers lists all taxpayers that the reader sees with their establishments, by
 // name.
 func (r *Reader) Taxpayers() ([]Taxpayer, error) {
 	args := arguments{}
-	list, err := all(r, scanTaxpayer, `SELECT t.root, t.name, t.reseller_id, t.created_at FROM taxpayers t WHERE `+
-		r.scope.taxpayers(&args)+` ORDER BY t.name, t.root`, args...)
+	list, err := all(r, scanTaxpayer, taxpayerQuery+r.scope.taxpayers(&args)+` ORDER BY t.name, t.root`, args...)
 	if err != nil {
 		return nil, err
 	}
 	args = arguments{}
-	places, err := all(r, scanEstablishment, `SELECT cnpj, root, name, plan FROM establishments WHERE `+r.owns("cnpj", &args)+` ORDER BY cnpj`, args...)
+	places, err := all(r, scanEstablishment, establishmentQuery+r.owns("cnpj", &args)+` ORDER BY cnpj`, args...)
 	byRoot := map[string]int{}
 	for i, t := range list {
 		byRoot[t.Root] = i
@@ -102,29 +110,91 @@ func (r *Reader) Taxpayers() ([]Taxpayer, error) {
 	return list, err
 }
 
+// Clients is a page of a search for taxpayers; empty fields do not narrow.
+type Clients struct {
+	Text  string // part of a CNPJ, or of a name or a town, whatever its capitals and accents
+	After string // root of the last one of the page before
+	Limit int    // of a page
+}
+
+// SearchTaxpayers finds taxpayers that the reader sees, with their establishments, by
+// name, and tells whether there are more.
+func (r *Reader) SearchTaxpayers(q Clients) (list []Taxpayer, more bool, err error) {
+	args := arguments{}
+	where := []string{r.scope.taxpayers(&args)}
+	if q.Text != "" {
+		part := args.add("%" + fold(q.Text) + "%")
+		cnpj := args.add(compact(q.Text) + "%")
+		where = append(where, `(t.look LIKE `+part+` OR EXISTS (SELECT 1 FROM establishments e WHERE e.root = t.root
+			AND (e.look LIKE `+part+` OR `+cnpj+` <> '%' AND e.cnpj LIKE `+cnpj+`)))`)
+	}
+	if q.After != "" {
+		last := args.add(q.After)
+		where = append(where, `(t.name, t.root) > (SELECT l.name, l.root FROM taxpayers l WHERE l.root = `+last+`)`)
+	}
+	list, err = all(r, scanTaxpayer, taxpayerQuery+strings.Join(where, " AND ")+` ORDER BY t.name, t.root LIMIT `+strconv.Itoa(q.Limit+1), args...)
+	if len(list) > q.Limit {
+		list, more = list[:q.Limit], true
+	}
+	for i, t := range list {
+		args := arguments{t.Root}
+		list[i].Establishments, err = all(r, scanEstablishment, establishmentQuery+`root = $1 AND `+
+			r.ownsThis("establishments.cnpj", &args)+` ORDER BY cnpj`, args...)
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	return list, more, err
+}
+
+// fold is a text as people look for it: small letters without accents, and no sign that
+// means something to LIKE.
+func fold(s string) string {
+	const accented, plain = "áàâãäéèêëíìîïóòôõöúùûüçñ", "aaaaaeeeeiiiiooooouuuucn"
+	letters := []rune(accented)
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if at := slices.Index(letters, r); at >= 0 {
+			return rune(plain[at])
+		}
+		if r == '%' || r == '_' || r == '\\' {
+			return ' '
+		}
+		return r
+	}, strings.ToLower(s))), " ")
+}
+
+// compact keeps the letters and digits of a CNPJ as it is typed, when all of it may be
+// of one; "" otherwise.
+func compact(s string) string {
+	s = strings.NewReplacer(".", "", "/", "", "-", "", " ", "").Replace(strings.ToUpper(s))
+	if len(s) < 4 || len(s) > 14 || strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') }) {
+		return ""
+	}
+	return s
+}
+
 // Taxpayer returns one taxpayer, without its establishments.
 func (r *Reader) Taxpayer(root string) (Taxpayer, error) {
 	args := arguments{root}
-	return one(r, scanTaxpayer, `SELECT t.root, t.name, t.reseller_id, t.created_at FROM taxpayers t WHERE t.root = $1 AND `+
-		r.scope.taxpayers(&args), args...)
+	return one(r, scanTaxpayer, taxpayerQuery+`t.root = $1 AND `+r.scope.taxpayers(&args), args...)
 }
 
 // Establishment returns one establishment.
 func (r *Reader) Establishment(cnpj string) (Establishment, error) {
 	args := arguments{cnpj}
-	return one(r, scanEstablishment, `SELECT cnpj, root, name, plan FROM establishments WHERE cnpj = $1 AND `+r.owns("cnpj", &args), args...)
+	return one(r, scanEstablishment, establishmentQuery+`cnpj = $1 AND `+r.ownsThis("establishments.cnpj", &args), args...)
 }
 
 // AddTaxpayer stores a new taxpayer of a reseller and gives it the establishments
 // of which documents are here. ErrNotFound: it is somebody's already.
 func (w *Writer) AddTaxpayer(t Taxpayer) error {
 	var root string
-	err := w.get(into{&root}, `INSERT INTO taxpayers (root, name, reseller_id, created_at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (root) DO NOTHING RETURNING root`, t.Root, t.Name, t.Reseller, ms(t.CreatedAt))
+	err := w.get(into{&root}, `INSERT INTO taxpayers (root, name, look, reseller_id, created_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (root) DO NOTHING RETURNING root`, t.Root, t.Name, fold(t.Name), t.Reseller, ms(t.CreatedAt))
 	if err != nil {
 		return err
 	}
-	err = w.exec(`INSERT INTO establishments (cnpj, root, name) SELECT issuer, $1, max(issuer_name) FROM documents
+	err = w.exec(`INSERT INTO establishments (cnpj, root, name, look) SELECT issuer, $1, max(issuer_name), lower(max(issuer_name)) FROM documents
 		WHERE issuer >= $2 AND issuer <= $3 AND length(issuer) = 14 AND best = 1 GROUP BY issuer ON CONFLICT (cnpj) DO NOTHING`,
 		t.Root, t.Root+firstBranch, t.Root+lastBranch)
 	if err != nil {
@@ -134,8 +204,7 @@ func (w *Writer) AddTaxpayer(t Taxpayer) error {
 		WHERE e.cnpj = devices.issuer AND e.root = $1) AND `+deviceFree, t.Root, t.Reseller); err != nil {
 		return err
 	}
-	return w.exec(`UPDATE agents SET cnpj = coalesce((SELECT max(d.cnpj) FROM devices d WHERE d.agent = agents.id AND substr(d.cnpj, 1, 8) = $1), '')
-		WHERE cnpj = '' AND reseller_id = $2`, t.Root, t.Reseller)
+	return w.identifyAll(t.Reseller)
 }
 
 // What follows the root in the least and the greatest CNPJ of a taxpayer.
@@ -147,9 +216,11 @@ const (
 // deviceFree picks the devices that nobody has, or that the reseller $2 brought.
 const deviceFree = `devices.reseller_id IN (0, $2)`
 
-// AddEstablishment stores a place of a taxpayer that is there.
+// AddEstablishment stores a place of a taxpayer that is there, or its new name and
+// town.
 func (w *Writer) AddEstablishment(e Establishment) error {
-	return w.exec(`INSERT INTO establishments (cnpj, root, name) VALUES ($1, $2, $3) ON CONFLICT (cnpj) DO NOTHING`, e.CNPJ, e.Root, e.Name)
+	return w.exec(`INSERT INTO establishments (cnpj, root, name, city, look) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (cnpj) DO UPDATE
+		SET name = excluded.name, city = excluded.city, look = excluded.look`, e.CNPJ, e.Root, e.Name, e.City, fold(e.Name+" "+e.City))
 }
 
 // OnlyBroughtBy tells whether every document here of a taxpayer came by agents of
@@ -163,8 +234,30 @@ func (r *Reader) OnlyBroughtBy(root string, reseller int64) (bool, error) {
 
 // MoveTaxpayer gives a taxpayer with all it has to another reseller. People whom
 // the old one looked after and who see the taxpayer lose what the old one could
-// know of their access.
-func (w *Writer) MoveTaxpayer(root string, to int64) error {
+// know of their access; others lose what the old one's people granted them. Tokens
+// for its establishments end.
+func (w *Writer) MoveTaxpayer(root string, to int64, now time.Time) error {
+	t, err := w.Taxpayer(root)
+	if err != nil || t.Reseller == to {
+		return err
+	}
+	if err := w.rehomePeople(root, to); err != nil {
+		return err
+	}
+	first, last := root+firstBranch, root+lastBranch
+	return errors.Join(
+		w.exec(`UPDATE grants SET taken_at = $4, taken_by = 'coletor' WHERE root = $1 AND taken_at = 0
+			AND given_by IN (SELECT u.email FROM users u WHERE u.reseller_id = $2)
+			AND user_id NOT IN (SELECT u.id FROM users u WHERE u.reseller_id = $3)`, root, t.Reseller, to, ms(now)),
+		w.exec(`UPDATE tokens SET ended_at = $3 WHERE cnpj >= $1 AND cnpj <= $2 AND ended_at = 0`, first, last, ms(now)),
+		w.exec(`UPDATE agents SET reseller_id = $3 WHERE cnpj >= $1 AND cnpj <= $2`, first, last, to),
+		w.exec(`UPDATE devices SET reseller_id = $3 WHERE cnpj >= $1 AND cnpj <= $2`, first, last, to),
+		w.exec(`UPDATE taxpayers SET reseller_id = $2 WHERE root = $1`, root, to))
+}
+
+// rehomePeople gives the people of another reseller who see a taxpayer to its new one,
+// or, when they see others too, to the platform.
+func (w *Writer) rehomePeople(root string, to int64) error {
 	people, err := all(&w.Reader, value[int64], `SELECT u.id FROM users u JOIN grants g ON g.user_id = u.id AND g.taken_at = 0
 		WHERE g.root = $1 AND u.reseller_id <> 0 AND u.reseller_id <> $2`, root, to)
 	if err != nil {
@@ -183,11 +276,7 @@ func (w *Writer) MoveTaxpayer(root string, to int64) error {
 			return err
 		}
 	}
-	n, err := w.count(`UPDATE taxpayers SET reseller_id = $2 WHERE root = $1`, root, to)
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
-	return err
+	return nil
 }
 
 // SetPlan changes what an establishment pays for.
@@ -206,18 +295,8 @@ func (w *Writer) branch(cnpj, name string) error {
 	if RootOf(cnpj) == "" {
 		return nil
 	}
-	return w.exec(`INSERT INTO establishments (cnpj, root, name) SELECT $1, t.root, $2 FROM taxpayers t WHERE t.root = $3
-		ON CONFLICT (cnpj) DO NOTHING`, cnpj, name, RootOf(cnpj))
-}
-
-// bringer is an agent that brought a document of an establishment.
-type bringer struct{ agent, cnpj string }
-
-// identify gives a till without an establishment the one of a document it brought,
-// when that is of its own reseller.
-func (w *Writer) identify(b bringer) error {
-	return w.exec(`UPDATE agents SET cnpj = e.cnpj FROM establishments e JOIN taxpayers t ON t.root = e.root
-		WHERE e.cnpj = $2 AND agents.id = $1 AND agents.cnpj = '' AND agents.reseller_id = t.reseller_id`, b.agent, b.cnpj)
+	return w.exec(`INSERT INTO establishments (cnpj, root, name, look) SELECT $1, t.root, $2, $3 FROM taxpayers t WHERE t.root = $4
+		ON CONFLICT (cnpj) DO NOTHING`, cnpj, name, fold(name), RootOf(cnpj))
 }
 
 // resellerOfEstablishment is 0 for one that nobody registered.

@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/pressly/goose/v3"
 )
 
 // twoResellers has reseller 1 with taxpayer 11111111 and reseller 2 with 22222222.
@@ -81,13 +83,6 @@ func testDocumentsBelongToTheirEmitter(t *testing.T, s *Store) {
 			t.Errorf("%s sees %d documents, %d devices, %d agents, want %v", name, d, v, a, c.want)
 		}
 	}
-	view(t, s, func(r *Reader) error {
-		a, err := r.Agent("agent001")
-		if a.CNPJ != "11111111000191" {
-			t.Errorf("the till is at %q: only its own reseller's documents identify it", a.CNPJ)
-		}
-		return err
-	})
 	update(t, s, func(w *Writer) error { // the third is registered now
 		return w.AddTaxpayer(Taxpayer{Root: "33333333", Name: "TRES", Reseller: 2, CreatedAt: t0})
 	})
@@ -182,7 +177,7 @@ func testMoveTaxpayer(t *testing.T, s *Store) {
 			w.Give(book.ID, "11111111", "x", t0), w.Give(book.ID, "44444444", "x", t0), w.PutLink("link", owner.ID, t0, t0.Add(time.Hour)),
 			w.PutSession("session", book.ID, t0, t0.Add(time.Hour)), w.SetPassword(owner.ID, "hash", "totp"))
 	})
-	update(t, s, func(w *Writer) error { return w.MoveTaxpayer("11111111", 2) })
+	update(t, s, func(w *Writer) error { return w.MoveTaxpayer("11111111", 2, t0) })
 	for reseller, want := range map[int64][3]int{1: {0, 0, 0}, 2: {1, 1, 1}} {
 		if d, v, a := sees(t, s, OfReseller(reseller)); [3]int{d, v, a} != want {
 			t.Errorf("reseller %d sees %d documents, %d devices, %d agents", reseller, d, v, a)
@@ -206,7 +201,7 @@ func testMoveTaxpayer(t *testing.T, s *Store) {
 	if !errors.Is(err, ErrNotFound) {
 		t.Errorf("a link that the old reseller may know: %v", err)
 	}
-	if err := s.Update(context.Background(), func(w *Writer) error { return w.MoveTaxpayer("99999999", 2) }); !errors.Is(err, ErrNotFound) {
+	if err := s.Update(context.Background(), func(w *Writer) error { return w.MoveTaxpayer("99999999", 2, t0) }); !errors.Is(err, ErrNotFound) {
 		t.Errorf("nobody moved: %v", err)
 	}
 }
@@ -234,16 +229,8 @@ func testAuditStays(t *testing.T, s *Store) {
 // reseller after the migration.
 func TestBeforeTenants(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "zelo.db")
+	beforeTenants(t, path)
 	s := openAt(t, path)
-	d, body := sample("900000001", 1, t0)
-	add(t, s, d, body)
-	update(t, s, func(w *Writer) error {
-		_, err := w.AddUser("ana@example.com", "", t0)
-		return errors.Join(err, w.SetBeat(Beat{Agent: Agent{ID: "agent001", BeatAt: t0}, Devices: []BeatDevice{{Serial: "900000001"}}}))
-	})
-	s.Close()
-	down(t, path)
-	s = openAt(t, path)
 	view(t, s, func(r *Reader) error {
 		list, err := r.Taxpayers()
 		if len(list) != 1 || list[0].Root != "11111111" || list[0].Reseller != DefaultReseller || len(list[0].Establishments) != 1 {
@@ -253,31 +240,48 @@ func TestBeforeTenants(t *testing.T) {
 		if len(users) != 1 || users[0].Role != RolePlatform {
 			t.Errorf("%+v", users)
 		}
-		return errors.Join(err, err2)
+		tokens, err3 := r.Tokens()
+		if len(tokens) != 1 || tokens[0].ID != 1 || tokens[0].Label != "loja" || tokens[0].Reseller != DefaultReseller {
+			t.Errorf("%+v", tokens)
+		}
+		by, err4 := all(r, value[string], `SELECT agent || ' ' || cnpj || ' ' || name FROM emitters`)
+		if len(by) != 1 || by[0] != "agent001 11111111000191 LOJA" {
+			t.Errorf("emitters %q", by)
+		}
+		return errors.Join(err, err2, err3, err4)
 	})
 	if d, v, a := sees(t, s, OfReseller(DefaultReseller)); d != 1 || v != 1 || a != 1 {
 		t.Errorf("the first reseller sees %d documents, %d devices, %d agents", d, v, a)
 	}
 }
 
-// down takes a database back to the tables of before tenants.
-func down(t *testing.T, path string) {
+// beforeTenants makes a database with the tables of before tenants, and one of each
+// in it.
+func beforeTenants(t *testing.T, path string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
+	files, err := fs.Sub(migrations, "migrations/sqlite")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	for _, change := range []string{`DROP TABLE resellers`, `DROP TABLE taxpayers`, `DROP TABLE establishments`, `DROP TABLE grants`, `DROP TABLE api_tokens`,
-		`DROP TRIGGER audit_stays`, `DROP TRIGGER audit_kept`, `DROP INDEX agents_cnpj`, `DROP INDEX devices_cnpj`,
-		`ALTER TABLE agents DROP COLUMN reseller_id`, `ALTER TABLE agents DROP COLUMN cnpj`, `ALTER TABLE devices DROP COLUMN reseller_id`,
-		`ALTER TABLE devices DROP COLUMN cnpj`, `ALTER TABLE tokens DROP COLUMN reseller_id`, `ALTER TABLE tokens DROP COLUMN cnpj`,
-		`ALTER TABLE users DROP COLUMN role`, `ALTER TABLE users DROP COLUMN reseller_id`, `ALTER TABLE users DROP COLUMN password`,
-		`ALTER TABLE users DROP COLUMN totp`, `ALTER TABLE users DROP COLUMN totp_step`, `ALTER TABLE users DROP COLUMN failed`,
-		`ALTER TABLE users DROP COLUMN locked_until`, `ALTER TABLE audit DROP COLUMN user_id`, `ALTER TABLE audit DROP COLUMN reseller_id`,
-		`DELETE FROM goose_db_version WHERE version_id >= 3`} {
-		if _, err := db.Exec(change); err != nil {
-			t.Fatalf("%s: %v", change, err)
+	db := raw(t, path)
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []string{`INSERT INTO agents (id, first_seen) VALUES ('agent001', 1)`, `INSERT INTO streams (id, agent, epoch, stream, first_seen) VALUES (1, 'agent001', 'e', 'd', 1)`,
+		`INSERT INTO devices (serial, agent, issuer, first_seen) VALUES ('900000001', 'agent001', '11111111000191', 1)`,
+		`INSERT INTO documents (id, key, part, sha256, best, rank, kind, cancels, layout, model, environment, test, issued, zone, month, issuer, issuer_name,
+			serial, series, number, till, consumer, total, verdict, reason, checks, forbidden, invalid, received_at, size, body)
+			VALUES (7, 'k', '', zeroblob(32), 1, 1, 'venda', '', '0.08', 59, 1, 0, 1, 0, '202512', '11111111000191', 'LOJA',
+			'900000001', '', 1, '', '', '1.00', 'verified', '', '[]', 0, 0, 1, 0, x'')`,
+		`INSERT INTO arrivals (stream_id, seq, sha256, document_id, received_at, rivals) VALUES (1, 1, zeroblob(32), 7, 1, 0)`,
+		`INSERT INTO tokens (hash, label, allowed, expires_at, created_at) VALUES (x'01', 'loja', 1, 2, 1)`,
+		`INSERT INTO users (email, name, created_at) VALUES ('ana@example.com', '', 1)`} {
+		if _, err := db.Exec(row); err != nil {
+			t.Fatalf("%s: %v", row, err)
 		}
 	}
 }

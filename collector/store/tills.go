@@ -26,9 +26,11 @@ func (t Till) Severity() alarm.Severity {
 	return worst
 }
 
-// Tills returns all tills, the worst first.
+// Tills returns all tills, the worst first, also those of others that serve somebody
+// in sight: these come without whose they are.
 func (r *Reader) Tills() ([]Till, error) {
-	agents, err := r.Agents()
+	args := arguments{}
+	agents, err := all(r, scanAgent, `SELECT `+r.sharedAgents(&args)+` FROM agents WHERE `+r.sharesAgents("id", &args)+` ORDER BY id`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -75,15 +77,17 @@ func (r *Reader) Tills() ([]Till, error) {
 	return out, nil
 }
 
-// Till returns one till by its agent.
+// Till returns one of the Tills by its agent.
 func (r *Reader) Till(agent string) (t Till, err error) {
-	if t.Agent, err = r.Agent(agent); err != nil {
+	args := arguments{agent}
+	t.Agent, err = one(r, scanAgent, `SELECT `+r.sharedAgents(&args)+` FROM agents WHERE id = $1 AND `+r.sharesAgents("id", &args), args...)
+	if err != nil {
 		return t, err
 	}
 	if t.Devices, err = r.DevicesOf(agent); err != nil {
 		return t, err
 	}
-	args := arguments{agent}
+	args = arguments{agent}
 	t.Alarms, err = all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.cleared_at = 0
 		AND (a.kind = 'agent' AND a.subject = $1 OR d.agent = $1) AND `+r.alarms(&args)+`
 		ORDER BY a.behind <> '', a.severity DESC, a.since, a.id`, args...)

@@ -36,7 +36,7 @@ func testTokens(t *testing.T, s *Store) {
 	}
 	view(t, s, func(r *Reader) error {
 		list, err := r.Tokens()
-		if len(list) != 1 || list[0] != (Token{Label: "loja 1", Allowed: 2, Used: 2, ExpiresAt: t0.Add(time.Hour), CreatedAt: t0}) {
+		if len(list) != 1 || list[0] != (Token{ID: 1, Label: "loja 1", Allowed: 2, Used: 2, ExpiresAt: t0.Add(time.Hour), CreatedAt: t0}) {
 			t.Errorf("%+v", list)
 		}
 		return err
