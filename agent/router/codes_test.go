@@ -6,6 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"zelo/sat"
+	"zelo/sat/sim"
 )
 
 const testCode = "segredo-1234"
@@ -92,4 +96,38 @@ func TestCodesThatCannotBeRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A code that a call gives the device is the one to use from then on.
+func TestCodesThatCallsChange(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.sell(1, "UM")
+		device := w.Device("900000001")
+		reply, err := device.Call(w.t.Context(), sat.Request{Function: sat.TrocarCodigoDeAtivacao, Args: []string{sim.DefaultCode, "1", "codigo-novo", "codigo-novo"}})
+		if err != nil || reply.Code != 18000 {
+			t.Fatalf("%s, %v", reply.Code, err)
+		}
+		if _, known := w.Code("900000001"); known != "codigo-novo" {
+			t.Errorf("known is %q", known)
+		}
+		// A wrong emergency code is not taken for the code in effect.
+		reply, err = device.Call(w.t.Context(), sat.Request{Function: sat.TrocarCodigoDeAtivacao, Args: []string{"emergencia", "2", "outro-novo", "outro-novo"}})
+		if _, known := w.Code("900000001"); err != nil || reply.Code != 18002 || known != "codigo-novo" {
+			t.Errorf("%s, %v, known is %q", reply.Code, err, known)
+		}
+	})
+}
+
+func TestSinceSale(t *testing.T) {
+	inWorld(t, func(w *world) {
+		time.Sleep(time.Hour)
+		if d := w.SinceSale(); d < time.Hour {
+			t.Errorf("%v since the start", d)
+		}
+		w.sell(1, "UM")
+		time.Sleep(time.Minute)
+		if d := w.SinceSale(); d < time.Minute || d > 2*time.Minute {
+			t.Errorf("%v since the sale", d)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -35,8 +36,9 @@ type view struct {
 	refusal   sat.Code   // by which it refused a sale for a reason of its own
 	refusedAt time.Time
 	selling   *entry
-	tried     bool // to open it, since the start
-	told      bool // the last gone or back event said that the device answers
+	soldAt    time.Time // when that began or ended last; at first, the agent's start
+	tried     bool      // to open it, since the start
+	told      bool      // the last gone or back event said that the device answers
 	toldAny   bool
 }
 
@@ -91,8 +93,24 @@ func (r *Router) underWay(e *entry) bool {
 // selling notes the call that is being made; nil when it has ended.
 func (o *owner) selling(e *entry) {
 	o.mu.Lock()
-	o.view.selling = e
+	o.view.selling, o.view.soldAt = e, o.router.now()
 	o.mu.Unlock()
+}
+
+// SinceSale is for how long no device of this computer has made a sale or a
+// cancellation, for whomever; after a start, since then.
+func (r *Router) SinceSale() time.Duration {
+	least := time.Duration(math.MaxInt64)
+	for _, o := range r.owners {
+		o.mu.Lock()
+		v := o.view
+		o.mu.Unlock()
+		if v.selling != nil {
+			return 0
+		}
+		least = min(least, r.now().Sub(v.soldAt))
+	}
+	return least
 }
 
 // errElsewhere is why a device with open cases that is at no configured address
@@ -245,6 +263,32 @@ func (o *owner) learn(code string, reply sat.Reply) {
 	if err != nil {
 		o.log.Error("activation code not kept", "err", err)
 	}
+}
+
+// renewed keeps the activation code that a call has just given the device.
+func (o *owner) renewed(req sat.Request, reply sat.Reply) {
+	code := ""
+	switch req.Function {
+	case sat.AtivarSAT:
+		code = req.Arg(sat.CodeParam)
+	case sat.TrocarCodigoDeAtivacao:
+		code = req.Arg("novoCodigo")
+	}
+	if code == "" || !reply.Code.Success() || o.info.Serial == "" {
+		return
+	}
+	if err := o.router.codes.put(o.info.Serial, code); err != nil {
+		o.log.Error("new activation code not kept", "err", err)
+	}
+}
+
+// codeInEffect is the activation code of a call, with which its device may be asked
+// other things first; "" when it carries none, or one that counts only afterwards.
+func codeInEffect(req sat.Request) string {
+	if req.Function == sat.AtivarSAT || req.Function == sat.TrocarCodigoDeAtivacao && req.Arg("opcao") != "1" {
+		return ""
+	}
+	return req.Arg(sat.CodeParam)
 }
 
 // meet asks a device that was opened what it did last, before its first sale: it

@@ -61,7 +61,7 @@ type owner struct {
 func newOwner(r *Router, d DeviceOptions, reserve func(context.Context) (func(), error)) *owner {
 	o := &owner{router: r, address: d.Address, open: d.Open, retry: max(d.Retry, reopenEvery), keep: d.KeepAlive,
 		reserve: reserve, queue: make(chan *job), wake: make(chan struct{}, 1), log: r.log}
-	o.view.Since, o.view.Address = r.now(), d.Address
+	o.view.Since, o.view.soldAt, o.view.Address = r.now(), r.now(), d.Address
 	o.view.Info.Serial = r.journal.lastAt(d.Address) // a till's own device is that also while it is away
 	return o
 }
@@ -110,7 +110,7 @@ func (r result) nothing() bool {
 func (o *owner) submit(ctx context.Context, j *job, patience time.Duration) result {
 	j.ctx, j.done = ctx, make(chan result, 1)
 	if j.code == "" {
-		j.code = j.req.Arg(sat.CodeParam)
+		j.code = codeInEffect(j.req)
 	}
 	o.waiting.Add(1)
 	defer o.waiting.Add(-1)
@@ -340,6 +340,7 @@ func (o *owner) do(ctx context.Context, j *job) result {
 	}
 	reply, err := o.call(ctx, j.req)
 	o.learn(j.code, reply)
+	o.renewed(j.req, reply)
 	return result{reply: reply, err: err}
 }
 

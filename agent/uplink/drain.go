@@ -71,6 +71,10 @@ func (d *drain) run(ctx context.Context) error {
 			}
 		case <-due.C:
 			d.sendAgain()
+		case <-d.u.soon:
+			if err := d.beat(); err != nil {
+				return err
+			}
 		case <-beat.C:
 			if err := d.beat(); err != nil {
 				return err

@@ -24,6 +24,10 @@ func (d *drain) message(m message) error {
 		if err = d.u.o.Codec.Decode(m.payload, &h); err == nil {
 			err = d.hello(h, m.at)
 		}
+	case wire.DownCommand:
+		if d.u.o.Command != nil {
+			d.u.o.Command(m.payload)
+		}
 	case wire.DownDictionary:
 		var a wire.Answer
 		if err = d.u.o.Codec.Decode(m.payload, &a); err == nil {
@@ -80,6 +84,9 @@ func (st *sent) land(records []wire.AckRecord) {
 func (d *drain) hello(h wire.Hello, at time.Time) error {
 	d.u.packer.ready = h.Version >= 2
 	d.u.pace.obey(h.Slow)
+	if len(h.CommandKey) > 0 && d.u.o.CommandKey != nil {
+		d.u.o.CommandKey(h.CommandKey)
+	}
 	var err error
 	if h.Beat == d.u.beats {
 		err = d.u.o.Clock.learn(time.UnixMilli(h.Time), at.Sub(d.u.beatAt), time.Duration(h.Took)*time.Millisecond)

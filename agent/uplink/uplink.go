@@ -58,7 +58,7 @@ const (
 // gathering is how long a stream's records wait for company in their batch.
 func gathering(stream string) time.Duration {
 	switch {
-	case wire.Urgent(stream):
+	case wire.Urgent(stream), stream == wire.StreamCommands: // somebody watches
 		return 0
 	case stream == wire.StreamDocuments:
 		return 250 * time.Millisecond
@@ -79,14 +79,18 @@ type Options struct {
 	BeatEvery time.Duration // default one minute
 	HourBytes int64         // on a metered link: after so many bytes within an hour only alarms go; 0 is no limit
 	Clock     *Clock        // learns the collector's time; nil makes one that forgets
-	Log       *slog.Logger
-	Now       func() time.Time
+	Command   func([]byte)  // takes a command as it came, and returns at once; nil takes none
+	// CommandKey takes the key that signs commands, as each Hello brings it; nil takes none.
+	CommandKey func([]byte)
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // Uplink is the one drainer of a buffer.
 type Uplink struct {
 	o        Options
 	messages chan message
+	soon     chan struct{} // a beat is wanted now
 	pace     pace
 	packer   packer
 	beats    uint64    // sent; numbers them
@@ -121,7 +125,7 @@ func New(o Options) *Uplink {
 	if o.Clock == nil {
 		o.Clock = &Clock{now: o.Now}
 	}
-	return &Uplink{o: o, messages: make(chan message, windowRecords), state: State{Since: o.Now()},
+	return &Uplink{o: o, messages: make(chan message, windowRecords), soon: make(chan struct{}, 1), state: State{Since: o.Now()},
 		pace:   pace{limit: o.HourBytes, born: time.Now()},
 		packer: packer{buffer: o.Buffer, codec: o.Codec, log: o.Log, devices: map[string]*device{}}}
 }
@@ -133,6 +137,14 @@ func (u *Uplink) State() State {
 	s := u.state
 	s.ClockOff, s.ClockKnown = u.o.Clock.Off()
 	return s
+}
+
+// Beat has the next beat sent at once, when there is a connection.
+func (u *Uplink) Beat() {
+	select {
+	case u.soon <- struct{}{}:
+	default:
+	}
 }
 
 // Stats tells what was used of the network.

@@ -23,17 +23,18 @@ import (
 // acknowledged like documents. Item.Body is a Report in CBOR (Codec.Encode),
 // Item.Serial the device, Item.Code the Report's State. Reports of one command are
 // numbered from 1 in the order in which they were written; the one with the highest
-// number says how the command stands. A state is never left for an earlier one:
+// number says how the command stands:
 //
 //	accepted -> waiting -> running -> done, failed, unknown
-//	accepted -> waiting -> expired        (nothing else begins after Expires)
-//	refused                               (at once; nothing was done)
+//	accepted -> waiting -> expired        (nothing begins after Expires)
+//	accepted -> waiting -> refused        (nothing was done)
 //
-// Any of the steps before an end may be passed over. waiting may come again with
-// another text, as may running.
+// Any of the steps before an end may be passed over. waiting and running may come
+// again with another text, and running goes back to waiting when the agent was stopped
+// before it had done anything.
 //
-// A Report that carries a Part is not about a state (State is ""): it brings a piece
-// of a result. The final Report names the result by its SHA-256; the pieces with
+// A Report that carries a Part is not about a state (State is "", Number 0): it brings
+// a piece of a result. The final Report names the result by its SHA-256; the pieces with
 // that Body, in the order of Index, are it. All pieces are written before the Report
 // that names them; pieces that no Report names are remains of a run that was cut off
 // and may be dropped.
@@ -160,7 +161,7 @@ const (
 type Report struct {
 	Version int       `cbor:"0,keyasint"`
 	Command CommandID `cbor:"1,keyasint"`
-	Number  uint32    `cbor:"2,keyasint"`           // rises within one command; 0 for one that the agent did not journal
+	Number  uint32    `cbor:"2,keyasint"`           // rises within one command; 0 with a Part, and where the agent keeps no journal of the command
 	State   string    `cbor:"3,keyasint,omitempty"` // "" with a Part
 	At      int64     `cbor:"4,keyasint"`           // agent's clock, Unix milliseconds
 	Text    string    `cbor:"5,keyasint,omitempty"` // pt-BR, one sentence: the step, what it waits for, how it ended

@@ -228,7 +228,7 @@ func agentCommands() []CommandSpec {
 				{Name: "config", Label: "Configuração (TOML)", Kind: ArgLong, Secret: true, Most: MaxConfig, Help: "Onde está ********, fica o que já estava."},
 				{Name: "minutes", Label: "Prazo para voltar à antiga, em minutos", Kind: ArgNumber, Least: 1, Most: 60},
 			},
-			Right: RightReseller, Destructive: true, Deadline: medium, Window: idle(2 * time.Minute)},
+			Right: RightReseller, Destructive: true, Deadline: 70 * time.Minute, Window: idle(2 * time.Minute)},
 		{Name: CommandRestart, Title: "Reiniciar o agente", About: "O agente termina e começa de novo. As vendas seguem pela biblioteca do fabricante nesses segundos.",
 			Right: RightTechnician, Deadline: medium, Window: idle(2 * time.Minute)},
 	}
