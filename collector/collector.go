@@ -9,7 +9,6 @@ import (
 	"os"
 	"time"
 
-	"zelo/collector/account"
 	"zelo/collector/api"
 	"zelo/collector/enrol"
 	"zelo/collector/ingest"
@@ -47,7 +46,12 @@ func open(ctx context.Context, folder string, config Config, log *slog.Logger) (
 		return nil, err
 	}
 	c.registry = enrol.New(c.ca, c.store, time.Now)
-	c.api = api.New(api.Options{Store: c.store, Accounts: account.New(c.store, time.Now), Registry: c.registry, Ingest: c.ingest,
+	accounts, err := c.openAccounts(ctx)
+	if err != nil {
+		c.store.Close()
+		return nil, err
+	}
+	c.api = api.New(api.Options{Store: c.store, Accounts: accounts, Registry: c.registry, Ingest: c.ingest,
 		Enrolment: "https://" + config.reached(config.Enrolment), Now: time.Now})
 	return c, nil
 }

@@ -9,10 +9,27 @@ import (
 	"time"
 	"unicode"
 
+	"zelo/collector/account"
 	"zelo/collector/api"
 	"zelo/collector/enrol"
 	"zelo/sat"
 )
+
+// openAccounts opens the people of a collector. A key that is not that of the store
+// keeps nobody from selling, archiving or signing in by link, so it is only told.
+func (c *collector) openAccounts(ctx context.Context) (*account.Accounts, error) {
+	key, err := account.OpenKey(c.folder)
+	if err != nil {
+		return nil, fmt.Errorf("não foi possível abrir a chave das contas: %w", err)
+	}
+	accounts := account.New(c.store, key, time.Now)
+	err = accounts.SealAll(ctx)
+	if errors.Is(err, account.ErrKey) {
+		c.log.Error("one-time codes cannot be checked", "err", err)
+		err = nil
+	}
+	return accounts, err
+}
 
 // cmdInit makes a collector: certificate authority, database, first person, and
 // at last the configuration, which marks the folder as complete.

@@ -52,6 +52,7 @@ var (
 // Accounts are the people in a store. It is safe for concurrent use.
 type Accounts struct {
 	store   *store.Store
+	key     Key
 	now     func() time.Time
 	hashing chan struct{} // bounds the memory that passwords take
 
@@ -60,9 +61,9 @@ type Accounts struct {
 	tries  map[string]int // by address, in this minute
 }
 
-// New makes the accounts of a store.
-func New(s *store.Store, now func() time.Time) *Accounts {
-	return &Accounts{store: s, now: now, hashing: make(chan struct{}, 2)}
+// New makes the accounts of a store, whose secrets are sealed with key.
+func New(s *store.Store, key Key, now func() time.Time) *Accounts {
+	return &Accounts{store: s, key: key, now: now, hashing: make(chan struct{}, 2)}
 }
 
 // CheckAddress fails with ErrAddress when email is no plain e-mail address.
@@ -158,7 +159,11 @@ func (a *Accounts) SignInWith(ctx context.Context, email, password, code, from s
 		return "", fmt.Errorf("cannot sign in: %w", err)
 	}
 	same := a.same(password, u.Password)
-	step, fresh := stepOf(u.TOTP, code, a.now())
+	secret, err := a.key.open(u.ID, u.TOTP)
+	if err != nil {
+		return "", fmt.Errorf("cannot sign in: %w", err)
+	}
+	step, fresh := stepOf(secret, code, a.now())
 	if u.ID == 0 {
 		return "", ErrCredentials
 	}
@@ -232,8 +237,12 @@ func (a *Accounts) SetPassword(ctx context.Context, c Caller, old, password, sec
 	a.hashing <- struct{}{}
 	hash := hashPassword(password)
 	<-a.hashing
+	codes, err := a.key.seal(c.user, secret)
+	if err != nil {
+		return fmt.Errorf("cannot set the password of %s: %w", c.who, err)
+	}
 	return a.store.Update(ctx, func(w *store.Writer) error {
-		if err := w.SetPassword(c.user, hash, secret); err != nil {
+		if err := w.SetPassword(c.user, hash, codes); err != nil {
 			return err
 		}
 		line := c.Audit()

@@ -26,7 +26,7 @@ func setup(t *testing.T) *bench {
 	}
 	t.Cleanup(func() { s.Close() })
 	b := &bench{T: t, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	b.Accounts = New(s, func() time.Time { return b.now })
+	b.Accounts = New(s, Key{1}, func() time.Time { return b.now })
 	return b
 }
 

@@ -91,7 +91,7 @@ func setup(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.accounts = account.New(s, now)
+	b.accounts = account.New(s, account.Key{}, now)
 	b.API = New(Options{Store: s, Accounts: b.accounts, Registry: enrol.New(ca, s, now), Ingest: g,
 		Enrolment: "https://zelo.example:8443", Now: now})
 	b.ana = b.person(anaEmail)

@@ -26,7 +26,7 @@ type User struct {
 	Role      Role
 	Reseller  int64  // that looks after the person; 0 is the platform
 	Password  string // argon2id in PHC form; "" while the person has none
-	TOTP      string // secret of the one-time codes, base 32; "" with Password ""
+	TOTP      string // secret of the one-time codes, sealed by package account; "" with Password ""
 	Step      int64  // of the last code taken
 	Failed    int    // sign-ins in a row that failed
 	Locked    time.Time
@@ -92,6 +92,11 @@ func (r *Reader) Users() ([]User, error) {
 // it, and ends all locks.
 func (w *Writer) SetPassword(user int64, password, totp string) error {
 	return w.exec(`UPDATE users SET password = $2, totp = $3, totp_step = 0, failed = 0, locked_until = 0 WHERE id = $1`, user, password, totp)
+}
+
+// SealCodes replaces the secret of a person's one-time codes by the same, sealed.
+func (w *Writer) SealCodes(user int64, totp string) error {
+	return w.exec(`UPDATE users SET totp = $2 WHERE id = $1`, user, totp)
 }
 
 // TookCode notes that a person signed in with the code of a step, which is not

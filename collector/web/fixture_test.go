@@ -159,7 +159,7 @@ func emptyCity(t testing.TB) *city {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.api = api.New(api.Options{Store: c.store, Accounts: account.New(c.store, now), Registry: enrol.New(ca, c.store, now),
+	c.api = api.New(api.Options{Store: c.store, Accounts: account.New(c.store, account.Key{}, now), Registry: enrol.New(ca, c.store, now),
 		Ingest: c.ingest, Enrolment: "https://zelo.exemplo.com.br:8443", Now: now})
 	pages, err := New(Options{API: c.api, Log: log, Now: now})
 	if err != nil {
