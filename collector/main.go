@@ -35,6 +35,9 @@ func commands() []command {
 		{"enrol", "[-caixas N] [-dias N]", "gera um código para ligar caixas", cmdEnrol},
 		{"import", "[--verify-only] PASTA | ARQUIVO ...", "verifica e guarda arquivos XML", cmdImport},
 		{"export", "-o ARQUIVO [-cnpj] [-serie] [-mes AAAAMM]", "grava os originais (.zip) ou uma tabela (.csv)", cmdExport},
+		{"backup", "-o ARQUIVO [-para age1…]", "grava tudo o que o coletor tem em um arquivo cifrado", cmdBackup},
+		{"restore", "[-chave ARQUIVO] [-conferir] ARQUIVO", "refaz um coletor de uma cópia de segurança, ou só a confere", cmdRestore},
+		{"move", "-banco postgres://… | @ARQUIVO | arquivo", "muda o banco de dados para o PostgreSQL, ou de volta", cmdMove},
 		{"alarms", "", "lista os alarmes abertos", cmdAlarms},
 		{"config", "", "mostra a configuração e o que cada chave faz", func(_ context.Context, con console, _ []string) error {
 			return describeConfig(con.out)
