@@ -25,6 +25,7 @@ type collector struct {
 	registry *enrol.Registry
 	ingest   *ingest.Ingest
 	api      *api.API
+	told     enrol.HandlerOptions // to agents; set before any is heard
 }
 
 // open opens the collector of a folder.
@@ -40,12 +41,15 @@ func open(ctx context.Context, folder string, config Config, log *slog.Logger) (
 	if c.store, err = store.Open(ctx, config.database(folder)); err != nil {
 		return nil, fmt.Errorf("não foi possível abrir o banco de dados: %w", err)
 	}
-	c.ingest, err = ingest.New(ingest.Options{Store: c.store, Roots: roots, Log: c.log, Now: time.Now})
+	if err = c.checkAuthorities(ctx); err == nil {
+		c.registry = enrol.New(c.ca, c.store, time.Now)
+		c.ingest, err = ingest.New(ingest.Options{Store: c.store, Roots: roots, Log: c.log, Now: time.Now,
+			Renew: func(terms string) string { return c.registry.RenewAt(c.told, terms) }})
+	}
 	if err != nil {
 		c.store.Close()
 		return nil, err
 	}
-	c.registry = enrol.New(c.ca, c.store, time.Now)
 	accounts, err := c.openAccounts(ctx)
 	if err != nil {
 		c.store.Close()

@@ -28,6 +28,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"zelo/agent/wire"
+	"zelo/collector/enrol"
 	"zelo/sat"
 	"zelo/sat/sattest"
 	"zelo/sat/sim"
@@ -291,7 +292,7 @@ func TestInit(t *testing.T) {
 	if err != nil || config.Name != "192.0.2.7" || config.MQTT != "192.0.2.7:8883" || config.Pages != "127.0.0.1:8080" {
 		t.Errorf("%+v, %v", config, err)
 	}
-	for _, name := range []string{configFile, "ca.key"} {
+	for _, name := range []string{configFile, enrol.CAFolder + "/emite.pem"} {
 		if info, err := os.Stat(filepath.Join(folder, name)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -33,6 +33,8 @@ func commands() []command {
 		{"serve", "", "põe o coletor em funcionamento", cmdServe},
 		{"user", "E-MAIL", "gera um link de acesso às páginas, para uma pessoa nova ou conhecida", cmdUser},
 		{"enrol", "[-caixas N] [-dias N]", "gera um código para ligar caixas", cmdEnrol},
+		{"ca", "status | rotate | switch | retire", "mostra e troca a autoridade certificadora dos caixas", cmdCA},
+		{"revoke", "AGENTE", "revoga a identidade de um computador", cmdRevoke},
 		{"import", "[--verify-only] PASTA | ARQUIVO ...", "verifica e guarda arquivos XML", cmdImport},
 		{"export", "-o ARQUIVO [-cnpj] [-serie] [-mes AAAAMM]", "grava os originais (.zip) ou uma tabela (.csv)", cmdExport},
 		{"backup", "-o ARQUIVO [-para age1…]", "grava tudo o que o coletor tem em um arquivo cifrado", cmdBackup},

@@ -42,8 +42,9 @@ type listening struct{ pages, enrolment, mqtt string }
 // post is a running broker.
 type post struct {
 	ingest.Sender
-	close func()
-	told  enrol.HandlerOptions // to agents that enrol
+	close      func()
+	disconnect func(agent string) error // nil when it is not ours to do
+	told       enrol.HandlerOptions     // to agents that enrol
 }
 
 // serve starts everything top to bottom, calls ready, waits for ctx, and stops
@@ -61,19 +62,24 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 		return err
 	}
 	stop.later("broker", b.close)
+	enrolment, err := c.listen(c.config.Enrolment)
+	if err != nil {
+		return err
+	}
+	b.told.Enrolment = "https://" + c.config.reached(enrolment.Addr().String())
+	c.told = b.told
 
 	inner, stopIngest := context.WithCancel(context.WithoutCancel(ctx))
 	var ingesting sync.WaitGroup
 	ingesting.Go(func() { c.ingest.Run(inner, b) })
 	ingesting.Go(func() { c.keepTime(inner, c.timedWork()...) })
+	if b.disconnect != nil {
+		ingesting.Go(func() { c.registry.Watch(inner, b.disconnect, c.log) })
+	}
 	stop.later("ingest", func() { stopIngest(); ingesting.Wait() })
 
-	enrolment, err := c.listen(c.config.Enrolment)
-	if err != nil {
-		return err
-	}
 	stop.later("enrolment", c.startHTTP(&http.Server{
-		TLSConfig: c.ca.ServerConfig([]string{c.config.Name}, time.Now), ReadTimeout: 15 * time.Second, WriteTimeout: 15 * time.Second,
+		TLSConfig: c.ca.EntranceConfig([]string{c.config.Name}, time.Now), ReadTimeout: 15 * time.Second, WriteTimeout: 15 * time.Second,
 		Handler: c.registry.Handler(b.told),
 	}, enrolment, failed))
 
@@ -115,7 +121,7 @@ func (c *collector) startBroker() (post, error) {
 	if at := b.WebAddr(); at != "" {
 		told.Fallback = "wss://" + c.config.reached(at) + "/mqtt"
 	}
-	return post{b, b.Close, told}, nil
+	return post{b, b.Close, b.Disconnect, told}, nil
 }
 
 // useBroker connects to a broker elsewhere, and keeps the certificate that its
@@ -139,7 +145,7 @@ func (c *collector) useBroker() (post, error) {
 	}
 	b := broker.StartExternal(broker.ExternalOptions{Broker: c.config.External, TLS: c.ca.ClientConfig(folder, c.config.ExternalUser, time.Now),
 		Group: c.config.group(), Codec: codec, Receive: c.ingest.Receive, Log: c.log})
-	return post{b, b.Close, enrol.HandlerOptions{Broker: at.Host, Name: at.Hostname(), Log: c.log}}, nil
+	return post{b, b.Close, nil, enrol.HandlerOptions{Broker: at.Host, Name: at.Hostname(), Log: c.log}}, nil
 }
 
 func (c *collector) pages() (http.Handler, error) {

@@ -12,6 +12,8 @@
 //	3 (2026-11-22): remote commands (command.go): a signed Command goes down, Reports
 //	  come up on a stream of their own; a Hello brings the key that signs, a Beat the
 //	  key that secret arguments are sealed for. Items of KindInventory (inventory.go).
+//	  A beat tells which computer and which run it comes from and what terms its
+//	  agent holds; a Hello may ask the agent to renew its identity.
 package wire
 
 import (
@@ -156,6 +158,12 @@ type Beat struct {
 	Devices  []BeatDevice `cbor:"11,keyasint,omitempty"`
 	Number   uint64       `cbor:"12,keyasint,omitempty"` // the Hello repeats it; since version 2
 	SealKey  []byte       `cbor:"13,keyasint,omitempty"` // X25519, 32 bytes: secret arguments of commands are sealed for it; since version 3
+	// Which computer and which run of the agent it comes from, to tell two computers
+	// under one identity: 32 hexadecimal characters each, names that say nothing else.
+	// Machine may be "". Since version 3.
+	Machine string `cbor:"14,keyasint,omitempty"`
+	Run     string `cbor:"15,keyasint,omitempty"`
+	Terms   string `cbor:"16,keyasint,omitempty"` // as the reply said that gave the agent its identity; since version 3
 }
 
 // Hello answers a beat.
@@ -167,6 +175,9 @@ type Hello struct {
 	Took       int64  `cbor:"4,keyasint"` // milliseconds since the beat came in
 	Slow       *Slow  `cbor:"5,keyasint,omitempty"`
 	CommandKey []byte `cbor:"6,keyasint,omitempty"` // Ed25519, 32 bytes: signs commands; since version 3
+	// Renew is where the agent renews its identity now, "https://host:port"; "" is not
+	// needed. Since version 3.
+	Renew string `cbor:"7,keyasint,omitempty"`
 }
 
 // Slow asks an agent to spare the collector. It never holds back what is Urgent,

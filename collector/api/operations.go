@@ -133,7 +133,7 @@ const (
 
 // Operations is the table.
 func Operations() []Operation {
-	return append(append(watching(), documents()...), append(tenants(), people()...)...)
+	return append(append(append(watching(), revocation()...), documents()...), append(tenants(), people()...)...)
 }
 
 // par makes parameters of name and kind pairs.

@@ -27,6 +27,7 @@ var (
 	ErrBadRequest   = errors.New("certificate request not understood")
 	ErrRevoked      = errors.New("certificate revoked")
 	ErrNotAgent     = errors.New("certificate is not an agent's")
+	ErrManyClones   = errors.New("the agent was cloned too often")
 )
 
 // Registry enrols agents with an authority and a store.
@@ -80,21 +81,11 @@ func (r *Registry) IssueToken(ctx context.Context, t store.Token) (string, error
 // The store knows a token by the hash of both: neither can be exchanged.
 const shopMark = "~"
 
-// subject is who a certificate is for: an agent, of the establishment that the
-// token's secret names.
-func subject(agent, secret string) pkix.Name {
-	name := pkix.Name{CommonName: agent}
-	if _, cnpj, _ := strings.Cut(secret, shopMark); wire.ValidEstablishment(cnpj) {
-		name.Organization = []string{cnpj}
-	}
-	return name
-}
-
 // Identity is what an enrolled agent gets.
 type Identity struct {
 	Agent       string
 	Certificate []byte // PEM, for client authentication, one year
-	CA          []byte // PEM
+	CA          []byte // PEM of all authorities that are trusted
 }
 
 // Issue spends a token's secret and issues a certificate for the key of a PEM
@@ -107,13 +98,10 @@ func (r *Registry) Issue(ctx context.Context, secret string, csr []byte, host st
 	}
 	now := r.now()
 	agent := newAgentID()
-	leaf, err := r.ca.sign(&x509.Certificate{
-		SerialNumber: newSerial(), Subject: subject(agent, secret),
-		NotBefore: now.Add(-backdate), NotAfter: now.AddDate(agentLife, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, public)
+	_, cnpj, _ := strings.Cut(secret, shopMark)
+	id, leaf, err := r.identity(agent, cnpj, public, now)
 	if err != nil {
-		return Identity{}, fmt.Errorf("cannot issue a certificate: %w", err)
+		return Identity{}, err
 	}
 	err = r.store.Update(ctx, func(w *store.Writer) error {
 		if err := w.EnrolAgent(secret, agent, host, now); err != nil {
@@ -130,7 +118,25 @@ func (r *Registry) Issue(ctx context.Context, secret string, csr []byte, host st
 	if err != nil {
 		return Identity{}, fmt.Errorf("cannot enrol an agent: %w", err)
 	}
-	return Identity{agent, certificatePEM(leaf.Raw), r.ca.PEM()}, nil
+	return id, nil
+}
+
+// identity issues a certificate of an agent, and of an establishment unless cnpj is
+// none.
+func (r *Registry) identity(agent, cnpj string, public *ecdsa.PublicKey, now time.Time) (Identity, *x509.Certificate, error) {
+	subject := pkix.Name{CommonName: agent}
+	if wire.ValidEstablishment(cnpj) {
+		subject.Organization = []string{cnpj}
+	}
+	leaf, err := r.ca.sign(&x509.Certificate{
+		SerialNumber: newSerial(), Subject: subject,
+		NotBefore: now.Add(-backdate), NotAfter: now.AddDate(agentLife, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, public)
+	if err != nil {
+		return Identity{}, nil, fmt.Errorf("cannot issue a certificate: %w", err)
+	}
+	return Identity{agent, certificatePEM(leaf.Raw), r.ca.PEM()}, leaf, nil
 }
 
 // requestedKey checks a certificate request and returns its key.
@@ -161,43 +167,3 @@ func newAgentID() string {
 }
 
 func serialText(c *x509.Certificate) string { return c.SerialNumber.Text(16) }
-
-// Agent says which agent a certificate belongs to whose chain and time TLS has
-// checked already. It fails with ErrRevoked, with ErrNotAgent, or when the store
-// cannot be asked.
-func (r *Registry) Agent(ctx context.Context, c *x509.Certificate) (string, error) {
-	agent := c.Subject.CommonName
-	if !wire.ValidAgent(agent) {
-		return "", ErrNotAgent
-	}
-	var known store.Certificate
-	err := r.store.View(ctx, store.All(), func(v *store.Reader) (err error) {
-		known, err = v.Certificate(serialText(c))
-		return err
-	})
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		// Issued by this authority, and the store was restored from before that.
-		return agent, nil
-	case err != nil:
-		return "", fmt.Errorf("cannot check the certificate of agent %s: %w", agent, err)
-	case !known.RevokedAt.IsZero():
-		return "", fmt.Errorf("agent %s: %w", agent, ErrRevoked)
-	}
-	return agent, nil
-}
-
-// Revoke ends the standing certificates of an agent. Connections it still has
-// are for the broker to close.
-func (r *Registry) Revoke(ctx context.Context, agent, by string) error {
-	return r.store.Update(ctx, func(w *store.Writer) error {
-		n, err := w.RevokeAgent(agent, r.now())
-		if err == nil && n == 0 {
-			err = store.ErrNotFound
-		}
-		if err != nil {
-			return fmt.Errorf("cannot revoke the certificates of agent %s: %w", agent, err)
-		}
-		return w.AddAudit(store.Audit{At: r.now(), Who: by, Act: "revogação", Object: "agente " + agent})
-	})
-}

@@ -109,7 +109,7 @@ func TestCA(t *testing.T) {
 	if years := ca.certificate.NotAfter.Sub(now).Hours() / 24 / 365; years < 19.9 || years > 20.1 {
 		t.Errorf("valid for %.1f years", years)
 	}
-	for _, name := range []string{caFile, keyFile} {
+	for _, name := range []string{CAFolder + "/" + issuerFile, BundleFile} {
 		info, err := os.Stat(filepath.Join(folder, name))
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v, %v", name, info.Mode(), err)
@@ -118,9 +118,9 @@ func TestCA(t *testing.T) {
 	if _, err := CreateCA(folder, now); err == nil {
 		t.Error("an authority was replaced")
 	}
-	os.Remove(filepath.Join(folder, caFile))
+	os.RemoveAll(filepath.Join(folder, CAFolder))
 	if _, err := CreateCA(folder, now); err == nil {
-		t.Error("a key was replaced")
+		t.Error("an authority was replaced that tills trust")
 	}
 	if _, err := OpenCA(folder); err == nil || !strings.Contains(err.Error(), "init") {
 		t.Errorf("half an authority was opened: %v", err)

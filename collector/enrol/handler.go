@@ -17,15 +17,17 @@ import (
 
 // HandlerOptions say where enrolled agents go.
 type HandlerOptions struct {
-	Broker   string // host:port of the MQTT listener
-	Fallback string // "wss://host:port/mqtt", where Broker is not reached; "" is none
-	Name     string // name in the certificate of both
-	Log      *slog.Logger
+	Broker    string // host:port of the MQTT listener
+	Fallback  string // "wss://host:port/mqtt", where Broker is not reached; "" is none
+	Name      string // name in the certificate of both
+	Enrolment string // "https://host:port" of this handler, where agents renew
+	Log       *slog.Logger
 }
 
-// request and reply are the JSON of POST /enrol; the agent has the same.
+// request and reply are the JSON of POST /enrol and POST /renew; the agent has the
+// same.
 type request struct {
-	Secret string `json:"secret"` // the token's part before the dot
+	Secret string `json:"secret"` // the token's part before the dot; not to renew
 	CSR    string `json:"csr"`    // PEM
 	Host   string `json:"host"`
 }
@@ -37,6 +39,8 @@ type reply struct {
 	Broker      string `json:"broker,omitempty"`
 	Fallback    string `json:"fallback,omitempty"`
 	Name        string `json:"name,omitempty"`
+	Enrolment   string `json:"enrolment,omitempty"`
+	Terms       string `json:"terms,omitempty"` // Registry.Terms
 	Error       string `json:"error,omitempty"` // pt-BR
 }
 
@@ -48,13 +52,35 @@ const (
 	maxRemembered = 10_000
 )
 
-// Handler serves POST /enrol. It belongs on a TLS listener with
-// CA.ServerConfig, whose chain proves the token's pin.
+// Handler serves POST /enrol, to whom has a token, and POST /renew, to whom shows the
+// certificate of an agent. It belongs on a TLS listener with CA.EntranceConfig, whose
+// chain proves the token's pin.
 func (r *Registry) Handler(o HandlerOptions) http.Handler {
-	limit := &limiter{now: r.now}
+	e := &entrance{r, o, &limiter{now: r.now}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /enrol", func(w http.ResponseWriter, req *http.Request) {
-		if !limit.allow(req.RemoteAddr) {
+	mux.HandleFunc("POST /enrol", e.guard(func(req *http.Request, in request, host string) (Identity, error) {
+		return r.Issue(req.Context(), in.Secret, []byte(in.CSR), host)
+	}))
+	mux.HandleFunc("POST /renew", e.guard(func(req *http.Request, in request, host string) (Identity, error) {
+		if req.TLS == nil || len(req.TLS.PeerCertificates) == 0 {
+			return Identity{}, ErrNotAgent
+		}
+		return r.Renew(req.Context(), req.TLS.PeerCertificates[0], []byte(in.CSR), host)
+	}))
+	return mux
+}
+
+// entrance is where identities are given.
+type entrance struct {
+	r     *Registry
+	o     HandlerOptions
+	limit *limiter
+}
+
+// guard bounds and reads requests, and answers with the identity that give gives.
+func (e *entrance) guard(give func(req *http.Request, in request, host string) (Identity, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		if !e.limit.allow(req.RemoteAddr) {
 			w.Header().Set("Retry-After", "60")
 			answer(w, http.StatusTooManyRequests, reply{Error: "muitos pedidos deste endereço; aguarde um minuto"})
 			return
@@ -65,18 +91,17 @@ func (r *Registry) Handler(o HandlerOptions) http.Handler {
 			return
 		}
 		host := clip(in.Host)
-		id, err := r.Issue(req.Context(), in.Secret, []byte(in.CSR), host)
+		id, err := give(req, in, host)
 		if err != nil {
 			status, text := refusal(err)
-			o.Log.Warn("enrolment refused", "from", req.RemoteAddr, "host", host, "err", err)
+			e.o.Log.Warn("identity refused", "asked", req.URL.Path, "from", req.RemoteAddr, "host", host, "err", err)
 			answer(w, status, reply{Error: text})
 			return
 		}
-		o.Log.Info("agent enrolled", "agent", id.Agent, "from", req.RemoteAddr, "host", host)
-		answer(w, http.StatusOK, reply{Agent: id.Agent, Certificate: string(id.Certificate), CA: string(id.CA),
-			Broker: o.Broker, Fallback: o.Fallback, Name: o.Name})
-	})
-	return mux
+		e.o.Log.Info("identity given", "asked", req.URL.Path, "agent", id.Agent, "from", req.RemoteAddr, "host", host)
+		answer(w, http.StatusOK, reply{Agent: id.Agent, Certificate: string(id.Certificate), CA: string(id.CA), Broker: e.o.Broker,
+			Fallback: e.o.Fallback, Name: e.o.Name, Enrolment: e.o.Enrolment, Terms: e.r.Terms(e.o)})
+	}
 }
 
 func readJSON(w http.ResponseWriter, req *http.Request, v any) error {
@@ -102,6 +127,12 @@ func refusal(err error) (status int, text string) {
 		return http.StatusForbidden, "o código de ligação venceu: gere outro na página do coletor"
 	case errors.Is(err, store.ErrTokenSpent):
 		return http.StatusForbidden, "o código de ligação já foi usado o número de vezes permitido: gere outro na página do coletor"
+	case errors.Is(err, ErrRevoked):
+		return http.StatusForbidden, "a identidade deste computador foi revogada: para ligá-lo de novo, gere um código na página do coletor"
+	case errors.Is(err, ErrManyClones):
+		return http.StatusForbidden, "a identidade deste computador foi copiada para computadores demais: gere um código para ele na página do coletor"
+	case errors.Is(err, ErrNotAgent):
+		return http.StatusForbidden, "este coletor não reconhece a identidade deste computador: gere um código para ele na página do coletor"
 	case errors.Is(err, ErrBadRequest):
 		return http.StatusBadRequest, "o pedido de certificado não pôde ser lido"
 	}

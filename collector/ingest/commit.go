@@ -24,7 +24,7 @@ func (g *Ingest) commit(ctx context.Context, group []message) (results []Result,
 	now := g.o.Now()
 	for i, m := range group {
 		results[i].Acks = m.acks(wire.Epoch(g.o.Store.Epoch()), now)
-		results[i].Replies = m.replies(wire.Epoch(g.o.Store.Epoch()), now)
+		results[i].Replies = m.replies(wire.Epoch(g.o.Store.Epoch()), now, g.o.Renew)
 	}
 	return results, nil
 }
@@ -206,6 +206,7 @@ func (t *transaction) putBeat(m message) error {
 		StartedAt: moment(m.beat.Started), ClockOff: time.UnixMilli(m.beat.Clock).Sub(m.At), Waiting: m.beat.Waiting,
 		OldestAt: moment(m.beat.Oldest), Used: m.beat.Used, Bound: m.beat.Bound,
 	}}
+	b.Machine, b.Run, b.Terms = short(m.beat.Machine), short(m.beat.Run), short(m.beat.Terms)
 	for _, d := range m.beat.Devices {
 		b.Devices = append(b.Devices, store.BeatDevice{Serial: short(d.Serial), Name: short(d.Name), Answering: d.Answering, OpenCases: d.OpenCases})
 	}

@@ -36,6 +36,9 @@ type Options struct {
 	Every time.Duration // between two judgements of rules that depend on time; default one minute
 	// CommandKey is the public key that commands are signed with, which each Hello tells; nil tells none.
 	CommandKey []byte
+	// Renew is where an agent that holds such terms renews its identity, "" when it need
+	// not; nil when none does.
+	Renew func(terms string) string
 }
 
 // Bounds. A queue of payloads of at most wire.MaxPacket bytes takes 32 MiB.

@@ -38,10 +38,14 @@ func slow(waiting int) *wire.Slow {
 }
 
 // replies are what a message is answered with once it is stored.
-func (m message) replies(storeEpoch wire.Epoch, now time.Time) (out []Reply) {
+func (m message) replies(storeEpoch wire.Epoch, now time.Time, renew func(terms string) string) (out []Reply) {
 	if m.beat != nil && m.beat.Version >= 2 {
-		out = append(out, Reply{wire.DownHello, wire.Hello{Version: wire.Version, Beat: m.beat.Number, StoreEpoch: storeEpoch,
-			Time: now.UnixMilli(), Took: max(now.Sub(m.At), 0).Milliseconds()}})
+		hello := wire.Hello{Version: wire.Version, Beat: m.beat.Number, StoreEpoch: storeEpoch,
+			Time: now.UnixMilli(), Took: max(now.Sub(m.At), 0).Milliseconds()}
+		if m.beat.Version >= 3 && renew != nil {
+			hello.Renew = renew(m.beat.Terms)
+		}
+		out = append(out, Reply{wire.DownHello, hello})
 	}
 	if m.answer != nil {
 		out = append(out, Reply{wire.DownDictionary, *m.answer})

@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Agent is one till's agent.
 type Agent struct {
@@ -25,6 +28,9 @@ type Agent struct {
 type Beat struct {
 	Agent   // FirstSeen and HeardAt are not used
 	Devices []BeatDevice
+	Machine string // which computer it came from, and which run of the agent; "" when not told
+	Run     string
+	Terms   string // what the agent holds of what it is told beside its certificate
 }
 
 // BeatDevice is one device as its agent sees it.
@@ -67,7 +73,7 @@ func (w *Writer) SetBeat(b Beat) error {
 		clock_off = $7, waiting = $8, oldest_at = $9, used = $10, bound = $11 WHERE id = $1`,
 		b.ID, b.Host, b.System, b.Software, ms(b.BeatAt), ms(b.StartedAt), b.ClockOff.Milliseconds(), b.Waiting,
 		ms(b.OldestAt), b.Used, b.Bound)
-	if err != nil {
+	if err := errors.Join(err, w.sight(b)); err != nil {
 		return err
 	}
 	known, err := all(&w.Reader, value[string], `SELECT serial FROM devices WHERE agent = $1`, b.ID)

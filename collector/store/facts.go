@@ -107,6 +107,9 @@ func (r *Reader) agentFacts(f *alarm.Facts) error {
 	if f.IssuedTwice, err = r.issuedTwice("agent = $1 AND serial = ''", a.ID); err != nil {
 		return err
 	}
+	if err := r.endFacts(f); err != nil {
+		return err
+	}
 	f.Quarantined, err = r.quarantined(a.ID)
 	return err
 }
