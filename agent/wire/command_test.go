@@ -159,7 +159,7 @@ func TestTableOfCommands(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	fixed := map[string]string{"interface": "ETHE", "mode": "IPFIX", "ip": "192.168.0.10", "mask": "255.255.255.0", "gateway": "192.168.0.1", "dns1": "8.8.8.8", "proxy": "0"}
+	fixed := map[string]string{"interface": "ETHE", "mode": "IPFIX", "ip": "192.168.0.10", "mask": "255.255.255.0", "gateway": "192.168.0.1", "dns1": "8.8.8.8", "dns2": "8.8.4.4", "proxy": "0"}
 	with := func(base map[string]string, name, value string) map[string]string {
 		out := maps.Clone(base)
 		out[name] = value

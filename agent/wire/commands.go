@@ -185,8 +185,8 @@ func lifeCommands() []CommandSpec {
 // networkArgs are the fields of ConfigurarInterfaceDeRede (dossier on the SAT
 // interface, 4.2).
 func networkArgs() []ArgSpec {
-	ip := func(name, label string, optional bool) ArgSpec {
-		return ArgSpec{Name: name, Label: label, Kind: ArgText, Pattern: address, Optional: optional, When: "mode", Is: []string{"IPFIX"}}
+	ip := func(name, label string) ArgSpec {
+		return ArgSpec{Name: name, Label: label, Kind: ArgText, Pattern: address, When: "mode", Is: []string{"IPFIX"}}
 	}
 	proxied := []string{"1", "2"}
 	return []ArgSpec{
@@ -196,7 +196,7 @@ func networkArgs() []ArgSpec {
 			Choices: []Choice{{"NONE", "nenhuma"}, {"WEP", "WEP"}, {"WPA-PERSONAL", "WPA pessoal"}, {"WPA-ENTERPRISE", "WPA empresarial"}}},
 		{Name: "key", Label: "Senha da rede Wi-Fi", Kind: ArgText, Secret: true, Optional: true, Most: 64, When: "interface", Is: []string{"WIFI"}},
 		{Name: "mode", Label: "Endereço", Kind: ArgChoice, Choices: []Choice{{"DHCP", "automático (DHCP)"}, {"IPFIX", "fixo"}, {"PPPoE", "PPPoE"}}},
-		ip("ip", "IP", false), ip("mask", "Máscara", false), ip("gateway", "Gateway", false), ip("dns1", "DNS 1", false), ip("dns2", "DNS 2", true),
+		ip("ip", "IP"), ip("mask", "Máscara"), ip("gateway", "Gateway"), ip("dns1", "DNS 1"), ip("dns2", "DNS 2"),
 		{Name: "user", Label: "Usuário PPPoE", Kind: ArgText, Least: 1, Most: 64, When: "mode", Is: []string{"PPPoE"}},
 		{Name: "password", Label: "Senha PPPoE", Kind: ArgText, Secret: true, Most: 64, When: "mode", Is: []string{"PPPoE"}},
 		{Name: "proxy", Label: "Proxy", Kind: ArgChoice, Choices: []Choice{{"0", "nenhum"}, {"1", "configurado"}, {"2", "transparente"}}},

@@ -1,0 +1,196 @@
+package remote
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"zelo/agent/wire"
+	"zelo/buffer"
+)
+
+// table of the buffer that is the journal of commands: entries under their ids, and
+// under floorKey the highest sequence that was forgotten.
+const (
+	table    = "remote"
+	floorKey = "floor"
+)
+
+// remembers is for how long a command is known after it can no longer begin.
+const remembers = 24 * time.Hour
+
+// entry is a command in the journal.
+type entry struct {
+	// Signed is the command's bytes as they came: secrets in it stay sealed.
+	Signed []byte       `cbor:"1,keyasint"`
+	State  string       `cbor:"2,keyasint"`
+	Number uint32       `cbor:"3,keyasint"`           // of the latest report
+	Steps  int          `cbor:"4,keyasint,omitempty"` // begun
+	At     int64        `cbor:"5,keyasint"`           // of the latest report about a state
+	Text   string       `cbor:"6,keyasint,omitempty"`
+	Reason string       `cbor:"7,keyasint,omitempty"`
+	Reply  string       `cbor:"8,keyasint,omitempty"`
+	Result *wire.Result `cbor:"9,keyasint,omitempty"`
+
+	command wire.Command
+	spec    wire.CommandSpec
+}
+
+func (e *entry) doing() Doing {
+	return Doing{Title: e.spec.Title, By: e.command.By, Serial: e.command.Serial, State: e.State, Text: e.Text, At: time.UnixMilli(e.At)}
+}
+
+// load reads the journal.
+func (r *Remote) load() error {
+	err := r.o.Buffer.Scan(table, nil, func(k, v []byte) error {
+		if string(k) == floorKey && len(v) == 8 {
+			r.floor = binary.BigEndian.Uint64(v)
+			return nil
+		}
+		e := &entry{}
+		if err := r.o.Codec.Decode(v, e); err != nil {
+			return err
+		}
+		if err := r.o.Codec.Decode(e.Signed, &e.command); err != nil {
+			return err
+		}
+		e.spec, _ = wire.CommandByName(e.command.Name)
+		r.entries[e.command.ID] = e
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot read the journal of commands: %w", err)
+	}
+	return nil
+}
+
+// tell writes a report about a command's state, and the state, in one commit. The
+// entry changes only if it is durable.
+func (r *Remote) tell(e *entry, report wire.Report) error {
+	next := *e
+	next.Number++
+	next.State, next.Text, next.At = report.State, report.Text, r.o.Clock().UnixMilli()
+	next.Reason, next.Reply, next.Result = report.Reason, report.Reply, report.Result
+	report.Number, report.At = next.Number, next.At
+	b := &buffer.Batch{}
+	err := r.put(b, &next)
+	if err == nil {
+		err = r.add(b, next.command, report)
+	}
+	if err == nil {
+		_, err = r.o.Buffer.Commit(b)
+	}
+	if err != nil {
+		r.o.Log.Error("command not noted", "id", e.command.ID, "state", report.State, "err", err)
+		return fmt.Errorf("cannot note command %s: %w", e.command.ID, err)
+	}
+	*e = next
+	return nil
+}
+
+// again sends the latest report once more.
+func (r *Remote) again(e *entry) {
+	b := &buffer.Batch{}
+	err := r.add(b, e.command, wire.Report{Number: e.Number, State: e.State, At: e.At, Text: e.Text, Reason: e.Reason, Reply: e.Reply, Result: e.Result})
+	if err == nil {
+		_, err = r.o.Buffer.Commit(b)
+	}
+	if err != nil {
+		r.o.Log.Error("command's state not told again", "id", e.command.ID, "err", err)
+	}
+}
+
+func (r *Remote) put(b *buffer.Batch, e *entry) error {
+	v, err := r.o.Codec.Encode(e)
+	if err != nil {
+		return err
+	}
+	b.Put(table, e.command.ID[:], v)
+	return nil
+}
+
+// add appends a report to the outgoing stream.
+func (r *Remote) add(b *buffer.Batch, c wire.Command, report wire.Report) error {
+	report.Version, report.Command = wire.Version, c.ID
+	body, err := r.o.Codec.Encode(report)
+	if err != nil {
+		return err
+	}
+	v, err := r.o.Codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindCommand, Serial: c.Serial,
+		At: report.At, Code: report.State, Body: body})
+	if err != nil {
+		return err
+	}
+	b.Append(wire.StreamCommands, v)
+	return nil
+}
+
+// forget drops commands that ended and can never begin again. Whoever sends one of
+// them after that is refused by its sequence.
+func (r *Remote) forget() {
+	for id, e := range r.entries {
+		if !wire.CommandEnded(e.State) || r.o.Now().Before(time.UnixMilli(e.command.Expires).Add(remembers)) {
+			continue
+		}
+		floor := max(r.floor, e.command.Sequence)
+		b := &buffer.Batch{}
+		b.Delete(table, id[:])
+		b.Put(table, []byte(floorKey), binary.BigEndian.AppendUint64(nil, floor))
+		if _, err := r.o.Buffer.Commit(b); err != nil {
+			r.o.Log.Error("old command not forgotten", "id", id, "err", err)
+			return
+		}
+		r.floor = floor
+		delete(r.entries, id)
+	}
+}
+
+// step notes that a step begins, before it does. After it failed the step must not
+// be done.
+func (w *work) step(text string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.entry.Steps++
+	err := w.tell(w.entry, wire.Report{State: wire.CommandRunning, Text: text, Lines: w.lines(text)})
+	if err != nil {
+		w.entry.Steps--
+	}
+	return err
+}
+
+// say adds lines to the transcript, at once.
+func (w *work) say(texts ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tell(w.entry, wire.Report{State: wire.CommandRunning, Text: w.entry.Text, Lines: w.lines(texts...)})
+}
+
+func (r *Remote) lines(texts ...string) (lines []wire.Line) {
+	at := r.o.Clock().UnixMilli()
+	for _, text := range texts {
+		lines = append(lines, wire.Line{At: at, Text: text})
+	}
+	return lines
+}
+
+// unbegin takes a step back that certainly did nothing, so that it is done later.
+func (w *work) unbegin(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.entry.Steps--
+	w.tell(w.entry, wire.Report{State: wire.CommandWaiting, Text: text})
+}
+
+// end notes how a command ended, with its result.
+func (r *Remote) end(e *entry, end ending) {
+	report := wire.Report{State: end.state, Text: end.text, Reason: end.reason, Reply: end.reply}
+	if end.file != nil {
+		report.Result = r.bring(e, *end.file)
+		if report.Result == nil {
+			report.Text += " O resultado não coube no disco deste caixa."
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tell(e, report)
+}
