@@ -420,7 +420,7 @@ func serves(t *testing.T, folder string) listening {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := open(t.Context(), folder, config, newLog(io.Discard, "error"))
+	c, err := open(t.Context(), folder, config, newLog(io.Discard, "error", "texto"))
 	if err != nil {
 		t.Fatal(err)
 	}

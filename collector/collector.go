@@ -25,12 +25,13 @@ type collector struct {
 	registry *enrol.Registry
 	ingest   *ingest.Ingest
 	api      *api.API
+	figures  *figures
 	told     enrol.HandlerOptions // to agents; set before any is heard
 }
 
 // open opens the collector of a folder.
 func open(ctx context.Context, folder string, config Config, log *slog.Logger) (_ *collector, err error) {
-	c := &collector{folder: folder, config: config, log: log}
+	c := &collector{folder: folder, config: config, log: log, figures: newFigures()}
 	if c.ca, err = enrol.OpenCA(folder); err != nil {
 		return nil, fmt.Errorf("não foi possível abrir a autoridade certificadora do coletor: %w", err)
 	}
@@ -43,7 +44,7 @@ func open(ctx context.Context, folder string, config Config, log *slog.Logger) (
 	}
 	if err = c.checkAuthorities(ctx); err == nil {
 		c.registry = enrol.New(c.ca, c.store, time.Now)
-		c.ingest, err = ingest.New(ingest.Options{Store: c.store, Roots: roots, Log: c.log, Now: time.Now,
+		c.ingest, err = ingest.New(ingest.Options{Store: c.store, Roots: roots, Log: c.log, Now: time.Now, Batch: c.figures.batch,
 			Renew: func(terms string) string { return c.registry.RenewAt(c.told, terms) }})
 	}
 	if err != nil {
@@ -66,9 +67,12 @@ func (c *collector) close() {
 	}
 }
 
-func newLog(w io.Writer, level string) *slog.Logger {
+func newLog(w io.Writer, level, format string) *slog.Logger {
 	var l slog.Level
 	l.UnmarshalText([]byte(level))
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
 }
 
@@ -96,7 +100,7 @@ func with(ctx context.Context, con console, folder string, fn func(*collector) e
 	if err != nil {
 		return err
 	}
-	c, err := open(ctx, folder, config, newLog(con.err, "error"))
+	c, err := open(ctx, folder, config, newLog(con.err, "error", config.LogFormat))
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,8 @@ type Config struct {
 	Database     string `toml:"banco" doc:"Banco de dados PostgreSQL 14 ou mais novo: postgres://usuario:senha@servidor/zelo?sslmode=verify-full. Vários coletores podem usar o mesmo. Vazio: o arquivo zelo.db desta pasta."`
 	Authorities  string `toml:"autoridades" doc:"Arquivo PEM com as autoridades que emitem os certificados dos equipamentos. Sem ele, que um certificado é mesmo de um equipamento não é conferido."`
 	Log          string `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
+	LogFormat    string `toml:"log_formato" doc:"Como escrever o registro: texto, ou json para programas que o leem."`
+	Metrics      string `toml:"metricas" doc:"Onde atender /metrics (Prometheus), /healthz e /readyz, em HTTP e só neste computador: 127.0.0.1:9090. Vazio: não atende."`
 }
 
 // defaultFolder is where a collector keeps everything, configFile and
@@ -49,7 +51,7 @@ const (
 
 func defaultConfig() Config {
 	return Config{Name: "localhost", Pages: "127.0.0.1:8080", Enrolment: "0.0.0.0:8443", MQTT: "0.0.0.0:8883",
-		ExternalUser: enrol.CollectorName, Log: "info"}
+		ExternalUser: enrol.CollectorName, Log: "info", LogFormat: "texto"}
 }
 
 // errNoCollector says that a folder was never initialised.
@@ -89,7 +91,7 @@ func (c Config) check() error {
 	for _, p := range []struct {
 		key, value string
 		optional   bool
-	}{{"paginas", c.Pages, false}, {"cadastro", c.Enrolment, false}, {"mqtt", c.MQTT, false}, {"mqtt_web", c.Web, true}} {
+	}{{"paginas", c.Pages, false}, {"cadastro", c.Enrolment, false}, {"mqtt", c.MQTT, false}, {"mqtt_web", c.Web, true}, {"metricas", c.Metrics, true}} {
 		_, port, err := net.SplitHostPort(p.value)
 		if (err != nil || port == "") && (p.value != "" || !p.optional) {
 			return fmt.Errorf("%s: escreva endereço:porta, como em 0.0.0.0:8443", p.key)
@@ -112,6 +114,12 @@ func (c Config) check() error {
 	}
 	if host, _, _ := net.SplitHostPort(c.Pages); c.Address == "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
 		return errors.New("paginas: sem um servidor HTTPS na frente as páginas só atendem neste computador; use 127.0.0.1, ou escreva em endereco o endereço HTTPS")
+	}
+	if host, _, _ := net.SplitHostPort(c.Metrics); c.Metrics != "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return errors.New("metricas: só atendem neste computador; use 127.0.0.1")
+	}
+	if c.LogFormat != "texto" && c.LogFormat != "json" {
+		return errors.New("log_formato: use texto ou json")
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log) {
 		return errors.New("log: use debug, info, warn ou error")

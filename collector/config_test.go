@@ -48,6 +48,8 @@ func TestConfigFaults(t *testing.T) {
 		"no database's name":    {`banco = "postgres://zelo@db"`, "banco: escreva"},
 		"a password with signs": {`banco = "postgres://zelo:a%b@db/zelo"`, "banco: escreva"},
 		"a level":               {`log = "loud"`, "log: use debug"},
+		"a log's format":        {`log_formato = "xml"`, "log_formato: use texto"},
+		"figures for all":       {`metricas = "0.0.0.0:9090"`, "metricas: só atendem neste computador"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()

@@ -29,7 +29,7 @@ func cmdServe(ctx context.Context, con console, args []string) error {
 	if err != nil {
 		return err
 	}
-	c, err := open(ctx, *folder, config, newLog(con.err, config.Log))
+	c, err := open(ctx, *folder, config, newLog(con.err, config.Log, config.LogFormat))
 	if err != nil {
 		return err
 	}
@@ -37,11 +37,12 @@ func cmdServe(ctx context.Context, con console, args []string) error {
 }
 
 // listening says where a running collector is reached.
-type listening struct{ pages, enrolment, mqtt string }
+type listening struct{ pages, enrolment, mqtt, metrics string }
 
 // post is a running broker.
 type post struct {
 	ingest.Sender
+	up         func() bool
 	close      func()
 	disconnect func(agent string) error // nil when it is not ours to do
 	told       enrol.HandlerOptions     // to agents that enrol
@@ -52,7 +53,7 @@ type post struct {
 func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 	began := time.Now()
 	c.log.Info("collector starts", "version", version, "folder", c.folder)
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	stop := &stopper{log: c.log}
 	defer stop.all()
 	stop.later("database", c.close)
@@ -94,7 +95,15 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 	}
 	stop.later("pages", c.startHTTP(&http.Server{Handler: handler, ReadTimeout: 30 * time.Second}, pages, failed))
 
-	where := listening{pages.Addr().String(), enrolment.Addr().String(), b.told.Broker}
+	where := listening{pages.Addr().String(), enrolment.Addr().String(), b.told.Broker, ""}
+	if c.config.Metrics != "" {
+		metrics, err := c.listen(c.config.Metrics)
+		if err != nil {
+			return err
+		}
+		where.metrics = metrics.Addr().String()
+		stop.later("metrics", c.startHTTP(&http.Server{Handler: c.watched(b.up), ReadTimeout: 15 * time.Second, WriteTimeout: 15 * time.Second}, metrics, failed))
+	}
 	c.log.Info("collector ready", "took", time.Since(began).Round(time.Millisecond), "pages", c.config.pagesURL(),
 		"enrolment", where.enrolment, "mqtt", where.mqtt)
 	ready(where)
@@ -112,16 +121,17 @@ func (c *collector) startBroker() (post, error) {
 	}
 	b, err := broker.Start(broker.Options{
 		Listen: c.config.MQTT, Web: c.config.Web, TLS: c.ca.ServerConfig([]string{c.config.Name}, time.Now), CAs: c.ca.Pool(),
-		Folder: filepath.Join(c.folder, brokerFolder), Agent: c.registry.Agent, Receive: c.ingest.Receive, Log: c.log,
+		Folder: filepath.Join(c.folder, brokerFolder), Agent: c.registry.Agent, Receive: c.ingest.Receive, Refused: c.figures.refused.Inc, Log: c.log,
 	})
 	if err != nil {
 		return post{}, fmt.Errorf("não foi possível ouvir os agentes em %s: %w", strings.TrimSpace(c.config.MQTT+" "+c.config.Web), err)
 	}
+	c.figures.connected(b.Connected)
 	told := enrol.HandlerOptions{Broker: c.config.reached(b.Addr()), Name: c.config.Name, Log: c.log}
 	if at := b.WebAddr(); at != "" {
 		told.Fallback = "wss://" + c.config.reached(at) + "/mqtt"
 	}
-	return post{b, b.Close, b.Disconnect, told}, nil
+	return post{b, b.Up, b.Close, b.Disconnect, told}, nil
 }
 
 // useBroker connects to a broker elsewhere, and keeps the certificate that its
@@ -145,7 +155,7 @@ func (c *collector) useBroker() (post, error) {
 	}
 	b := broker.StartExternal(broker.ExternalOptions{Broker: c.config.External, TLS: c.ca.ClientConfig(folder, c.config.ExternalUser, time.Now),
 		Group: c.config.group(), Codec: codec, Receive: c.ingest.Receive, Log: c.log})
-	return post{b, b.Close, nil, enrol.HandlerOptions{Broker: at.Host, Name: at.Hostname(), Log: c.log}}, nil
+	return post{b, b.Up, b.Close, nil, enrol.HandlerOptions{Broker: at.Host, Name: at.Hostname(), Log: c.log}}, nil
 }
 
 func (c *collector) pages() (http.Handler, error) {

@@ -43,6 +43,7 @@ type Options struct {
 	// goroutine and may wait: what then does not fit into memory is dropped, and
 	// its agent sends it again.
 	Receive func(agent, stream string, payload []byte)
+	Refused func() // called for each connection that is refused; nil is not
 	Log     *slog.Logger
 }
 
@@ -135,6 +136,24 @@ func (b *Broker) Send(agent, kind string, payload []byte) error {
 		return fmt.Errorf("cannot send %s to agent %s: %w", kind, agent, err)
 	}
 	return nil
+}
+
+// Up tells whether agents can connect.
+func (b *Broker) Up() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.life != nil
+}
+
+// Connected is how many agents are connected.
+func (b *Broker) Connected() int {
+	b.mu.Lock()
+	l := b.life
+	b.mu.Unlock()
+	if l == nil {
+		return 0
+	}
+	return max(0, l.server.NumClients()-1) // one is the collector's own
 }
 
 // Disconnect closes the connections of an agent, for one whose certificate was

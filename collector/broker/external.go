@@ -33,7 +33,7 @@ type ExternalOptions struct {
 	// them, also each part of one that has several: whoever gets a part publishes it
 	// to all, each of which puts the message together.
 	Group   string
-	Codec   *wire.Codec // knows parts; needed in a group
+	Codec   *wire.Codec                                // knows parts; needed in a group
 	Receive func(agent, stream string, payload []byte) // as in Options
 	Log     *slog.Logger
 }
@@ -71,6 +71,13 @@ func StartExternal(o ExternalOptions) *External {
 func (e *External) Close() {
 	e.cancel()
 	e.parts.Wait()
+}
+
+// Up tells whether the broker is connected.
+func (e *External) Up() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.client != nil
 }
 
 // Send publishes a payload to one agent, if it is connected. A nil error does not

@@ -154,6 +154,9 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 		err = errors.New("its MQTT client id is not its agent id")
 	}
 	if err != nil {
+		if g.b.o.Refused != nil {
+			g.b.o.Refused()
+		}
 		g.b.o.Log.Warn("connection refused", "from", c.RemoteAddress(), "err", err)
 		return false
 	}

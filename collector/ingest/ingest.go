@@ -34,11 +34,20 @@ type Options struct {
 	Log   *slog.Logger
 	Now   func() time.Time
 	Every time.Duration // between two judgements of rules that depend on time; default one minute
+	Batch func(Batch)   // told of each transaction that was acknowledged; nil tells nobody
 	// CommandKey is the public key that commands are signed with, which each Hello tells; nil tells none.
 	CommandKey []byte
 	// Renew is where an agent that holds such terms renews its identity, "" when it need
 	// not; nil when none does.
 	Renew func(terms string) string
+}
+
+// Batch is what one transaction came to, for figures.
+type Batch struct {
+	Acknowledged int // records
+	Quarantined  int
+	Stored       time.Duration // how long the store took
+	Waited       time.Duration // from the arrival of its first message to the last acknowledgement
 }
 
 // Bounds. A queue of payloads of at most wire.MaxPacket bytes takes 32 MiB.
@@ -144,13 +153,23 @@ func (g *Ingest) storeGroups(ctx context.Context, prepared <-chan []message, sen
 	finish, cancel := outlive(ctx, finishTime)
 	defer cancel()
 	for group := range prepared {
+		began := g.o.Now()
 		results, err := g.store(finish, group)
 		if err != nil {
 			g.o.Log.Error("nothing was stored, nothing is acknowledged: agents send again", "messages", len(group), "err", err)
 			continue
 		}
+		b := Batch{Stored: g.o.Now().Sub(began)}
 		for i, r := range results {
 			g.acknowledge(sender, group[i].Agent, r)
+			b.Quarantined += r.Quarantined
+			for _, a := range r.Acks {
+				b.Acknowledged += len(a.Records)
+			}
+		}
+		if g.o.Batch != nil {
+			b.Waited = g.o.Now().Sub(group[0].At)
+			g.o.Batch(b)
 		}
 	}
 }
