@@ -16,6 +16,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"zelo/collector/store"
+
 	"zelo/agent/wire"
 	"zelo/collector/enrol"
 )
@@ -34,8 +36,15 @@ type Config struct {
 	Database     string `toml:"banco" doc:"Banco de dados PostgreSQL 14 ou mais novo: postgres://usuario:senha@servidor/zelo?sslmode=verify-full. Vários coletores podem usar o mesmo. Vazio: o arquivo zelo.db desta pasta."`
 	Authorities  string `toml:"autoridades" doc:"Arquivo PEM com as autoridades que emitem os certificados dos equipamentos. Sem ele, que um certificado é mesmo de um equipamento não é conferido."`
 	Log          string `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
-	LogFormat    string `toml:"log_formato" doc:"Como escrever o registro: texto, ou json para programas que o leem."`
-	Metrics      string `toml:"metricas" doc:"Onde atender /metrics (Prometheus), /healthz e /readyz, em HTTP e só neste computador: 127.0.0.1:9090. Vazio: não atende."`
+
+	KeepCoupons    int  `toml:"guarda_cfe_anos" doc:"Por quantos anos inteiros, além do ano da emissão, os CF-e ficam guardados. A lei pede 5."`
+	KeepNotes      int  `toml:"guarda_nfce_meses" doc:"Por quantos meses desde a emissão as NFC-e e NF-e ficam guardadas. O Ajuste SINIEF 2/2025 fala em 132."`
+	KeepEvents     int  `toml:"guarda_eventos_meses" doc:"Por quantos meses fica guardado o que os agentes contam: é prova sobre os documentos."`
+	KeepAlarms     int  `toml:"guarda_alarmes_meses" doc:"Por quantos meses ficam guardados os alarmes encerrados."`
+	KeepQuarantine int  `toml:"guarda_quarentena_meses" doc:"Por quantos meses fica guardado o que estava em quarentena e alguém deu por visto. O que ninguém viu nunca é apagado."`
+	KeepAccess     int  `toml:"guarda_acessos_meses" doc:"Por quantos meses ficam guardados links, sessões e códigos vencidos. O Marco Civil da Internet pede 6."`
+	KeepAudit      int  `toml:"guarda_auditoria_meses" doc:"Por quantos meses a auditoria fica guardada: 60 ou mais."`
+	KeepShorter    bool `toml:"guarda_menor_que_a_lei" doc:"Aceitar para CF-e e NFC-e prazos menores que os de cima: só com orientação de quem responde pela obrigação fiscal."`
 }
 
 // defaultFolder is where a collector keeps everything, configFile and
@@ -50,8 +59,11 @@ const (
 )
 
 func defaultConfig() Config {
-	return Config{Name: "localhost", Pages: "127.0.0.1:8080", Enrolment: "0.0.0.0:8443", MQTT: "0.0.0.0:8883",
-		ExternalUser: enrol.CollectorName, Log: "info", LogFormat: "texto"}
+	least := store.Least()
+	return Config{KeepCoupons: least.Coupons, KeepNotes: least.Notes, KeepEvents: least.Events, KeepAlarms: least.Alarms,
+		KeepQuarantine: least.Quarantine, KeepAccess: least.Access, KeepAudit: least.Audit,
+		Name: "localhost", Pages: "127.0.0.1:8080", Enrolment: "0.0.0.0:8443", MQTT: "0.0.0.0:8883",
+		ExternalUser: enrol.CollectorName, Log: "info"}
 }
 
 // errNoCollector says that a folder was never initialised.
@@ -91,7 +103,7 @@ func (c Config) check() error {
 	for _, p := range []struct {
 		key, value string
 		optional   bool
-	}{{"paginas", c.Pages, false}, {"cadastro", c.Enrolment, false}, {"mqtt", c.MQTT, false}, {"mqtt_web", c.Web, true}, {"metricas", c.Metrics, true}} {
+	}{{"paginas", c.Pages, false}, {"cadastro", c.Enrolment, false}, {"mqtt", c.MQTT, false}, {"mqtt_web", c.Web, true}} {
 		_, port, err := net.SplitHostPort(p.value)
 		if (err != nil || port == "") && (p.value != "" || !p.optional) {
 			return fmt.Errorf("%s: escreva endereço:porta, como em 0.0.0.0:8443", p.key)
@@ -115,14 +127,14 @@ func (c Config) check() error {
 	if host, _, _ := net.SplitHostPort(c.Pages); c.Address == "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
 		return errors.New("paginas: sem um servidor HTTPS na frente as páginas só atendem neste computador; use 127.0.0.1, ou escreva em endereco o endereço HTTPS")
 	}
-	if host, _, _ := net.SplitHostPort(c.Metrics); c.Metrics != "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
-		return errors.New("metricas: só atendem neste computador; use 127.0.0.1")
-	}
-	if c.LogFormat != "texto" && c.LogFormat != "json" {
-		return errors.New("log_formato: use texto ou json")
-	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log) {
 		return errors.New("log: use debug, info, warn ou error")
+	}
+	if err := c.retention().Check(); errors.Is(err, store.ErrTooShort) {
+		least := store.Least()
+		return fmt.Errorf("guarda: os CF-e ficam pelo menos %d anos, as NFC-e %d meses e a auditoria %d meses; para documentos um prazo menor exige guarda_menor_que_a_lei = true", least.Coupons, least.Notes, least.Audit)
+	} else if err != nil {
+		return errors.New("guarda: escreva prazos de 1 ou mais")
 	}
 	return nil
 }

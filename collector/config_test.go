@@ -47,9 +47,10 @@ func TestConfigFaults(t *testing.T) {
 		"another database":      {`banco = "mysql://zelo@db/zelo"`, "banco: escreva"},
 		"no database's name":    {`banco = "postgres://zelo@db"`, "banco: escreva"},
 		"a password with signs": {`banco = "postgres://zelo:a%b@db/zelo"`, "banco: escreva"},
+		"CF-e kept too shortly": {`guarda_cfe_anos = 4`, "guarda_menor_que_a_lei"},
+		"audit kept too short":  {"guarda_auditoria_meses = 12\nguarda_menor_que_a_lei = true", "auditoria 60 meses"},
+		"kept for no time":      {`guarda_alarmes_meses = 0`, "guarda: escreva"},
 		"a level":               {`log = "loud"`, "log: use debug"},
-		"a log's format":        {`log_formato = "xml"`, "log_formato: use texto"},
-		"figures for all":       {`metricas = "0.0.0.0:9090"`, "metricas: só atendem neste computador"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()

@@ -41,6 +41,7 @@ func commands() []command {
 		{"restore", "[-chave ARQUIVO] [-conferir] ARQUIVO", "refaz um coletor de uma cópia de segurança, ou só a confere", cmdRestore},
 		{"move", "-banco postgres://… | @ARQUIVO | arquivo", "muda o banco de dados para o PostgreSQL, ou de volta", cmdMove},
 		{"alarms", "", "lista os alarmes abertos", cmdAlarms},
+		{"retention", "[-simular]", "apaga o que passou do prazo de guarda, ou só conta", cmdRetention},
 		{"config", "", "mostra a configuração e o que cada chave faz", func(_ context.Context, con console, _ []string) error {
 			return describeConfig(con.out)
 		}},

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"zelo/collector/alarm"
+)
+
+// TestRetain: what is past its time goes, with all that belongs to it, and nothing
+// else.
+func TestRetain(t *testing.T) { eachEngine(t, testRetain) }
+
+func testRetain(t *testing.T, s *Store) {
+	now := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+	day := func(text string) time.Time {
+		at, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at.Add(12 * time.Hour)
+	}
+	for i, c := range []struct {
+		issued string
+		model  int
+	}{{"2019-12-31", 59}, {"2020-12-31", 59}, {"2021-01-01", 59}, {"2014-06-01", 65}, {"2016-06-01", 65}} {
+		for version := range 2 {
+			d, body := sample("900000001", i+1, day(c.issued))
+			d.Model, d.Rank = c.model, d.Rank+version
+			if c.model == 65 {
+				d.Serial = ""
+			}
+			id, _ := add(t, s, d, append(body, byte(version)))
+			update(t, s, func(w *Writer) error {
+				_, err := w.AddArrival(Record{Agent: "agent001", Epoch: "e", Stream: "d", Seq: uint64(i*2 + version), SHA256: [32]byte{byte(i), byte(version)}, At: t0}, id)
+				return err
+			})
+		}
+	}
+	rec := Record{Agent: "agent001", Epoch: "e", Stream: "events", SHA256: [32]byte{1}, At: t0}
+	update(t, s, func(w *Writer) error {
+		raised := []alarm.Raised{{Code: alarm.AgentSilent, Severity: alarm.Warning, Step: 1, Detail: "x", Since: t0}}
+		silent := alarm.Subject{Kind: alarm.OfAgent, ID: "agent001"}
+		return errors.Join(w.AddEvent(Event{Agent: "agent001", Code: "old", ReceivedAt: day("2020-01-01")}, rec), w.AddEvent(Event{Agent: "agent001", Code: "new", ReceivedAt: day("2021-01-01")}, rec),
+			w.SetAlarms(silent, raised, day("2020-01-01")), w.SetAlarms(silent, nil, day("2020-01-02")), w.SetAlarms(silent, raised, day("2020-01-03")),
+			w.PutSession("old", 1, day("2026-01-01"), day("2026-01-02")), w.AddToken("old", Token{Label: "velho", ExpiresAt: day("2026-01-02")}),
+			w.AddToken("new", Token{Label: "novo", ExpiresAt: day("2026-10-02")}),
+			w.Quarantine(Quarantined{Agent: "agent001", ReceivedAt: day("2015-01-01")}, s.Pack([]byte("unsettled"))),
+			w.AddAudit(Audit{At: day("2015-01-01"), Act: "velho"}), w.AddAudit(Audit{At: day("2025-01-01"), Act: "novo"}))
+	})
+	want := map[string]int{"CF-e": 4, "NFC-e, NF-e e outros": 2, "eventos dos agentes": 1, "alarmes encerrados": 1, "sessões encerradas": 1, "códigos de ligação vencidos": 1, "auditoria": 1}
+	for _, try := range []bool{true, false, true} {
+		out, err := s.Retain(context.Background(), Least(), now, try)
+		if err != nil || len(out) != 10 {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		for _, e := range out {
+			if e.Rows != want[e.Kind] {
+				t.Errorf("%s, counting only %v: %d, want %d", e.Kind, try, e.Rows, want[e.Kind])
+			}
+		}
+		if !try {
+			want = nil
+		}
+	}
+	view(t, s, func(r *Reader) error {
+		found, _, err := r.Search(Search{})
+		counts, err2 := r.Counts()
+		d, err3 := r.Device("900000001")
+		events, err4 := r.EventsOf("agent001", 9)
+		arrivals, err5 := one(r, value[int], `SELECT count(*) FROM arrivals WHERE document_id <> 0`)
+		open, err6 := r.OpenAlarms()
+		changes, err7 := one(r, value[int], `SELECT count(*) FROM alarm_changes`)
+		if len(found) != 2 || counts.Versions != 4 || counts.Quarantined != 1 || d.Documents != 1 || len(events) != 1 || arrivals != 4 || len(open) != 1 || changes != 1 {
+			t.Errorf("left: %d documents, %+v, device %d, %d events, %d arrivals, %d alarms, %d changes", len(found), counts, d.Documents, len(events), arrivals, len(open), changes)
+		}
+		lines, err8 := r.ListAudit(AuditSearch{Limit: 20})
+		told := ""
+		for _, a := range lines {
+			told += fmt.Sprintf("%s %s %s\n", a.Act, a.Object, a.Detail)
+		}
+		if !strings.Contains(told, "prazo de guarda vencido CF-e 4 registros anteriores a 2021-01-01") || strings.Contains(told, "velho") || !strings.Contains(told, "novo") {
+			t.Errorf("audit:\n%s", told)
+		}
+		return errors.Join(err, err2, err3, err4, err5, err6, err7, err8)
+	})
+}
+
+func TestRetentionTimes(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Retention)
+		ok     bool
+	}{
+		"the least":               {func(*Retention) {}, true},
+		"longer":                  {func(p *Retention) { p.Coupons = 11 }, true},
+		"CF-e shorter":            {func(p *Retention) { p.Coupons = 4 }, false},
+		"NFC-e shorter":           {func(p *Retention) { p.Notes = 131 }, false},
+		"shorter, decided":        {func(p *Retention) { p.Coupons, p.Notes, p.Shorter = 4, 12, true }, true},
+		"audit shorter, decided":  {func(p *Retention) { p.Audit, p.Shorter = 59, true }, false},
+		"no time at all, decided": {func(p *Retention) { p.Coupons, p.Shorter = 0, true }, false},
+	} {
+		p := Least()
+		c.change(&p)
+		if err := p.Check(); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
