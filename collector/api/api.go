@@ -13,6 +13,7 @@ import (
 
 	"zelo/collector/account"
 	"zelo/collector/enrol"
+	"zelo/collector/fleet"
 	"zelo/collector/ingest"
 	"zelo/collector/store"
 )
@@ -23,6 +24,7 @@ type Options struct {
 	Accounts  *account.Accounts
 	Registry  *enrol.Registry
 	Ingest    *ingest.Ingest
+	Fleet     *fleet.Fleet
 	Enrolment string // https://host:port where tills ask for their identity
 	Now       func() time.Time
 }

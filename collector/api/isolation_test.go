@@ -18,7 +18,8 @@ type tenant struct {
 	reseller                       int64
 	root, cnpj, name               string
 	agent, host, serial, key       string
-	version, record, alarm         int64
+	version, record, alarm, order  int64
+	command                        string
 	resellerAdmin, owner, book     store.User // its reseller's, its own, its accountant
 	grant, token                   int64
 	technician                     store.User
@@ -46,7 +47,10 @@ func (b *bench) tenant(n int, reseller int64) *tenant {
 	if err := b.AddTaxpayer(b.t.Context(), CommandLine(), t.cnpj, t.name, reseller); err != nil {
 		b.t.Fatal(err)
 	}
-	b.update(func(w *store.Writer) error { return b.fill(w, t) })
+	if err := b.SetPlan(b.t.Context(), CommandLine(), t.cnpj, store.PlanPro); err != nil {
+		b.t.Fatal(err)
+	}
+	b.update(func(w *store.Writer) error { return errors.Join(b.fill(w, t), b.commanded(w, t)) })
 	for role, u := range map[store.Role]store.User{store.RoleReseller: t.resellerAdmin, store.RoleTechnician: t.technician,
 		store.RoleTaxpayer: t.owner, store.RoleAccountant: t.book} {
 		t.byRole[role] = b.person(u.Email)
@@ -140,7 +144,7 @@ func (t *tenant) number(w *store.Writer) error {
 // value is the tenant's own of a kind.
 func (t *tenant) value(k Kind) (string, bool) {
 	values := map[Kind]any{Text: "", TillID: t.agent, DocumentRef: t.key, VersionID: t.version, AlarmID: t.alarm, RecordID: t.record,
-		DeviceSerial: t.serial, CNPJ: t.cnpj, Root: t.root, ResellerID: t.reseller, PersonID: t.owner.ID, GrantID: t.grant, TokenID: t.token, FileBody: ""}
+		DeviceSerial: t.serial, CNPJ: t.cnpj, Root: t.root, ResellerID: t.reseller, PersonID: t.owner.ID, GrantID: t.grant, TokenID: t.token, CommandID: t.command, OrderID: t.order, FileBody: ""}
 	v, known := values[k]
 	return fmt.Sprint(v), known
 }
@@ -153,7 +157,7 @@ func (t *tenant) marks() []string {
 // texts are what the parameters that name nobody's get.
 func texts(name string) string {
 	return map[string]string{"email": "novo@example.com", "role": "contador", "plan": "PRO", "month": "202512", "series": "1",
-		"password": "x", "consumer": cpf, "from": "2025-12-01", "to": "2025-12-31"}[name]
+		"password": "x", "consumer": cpf, "function": "status", "from": "2025-12-01", "to": "2025-12-31"}[name]
 }
 
 // TestIsolation walks the table of operations as every role of one tenant with
@@ -255,8 +259,9 @@ func (b *bench) picture(t *tenant) string {
 		found, _, err6 := r.Search(store.Search{})
 		records, err7 := r.Quarantined(100)
 		enrolments, err8 := r.Tokens()
-		out = []any{tills, taxpayers, users, grants, tokens, found, records, enrolments}
-		return errors.Join(err, err2, err3, err4, err5, err6, err7, err8)
+		orders, err9 := r.Orders(100)
+		out = []any{orders, tills, taxpayers, users, grants, tokens, found, records, enrolments}
+		return errors.Join(err, err2, err3, err4, err5, err6, err7, err8, err9)
 	})
 	text, err2 := json.MarshalIndent(out, "", " ")
 	if err != nil || err2 != nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"io"
+	"slices"
 	"strconv"
 
 	"zelo/collector/account"
@@ -133,7 +134,7 @@ const (
 
 // Operations is the table.
 func Operations() []Operation {
-	return append(append(append(watching(), revocation()...), documents()...), append(tenants(), people()...)...)
+	return slices.Concat(watching(), revocation(), documents(), tenants(), people(), commanding())
 }
 
 // par makes parameters of name and kind pairs.
