@@ -11,6 +11,7 @@ import (
 
 	"zelo/collector/api"
 	"zelo/collector/enrol"
+	"zelo/collector/fleet"
 	"zelo/collector/ingest"
 	"zelo/collector/store"
 )
@@ -24,6 +25,7 @@ type collector struct {
 	ca       *enrol.CA
 	registry *enrol.Registry
 	ingest   *ingest.Ingest
+	fleet    *fleet.Fleet
 	api      *api.API
 	figures  *figures
 	told     enrol.HandlerOptions // to agents; set before any is heard
@@ -42,10 +44,13 @@ func open(ctx context.Context, folder string, config Config, log *slog.Logger) (
 	if c.store, err = store.Open(ctx, config.database(folder)); err != nil {
 		return nil, fmt.Errorf("não foi possível abrir o banco de dados: %w", err)
 	}
-	if err = c.checkAuthorities(ctx); err == nil {
+	if c.fleet, err = openFleet(folder, c.store, c.log); err == nil {
+		err = c.checkAuthorities(ctx)
+	}
+	if err == nil {
 		c.registry = enrol.New(c.ca, c.store, time.Now)
 		c.ingest, err = ingest.New(ingest.Options{Store: c.store, Roots: roots, Log: c.log, Now: time.Now, Batch: c.figures.batch,
-			Renew: func(terms string) string { return c.registry.RenewAt(c.told, terms) }})
+			CommandKey: c.fleet.CommandKey(), Renew: func(terms string) string { return c.registry.RenewAt(c.told, terms) }})
 	}
 	if err != nil {
 		c.store.Close()
@@ -56,7 +61,7 @@ func open(ctx context.Context, folder string, config Config, log *slog.Logger) (
 		c.store.Close()
 		return nil, err
 	}
-	c.api = api.New(api.Options{Store: c.store, Accounts: accounts, Registry: c.registry, Ingest: c.ingest,
+	c.api = api.New(api.Options{Store: c.store, Accounts: accounts, Registry: c.registry, Ingest: c.ingest, Fleet: c.fleet,
 		Enrolment: "https://" + config.reached(config.Enrolment), Now: time.Now})
 	return c, nil
 }

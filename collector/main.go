@@ -42,6 +42,8 @@ func commands() []command {
 		{"move", "-banco postgres://… | @ARQUIVO | arquivo", "muda o banco de dados para o PostgreSQL, ou de volta", cmdMove},
 		{"alarms", "", "lista os alarmes abertos", cmdAlarms},
 		{"retention", "[-simular]", "apaga o que passou do prazo de guarda, ou só conta", cmdRetention},
+		{"command", "-caixa ID [-equipamento SERIE] NOME [DADO=VALOR]", "envia um comando a um caixa ou a um equipamento", cmdCommand},
+		{"commands", "[-caixa ID | COMANDO]", "lista os comandos, os dados a um caixa, ou mostra como um está", cmdCommands},
 		{"config", "", "mostra a configuração e o que cada chave faz", func(_ context.Context, con console, _ []string) error {
 			return describeConfig(con.out)
 		}},

@@ -68,11 +68,13 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 		return err
 	}
 	b.told.Enrolment = "https://" + c.config.reached(enrolment.Addr().String())
+	b.told.CommandKey = c.fleet.CommandKey()
 	c.told = b.told
 
 	inner, stopIngest := context.WithCancel(context.WithoutCancel(ctx))
 	var ingesting sync.WaitGroup
 	ingesting.Go(func() { c.ingest.Run(inner, b) })
+	ingesting.Go(func() { c.fleet.Run(inner, b) })
 	ingesting.Go(func() { c.keepTime(inner, c.timedWork()...) })
 	if b.disconnect != nil {
 		ingesting.Go(func() { c.registry.Watch(inner, b.disconnect, c.log) })

@@ -21,7 +21,9 @@ type HandlerOptions struct {
 	Fallback  string // "wss://host:port/mqtt", where Broker is not reached; "" is none
 	Name      string // name in the certificate of both
 	Enrolment string // "https://host:port" of this handler, where agents renew
-	Log       *slog.Logger
+	// CommandKey is the public key that agents know commands by.
+	CommandKey []byte
+	Log        *slog.Logger
 }
 
 // request and reply are the JSON of POST /enrol and POST /renew; the agent has the
@@ -40,8 +42,9 @@ type reply struct {
 	Fallback    string `json:"fallback,omitempty"`
 	Name        string `json:"name,omitempty"`
 	Enrolment   string `json:"enrolment,omitempty"`
-	Terms       string `json:"terms,omitempty"` // Registry.Terms
-	Error       string `json:"error,omitempty"` // pt-BR
+	Terms       string `json:"terms,omitempty"`       // Registry.Terms
+	CommandKey  []byte `json:"command_key,omitempty"` // Ed25519, 32 bytes
+	Error       string `json:"error,omitempty"`       // pt-BR
 }
 
 // Bounds of one request and of one address.
@@ -100,7 +103,7 @@ func (e *entrance) guard(give func(req *http.Request, in request, host string) (
 		}
 		e.o.Log.Info("identity given", "asked", req.URL.Path, "agent", id.Agent, "from", req.RemoteAddr, "host", host)
 		answer(w, http.StatusOK, reply{Agent: id.Agent, Certificate: string(id.Certificate), CA: string(id.CA), Broker: e.o.Broker,
-			Fallback: e.o.Fallback, Name: e.o.Name, Enrolment: e.o.Enrolment, Terms: e.r.Terms(e.o)})
+			Fallback: e.o.Fallback, Name: e.o.Name, Enrolment: e.o.Enrolment, Terms: e.r.Terms(e.o), CommandKey: e.o.CommandKey})
 	}
 }
 
