@@ -34,8 +34,12 @@ type Config struct {
 	External     string `toml:"broker_externo" doc:"Outro broker MQTT 3.1.1 no lugar do que vem no coletor: tls://endereço:8883. Como configurá-lo está em coletor-broker.md. Vazio: o do coletor."`
 	ExternalUser string `toml:"broker_usuario" doc:"Com que nome este coletor entra no broker externo. Vários coletores com o mesmo banco dividem o broker quando cada um tem o seu: coletor-1, coletor-2."`
 	Database     string `toml:"banco" doc:"Banco de dados PostgreSQL 14 ou mais novo: postgres://usuario:senha@servidor/zelo?sslmode=verify-full. Vários coletores podem usar o mesmo. Vazio: o arquivo zelo.db desta pasta."`
+	Link         string `toml:"coletores_porta" doc:"Onde este coletor atende os outros que usam o mesmo banco, em TLS, por exemplo 0.0.0.0:8884. Só é preciso com vários coletores, cada um com o seu broker. Vazio: não atende."`
+	Peers        string `toml:"coletores" doc:"Os outros coletores do mesmo banco, separados por vírgula: 10.0.0.2:8884, 10.0.0.3:8884. Comandos chegam a um caixa em qualquer deles. Todos têm o mesmo nome, a mesma ca.crt e a mesma ca.key."`
 	Authorities  string `toml:"autoridades" doc:"Arquivo PEM com as autoridades que emitem os certificados dos equipamentos. Sem ele, que um certificado é mesmo de um equipamento não é conferido."`
 	Log          string `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
+	LogFormat    string `toml:"log_formato" doc:"Como escrever o registro: texto, ou json para programas que o leem."`
+	Metrics      string `toml:"metricas" doc:"Onde atender /metrics (Prometheus), /healthz e /readyz, em HTTP e só neste computador: 127.0.0.1:9090. Vazio: não atende."`
 
 	KeepCoupons    int  `toml:"guarda_cfe_anos" doc:"Por quantos anos inteiros, além do ano da emissão, os CF-e ficam guardados. A lei pede 5."`
 	KeepNotes      int  `toml:"guarda_nfce_meses" doc:"Por quantos meses desde a emissão as NFC-e e NF-e ficam guardadas. O Ajuste SINIEF 2/2025 fala em 132."`
@@ -63,7 +67,7 @@ func defaultConfig() Config {
 	return Config{KeepCoupons: least.Coupons, KeepNotes: least.Notes, KeepEvents: least.Events, KeepAlarms: least.Alarms,
 		KeepQuarantine: least.Quarantine, KeepAccess: least.Access, KeepAudit: least.Audit,
 		Name: "localhost", Pages: "127.0.0.1:8080", Enrolment: "0.0.0.0:8443", MQTT: "0.0.0.0:8883",
-		ExternalUser: enrol.CollectorName, Log: "info"}
+		ExternalUser: enrol.CollectorName, Log: "info", LogFormat: "texto"}
 }
 
 // errNoCollector says that a folder was never initialised.
@@ -103,7 +107,7 @@ func (c Config) check() error {
 	for _, p := range []struct {
 		key, value string
 		optional   bool
-	}{{"paginas", c.Pages, false}, {"cadastro", c.Enrolment, false}, {"mqtt", c.MQTT, false}, {"mqtt_web", c.Web, true}} {
+	}{{"paginas", c.Pages, false}, {"cadastro", c.Enrolment, false}, {"mqtt", c.MQTT, false}, {"mqtt_web", c.Web, true}, {"metricas", c.Metrics, true}, {"coletores_porta", c.Link, true}} {
 		_, port, err := net.SplitHostPort(p.value)
 		if (err != nil || port == "") && (p.value != "" || !p.optional) {
 			return fmt.Errorf("%s: escreva endereço:porta, como em 0.0.0.0:8443", p.key)
@@ -118,6 +122,14 @@ func (c Config) check() error {
 	if c.External != "" && c.Web != "" {
 		return errors.New("mqtt_web: com broker_externo quem atende por WebSocket é esse broker; deixe vazio aqui e escreva o endereço dele em coletor_alternativo nos agentes")
 	}
+	for _, at := range c.peers() {
+		if host, port, err := net.SplitHostPort(at); err != nil || host == "" || port == "" {
+			return errors.New("coletores: escreva endereço:porta de cada um, separados por vírgula")
+		}
+	}
+	if (c.Link == "") != (c.Peers == "") || c.Link != "" && (c.External != "" || c.Database == "") {
+		return errors.New("coletores e coletores_porta: andam juntos, com o mesmo banco PostgreSQL em todos e sem broker_externo")
+	}
 	if u, err := url.Parse(c.Database); c.Database != "" && (err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || len(u.Path) < 2) {
 		return errors.New("banco: escreva como em postgres://usuario:senha@servidor/zelo, com os sinais especiais da senha no modo das URLs (%40 para @)")
 	}
@@ -126,6 +138,12 @@ func (c Config) check() error {
 	}
 	if host, _, _ := net.SplitHostPort(c.Pages); c.Address == "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
 		return errors.New("paginas: sem um servidor HTTPS na frente as páginas só atendem neste computador; use 127.0.0.1, ou escreva em endereco o endereço HTTPS")
+	}
+	if host, _, _ := net.SplitHostPort(c.Metrics); c.Metrics != "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return errors.New("metricas: só atendem neste computador; use 127.0.0.1")
+	}
+	if c.LogFormat != "texto" && c.LogFormat != "json" {
+		return errors.New("log_formato: use texto ou json")
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log) {
 		return errors.New("log: use debug, info, warn ou error")
@@ -145,6 +163,16 @@ func (c Config) group() string {
 		return ""
 	}
 	return "coletores"
+}
+
+// peers are the addresses of the other collectors.
+func (c Config) peers() (list []string) {
+	for at := range strings.SplitSeq(c.Peers, ",") {
+		if at = strings.TrimSpace(at); at != "" {
+			list = append(list, at)
+		}
+	}
+	return list
 }
 
 // pagesURL is how people reach the pages.

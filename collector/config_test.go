@@ -44,6 +44,9 @@ func TestConfigFaults(t *testing.T) {
 		"a foreign name there":  {`broker_usuario = "loja"`, "broker_usuario: escreva"},
 		"a name with a space":   {`broker_usuario = "coletor 2"`, "broker_usuario: escreva"},
 		"two brokers":           {"mqtt_web = \"0.0.0.0:443\"\nbroker_externo = \"tls://mqtt.example:8883\"", "mqtt_web: com broker_externo"},
+		"peers without port":    {"coletores = \"10.0.0.2\"\ncoletores_porta = \"0.0.0.0:8884\"\nbanco = \"postgres://z@db/z\"", "coletores: escreva"},
+		"peers and no door":     {`coletores = "10.0.0.2:8884"`, "andam juntos"},
+		"peers on a file":       {"coletores = \"10.0.0.2:8884\"\ncoletores_porta = \"0.0.0.0:8884\"", "andam juntos"},
 		"another database":      {`banco = "mysql://zelo@db/zelo"`, "banco: escreva"},
 		"no database's name":    {`banco = "postgres://zelo@db"`, "banco: escreva"},
 		"a password with signs": {`banco = "postgres://zelo:a%b@db/zelo"`, "banco: escreva"},
@@ -51,6 +54,8 @@ func TestConfigFaults(t *testing.T) {
 		"audit kept too short":  {"guarda_auditoria_meses = 12\nguarda_menor_que_a_lei = true", "auditoria 60 meses"},
 		"kept for no time":      {`guarda_alarmes_meses = 0`, "guarda: escreva"},
 		"a level":               {`log = "loud"`, "log: use debug"},
+		"a log's format":        {`log_formato = "xml"`, "log_formato: use texto"},
+		"figures for all":       {`metricas = "0.0.0.0:9090"`, "metricas: só atendem neste computador"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()

@@ -36,6 +36,7 @@ type Options struct {
 	TLS    *tls.Config // the server's certificate
 	CAs    *x509.CertPool
 	Folder string // disposable; made when missing
+	Links  *Links // with the brokers of other collectors; nil is none
 	// Agent says whose certificate it is, or refuses it. TLS has checked its
 	// chain against CAs.
 	Agent func(context.Context, *x509.Certificate) (string, error)
@@ -55,6 +56,7 @@ type Broker struct {
 	done chan struct{}
 
 	turnstile *turnstile
+	peers     []*nats.Conn // to other collectors
 
 	mu   sync.Mutex
 	life *life // nil while it is being started anew
@@ -108,6 +110,12 @@ func Start(o Options) (*Broker, error) {
 	}
 	b.mqtt.port, b.web.port = b.life.port, b.life.webPort
 	go b.watch()
+	if o.Links != nil {
+		if b.peers, err = o.Links.dial(o.Log); err != nil {
+			b.Close()
+			return nil, err
+		}
+	}
 	return b, nil
 }
 
@@ -122,15 +130,19 @@ func (b *Broker) WebAddr() string {
 	return b.web.String()
 }
 
-// Send publishes a payload to one agent, if it is connected. A nil error does not
-// say that it arrived.
+// Send publishes a payload to one agent, if it is connected; a command also to one
+// that is connected to a linked collector. A nil error does not say that it arrived.
 func (b *Broker) Send(agent, kind string, payload []byte) error {
 	b.mu.Lock()
 	l := b.life
 	b.mu.Unlock()
 	err := errNotRunning
+	to := subject(wire.DownTopic(agent, kind))
 	if l != nil {
-		err = l.conn.Publish(subject(wire.DownTopic(agent, kind)), payload)
+		err = l.conn.Publish(to, payload)
+	}
+	if kind == wire.DownCommand { // the others answer an agent that is connected here
+		err = errors.Join(err, b.toPeers(to, payload))
 	}
 	if err != nil {
 		return fmt.Errorf("cannot send %s to agent %s: %w", kind, agent, err)
@@ -181,6 +193,9 @@ func (b *Broker) Disconnect(agent string) error {
 func (b *Broker) Close() {
 	b.once.Do(func() { close(b.stop) })
 	<-b.done
+	for _, peer := range b.peers {
+		peer.Close()
+	}
 	b.mu.Lock()
 	l := b.life
 	b.life = nil

@@ -128,6 +128,11 @@ func (b *Broker) serverOptions(folder, secret string) (*server.Options, error) {
 		o.Websocket = server.WebsocketOpts{Host: b.web.host, Port: b.web.asked(), TLSConfig: config, HandshakeTimeout: startTime,
 			AuthTimeout: 10, SameOrigin: true}
 	}
+	if b.o.Links != nil {
+		if err := b.o.Links.options(o, b.o.TLS, b.o.CAs); err != nil {
+			return nil, err
+		}
+	}
 	o.MQTT.Host, o.MQTT.Port = b.mqtt.host, b.mqtt.asked()
 	o.MQTT.TLSConfig, o.MQTT.TLSTimeout, o.MQTT.AuthTimeout = config, 10, 10
 	return o, nil
@@ -146,6 +151,9 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	if state == nil {
 		o := c.GetOpts()
 		return o.Username == collectorUser && o.Password == g.secret
+	}
+	if g.b.o.Links.admits(c, state.PeerCertificates[0]) {
+		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
@@ -170,7 +178,12 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 // the connection's name.
 func clientID(c server.ClientAuthentication, agent string) bool {
 	name, ok := c.(fmt.Stringer)
-	return ok && strings.Contains(name.String(), " - mid") && strings.HasSuffix(name.String(), " - "+strconv.Quote(agent))
+	return ok && speaksMQTT(c) && strings.HasSuffix(name.String(), " - "+strconv.Quote(agent))
+}
+
+func speaksMQTT(c server.ClientAuthentication) bool {
+	name, ok := c.(fmt.Stringer)
+	return ok && strings.Contains(name.String(), " - mid")
 }
 
 // permissions are an agent's own topics. The server keeps them for each connection in
