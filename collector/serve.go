@@ -33,6 +33,7 @@ func cmdServe(ctx context.Context, con console, args []string) error {
 	if err != nil {
 		return err
 	}
+	saveMemory()
 	return c.serve(ctx, func(listening) {})
 }
 
@@ -42,7 +43,7 @@ type listening struct{ pages, enrolment, mqtt, metrics string }
 // post is a running broker.
 type post struct {
 	ingest.Sender
-	up         func() bool
+	up func() bool
 	close      func()
 	disconnect func(agent string) error // nil when it is not ours to do
 	told       enrol.HandlerOptions     // to agents that enrol
@@ -123,7 +124,7 @@ func (c *collector) startBroker() (post, error) {
 	}
 	b, err := broker.Start(broker.Options{
 		Listen: c.config.MQTT, Web: c.config.Web, TLS: c.ca.ServerConfig([]string{c.config.Name}, time.Now), CAs: c.ca.Pool(),
-		Folder: filepath.Join(c.folder, brokerFolder), Agent: c.registry.Agent, Receive: c.ingest.Receive, Refused: c.figures.refused.Inc, Log: c.log,
+		Folder: filepath.Join(c.folder, brokerFolder), Agent: c.registry.Agent, Receive: c.ingest.Receive, Refused: c.figures.refused.Inc, Links: c.links(), Log: c.log,
 	})
 	if err != nil {
 		return post{}, fmt.Errorf("não foi possível ouvir os agentes em %s: %w", strings.TrimSpace(c.config.MQTT+" "+c.config.Web), err)
@@ -134,6 +135,15 @@ func (c *collector) startBroker() (post, error) {
 		told.Fallback = "wss://" + c.config.reached(at) + "/mqtt"
 	}
 	return post{b, b.Up, b.Close, b.Disconnect, told}, nil
+}
+
+// links joins the brokers of collectors that share a database.
+func (c *collector) links() *broker.Links {
+	if c.config.Link == "" {
+		return nil
+	}
+	folder := filepath.Join(c.folder, externalFolder)
+	return &broker.Links{Listen: c.config.Link, Peers: c.config.peers(), TLS: c.ca.ClientConfig(folder, c.config.ExternalUser, time.Now)}
 }
 
 // useBroker connects to a broker elsewhere, and keeps the certificate that its
