@@ -31,15 +31,7 @@ func TestCodeChangeCutOff(t *testing.T) {
 				w.sell(1)
 				disk := ""
 				w.mu.Lock()
-				try.cut(w, func(req sat.Request) error {
-					if disk == "" && req.Function == sat.TrocarCodigoDeAtivacao {
-						disk = w.snapshot()
-					}
-					if disk != "" {
-						return errors.New("the power is off")
-					}
-					return nil
-				})
+				try.cut(w, w.cut(sat.TrocarCodigoDeAtivacao, &disk))
 				w.mu.Unlock()
 				id := w.send(w.command(wire.CommandChangeCode, change))
 				synctest.Wait()
@@ -90,15 +82,7 @@ func TestRepeatedAfterACrash(t *testing.T) {
 		}
 		disk := ""
 		w.mu.Lock()
-		w.after = func(req sat.Request) error {
-			if disk == "" && req.Function == sat.DesbloquearSAT {
-				disk = w.snapshot()
-			}
-			if disk != "" {
-				return errors.New("the power is off")
-			}
-			return nil
-		}
+		w.after = w.cut(sat.DesbloquearSAT, &disk)
 		w.mu.Unlock()
 		id := w.send(w.command(wire.CommandUnblock, nil))
 		synctest.Wait()

@@ -18,6 +18,9 @@ var (
 
 // mask keeps CPFs and the secrets given out of a text.
 func mask(text []byte, secrets []string) []byte {
+	text = taggedCPF.ReplaceAll(text, []byte("${1}***********${2}"))
+	text = dottedCPF.ReplaceAll(text, []byte("***.***.***-**"))
+	text = bareCPF.ReplaceAll(text, []byte("***********"))
 	// The longest first: one may be part of another.
 	secrets = slices.SortedFunc(slices.Values(secrets), func(a, b string) int { return len(b) - len(a) })
 	for _, s := range secrets {
@@ -25,7 +28,5 @@ func mask(text []byte, secrets []string) []byte {
 			text = bytes.ReplaceAll(text, []byte(s), []byte(Masked))
 		}
 	}
-	text = taggedCPF.ReplaceAll(text, []byte("${1}***********${2}"))
-	text = dottedCPF.ReplaceAll(text, []byte("***.***.***-**"))
-	return bareCPF.ReplaceAll(text, []byte("***********"))
+	return text
 }

@@ -103,7 +103,7 @@ func (w *work) writeConfig(ctx context.Context) ending {
 		return w.leave(ctx) // cut off before the agent started with it
 	}
 	for !w.o.Heard() {
-		if !w.o.Clock().Before(n.Until) {
+		if time.Since(w.began) > time.Duration(n.Minutes)*time.Minute {
 			w.say("O prazo passou sem resposta do coletor: volta à configuração antiga.")
 			if err := t.revert(); err != nil {
 				return w.broken(err)
@@ -130,7 +130,7 @@ func (w *work) tryConfig(ctx context.Context) ending {
 		return ending{}
 	}
 	minutes, _ := strconv.Atoi(w.args["minutes"])
-	if err := w.o.Trial.begin(w.entry.command.ID, text, w.o.Clock().Add(time.Duration(minutes)*time.Minute)); err != nil {
+	if err := w.o.Trial.begin(w.entry.command.ID, text, minutes); err != nil {
 		return w.broken(err)
 	}
 	end := w.leave(ctx)

@@ -61,6 +61,7 @@ type Options struct {
 type Remote struct {
 	o     Options
 	inbox chan []byte
+	began time.Time // with the monotonic clock, which nobody sets
 
 	mu      sync.Mutex // guards the journal
 	entries map[wire.CommandID]*entry
@@ -83,7 +84,7 @@ const inboxSize = 64
 
 // New reads the journal of commands.
 func New(o Options) (*Remote, error) {
-	r := &Remote{o: o, inbox: make(chan []byte, inboxSize), entries: map[wire.CommandID]*entry{}}
+	r := &Remote{o: o, inbox: make(chan []byte, inboxSize), began: time.Now(), entries: map[wire.CommandID]*entry{}}
 	return r, r.load()
 }
 

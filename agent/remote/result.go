@@ -21,7 +21,7 @@ const (
 
 // maxWaiting bounds what results may take of the buffer while the collector is away:
 // they are never evicted.
-const maxWaiting = 32 << 20
+const maxWaiting = 16 << 20
 
 // bring queues a result in parts and returns its name; nil when there is no room for
 // it. Results never touch the room that is reserved for sales: these commits only

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"zelo/agent/wire"
 )
@@ -31,12 +30,12 @@ const (
 
 // note is the file beside the configuration.
 type note struct {
-	Command string    `json:"comando"`
-	State   string    `json:"estado"`
-	Hash    string    `json:"sha256"`  // of the new configuration
-	Until   time.Time `json:"ate"`     // when it is given up
-	Starts  int       `json:"inicios"` // of the agent with it
-	Had     bool      `json:"havia"`   // there was a file before
+	Command string `json:"comando"`
+	State   string `json:"estado"`
+	Hash    string `json:"sha256"`  // of the new configuration
+	Minutes int    `json:"minutos"` // after a start, until it is given up
+	Starts  int    `json:"inicios"` // of the agent with it
+	Had     bool   `json:"havia"`   // there was a file before
 }
 
 func (t Trial) notePath() string { return t.Path + ".ensaio" }
@@ -71,7 +70,7 @@ func (t Trial) write(n note) error {
 
 // begin puts a new configuration in place of the old one. The agent must be started
 // again for it to count.
-func (t Trial) begin(id wire.CommandID, text []byte, until time.Time) error {
+func (t Trial) begin(id wire.CommandID, text []byte, minutes int) error {
 	old, err := os.ReadFile(t.Path)
 	had := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -80,7 +79,7 @@ func (t Trial) begin(id wire.CommandID, text []byte, until time.Time) error {
 	if err := writeFile(t.oldPath(), old); err != nil {
 		return fmt.Errorf("cannot keep the old configuration: %w", err)
 	}
-	if err := t.write(note{Command: id.String(), State: trialRuns, Hash: hashOf(text), Until: until, Had: had}); err != nil {
+	if err := t.write(note{Command: id.String(), State: trialRuns, Hash: hashOf(text), Minutes: minutes, Had: had}); err != nil {
 		return err
 	}
 	if err := writeFile(t.Path, text); err != nil {

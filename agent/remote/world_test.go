@@ -46,6 +46,7 @@ type world struct {
 	change func(*Options)
 
 	mu     sync.Mutex
+	dead   bool                    // the power is off: nothing reaches the device any more
 	called []sat.Function          // of the device, in order
 	before func(sat.Request) error // before the device hears a call; nil for nothing
 	after  func(sat.Request) error // when it has answered
@@ -98,15 +99,37 @@ func inWorld(t *testing.T, device func(*sim.Options), change func(*Options), tes
 	})
 }
 
+var errPower = errors.New("the power is off")
+
+// cut makes a power cut of the first call of a function: the agent's folder is copied
+// as it is then, and the device hears nothing more.
+func (w *world) cut(f sat.Function, disk *string) func(sat.Request) error {
+	return func(req sat.Request) error {
+		if req.Function != f {
+			return nil
+		}
+		*disk = w.snapshot()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.dead = true
+		return errPower
+	}
+}
+
 // plugged is the simulator behind the world's eyes.
 type plugged struct{ w *world }
 
 func (p plugged) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
 	w := p.w
 	w.mu.Lock()
-	w.called = append(w.called, req.Function)
-	before, after := w.before, w.after
+	before, after, dead := w.before, w.after, w.dead
+	if !dead {
+		w.called = append(w.called, req.Function)
+	}
 	w.mu.Unlock()
+	if dead {
+		return sat.Reply{}, errPower
+	}
 	if before != nil {
 		if err := before(req); err != nil {
 			return sat.Reply{}, err
@@ -187,7 +210,7 @@ func (w *world) start() {
 func (w *world) again(dir string) {
 	w.stop()
 	w.mu.Lock()
-	w.before, w.after = nil, nil
+	w.before, w.after, w.dead = nil, nil, false
 	w.mu.Unlock()
 	if dir != "" {
 		w.dir = dir
