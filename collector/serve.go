@@ -43,7 +43,7 @@ type listening struct{ pages, enrolment, mqtt, metrics string }
 // post is a running broker.
 type post struct {
 	ingest.Sender
-	up func() bool
+	up         func() bool
 	close      func()
 	disconnect func(agent string) error // nil when it is not ours to do
 	told       enrol.HandlerOptions     // to agents that enrol
