@@ -1,0 +1,285 @@
+//go:build linux
+
+package e2e
+
+import (
+	"bytes"
+	"crypto/x509"
+	"database/sql"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // to count what a collector's database holds
+
+	"zelo/agent/wire"
+	"zelo/buffer"
+	"zelo/sat/cfe"
+	"zelo/sat/sattest"
+)
+
+// openStation starts one collector with the broker that it brings, for tills as those
+// of a cloud.
+func openStation(t *testing.T) *cloud {
+	c := &cloud{shop: &shop{t: t, bin: binaries(t), dir: t.TempDir()}, broker: freePort(t), enrols: freePort(t), pool: x509.NewCertPool()}
+	c.collector("init", "-paginas", freePort(t), "-cadastro", c.enrols, "-mqtt", c.broker, "-nome", "127.0.0.1", "-email", "loja@exemplo.com.br")
+	c.first = c.serve("coletor")
+	c.until("the collector", func() bool { return listens(c.enrols) })
+	ca, err := os.ReadFile(c.path("coletor/ca.crt"))
+	if err != nil || !c.pool.AppendCertsFromPEM(ca) {
+		t.Fatal(err)
+	}
+	words := strings.Fields(c.collector("enrol", "-caixas", "20"))
+	c.token, _, _ = strings.Cut(words[len(words)-1], ".")
+	return c
+}
+
+// stop ends the collector: as a service is stopped, or as by a power cut.
+func (c *cloud) stop(how os.Signal) {
+	c.first.Process.Signal(how)
+	c.first.Wait()
+}
+
+// backUp makes a key and a backup.
+func (c *cloud) backUp(name string) (file, key string) {
+	c.t.Helper()
+	file, key = c.path(name), c.path(name+".chave")
+	words := strings.Fields(c.collector("backup", "-nova-chave", key))
+	began := time.Now()
+	c.t.Log(c.collector("backup", "-o", file, "-para", words[len(words)-1]))
+	if info, err := os.Stat(file); err == nil {
+		c.t.Logf("backup: %.1f MB in %v", float64(info.Size())/1e6, time.Since(began).Round(time.Millisecond))
+	}
+	return file, key
+}
+
+// sellMany issues n documents of a till and puts them into its outgoing stream, many
+// with one commit.
+func (c *cloudTill) sellMany(n int) error {
+	in, err := cfe.ParseSale([]byte(sattest.SaleXML("10.00", "")))
+	if err != nil {
+		return err
+	}
+	batch := &buffer.Batch{}
+	for i := range n {
+		number := len(c.sold) + 1
+		doc, err := cfe.Issue(in, cfe.Emitter{UF: 35, CNPJ: "08723218000186", Name: "LOJA DE TESTE", Street: "RUA DAS PALMEIRAS", Number: "73",
+			District: "CENTRO", City: "SAO PAULO", CEP: "01001000", IE: "562377111111", Regime: 3}, cfe.Stamp{Layout: "0.08", Serial: c.serial,
+			Number: number, Random: number, Issued: time.Now(), Environment: 2, Software: "010000"}, c.signer)
+		if err != nil {
+			return err
+		}
+		item, err := c.codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindDocument, Serial: c.serial, Till: "001", At: time.Now().UnixMilli(), Body: doc.XML})
+		if err != nil {
+			return err
+		}
+		c.sold[string(doc.Key)] = doc.XML
+		batch.Append(wire.StreamDocuments, item)
+		if i%50 == 49 || i == n-1 {
+			if _, err := c.buffer.Commit(batch); err != nil {
+				return err
+			}
+			batch = &buffer.Batch{}
+		}
+	}
+	return nil
+}
+
+// crowd is the tills of a station.
+type crowd []*cloudTill
+
+// sell lets all tills sell at once.
+func (all crowd) sell(t *testing.T, each int) {
+	t.Helper()
+	var selling sync.WaitGroup
+	for _, till := range all {
+		selling.Go(func() {
+			if err := till.sellMany(each); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	selling.Wait()
+}
+
+func (all crowd) waiting() (n int) {
+	for _, till := range all {
+		n += till.waiting()
+	}
+	return n
+}
+
+// within polls a condition for as long as many documents take on a busy machine.
+func within(t *testing.T, long time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(long); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("gave up waiting for %s", what)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// documents counts all versions of all documents in a collector's file.
+func (c *cloud) documents() (n int) {
+	db, err := sql.Open("sqlite", "file:"+c.path("coletor/zelo.db")+"?mode=ro&_busy_timeout=5000")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(`SELECT count(*) FROM documents`).Scan(&n); err != nil {
+		c.t.Fatal(err)
+	}
+	return n
+}
+
+// same compares what the collector exports with what the tills sold, byte for byte.
+func (c *cloud) same(all crowd) {
+	c.t.Helper()
+	files, sold := c.export(), 0
+	for _, till := range all {
+		for key, xml := range till.sold {
+			sold++
+			if !bytes.Equal(files["AD"+key+".xml"], xml) {
+				c.t.Errorf("document %s is missing at the collector, or differs", key)
+			}
+		}
+	}
+	if len(files) != sold {
+		c.t.Errorf("%d documents sold, %d at the collector", sold, len(files))
+	}
+}
+
+// tills enrols some.
+func (c *cloud) tills(from, to int) (all crowd) {
+	c.t.Helper()
+	ca, err := cfe.NewTestCA(time.Now())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	signer, err := ca.Issue(cfe.DeviceCert{CNPJ: "08723218000186", Name: "LOJA DE TESTE", NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().AddDate(4, 0, 0)})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for n := from; n < to; n++ {
+		all = append(all, c.till(n, signer))
+	}
+	return all
+}
+
+// TestDisaster: 10,000 documents are acknowledged after the last backup, and the
+// collector burns down. From the backup, and from what the tills still hold, all of it
+// is there again, once each and byte for byte, also of a till that enrolled after it.
+func TestDisaster(t *testing.T) {
+	const tills, before, after = 7, 100, 1250
+	c := openStation(t)
+	all := c.tills(0, tills)
+	all.sell(t, before)
+	within(t, time.Minute, "the first documents to be taken", func() bool { return all.waiting() == 0 })
+	file, key := c.backUp("copia.zelo")
+
+	all = append(all, c.tills(tills, tills+1)...)
+	began := time.Now()
+	all.sell(t, after)
+	within(t, 3*time.Minute, "10,000 documents to be acknowledged", func() bool { return all.waiting() == 0 })
+	t.Logf("%d documents sold and acknowledged in %v", len(all)*after, time.Since(began).Round(time.Millisecond))
+	const sold = tills*before + (tills+1)*after
+	if n := c.documents(); n != sold {
+		t.Fatalf("%d documents before the disaster, %d were sold", n, sold)
+	}
+
+	c.stop(os.Kill)
+	if err := os.RemoveAll(c.path("coletor")); err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	t.Log(c.collector("restore", "-chave", key, file))
+	t.Logf("restored in %v", time.Since(began).Round(time.Millisecond))
+	if n := c.documents(); n != tills*before {
+		t.Fatalf("%d documents restored, %d were in the backup", n, tills*before)
+	}
+	began = time.Now()
+	c.first = c.serve("coletor")
+	within(t, 3*time.Minute, "what the tills hold to be back", func() bool { return c.documents() >= sold && all.waiting() == 0 })
+	t.Logf("%d documents back in %v", len(all)*after, time.Since(began).Round(time.Millisecond))
+	if n := c.documents(); n != sold {
+		t.Errorf("%d documents, %d were sold", n, sold)
+	}
+	c.same(all)
+	if alarms := c.collector("alarms"); strings.Contains(alarms, "clonado") || strings.Contains(alarms, "quarentena") {
+		t.Errorf("the disaster is taken for something else: %s", alarms)
+	}
+}
+
+// TestMoveToPostgresAndBack: a collector goes over to a server, is backed up there,
+// and goes back to a file, by a move and by the backup; tills notice nothing.
+func TestMoveToPostgresAndBack(t *testing.T) {
+	c := openStation(t)
+	database := c.postgres()
+	c.write("banco", database+"\n")
+	all := c.tills(0, 2)
+	sell := func(where string) {
+		t.Helper()
+		all.sell(t, 20)
+		within(t, time.Minute, "documents to be taken by "+where, func() bool { return all.waiting() == 0 })
+	}
+	sell("the file")
+	refused := c.fails("move", "-banco", "@"+c.path("banco"))
+	if !strings.Contains(refused, "pare o serviço") {
+		t.Errorf("moved while it serves: %s", refused)
+	}
+	c.stop(os.Interrupt)
+	t.Log(c.collector("move", "-banco", "@"+c.path("banco")))
+	if raw, err := os.ReadFile(c.path("coletor/coletor.toml")); err != nil || !strings.Contains(string(raw), database) {
+		t.Fatalf("the configuration does not name the server, %v", err)
+	}
+	c.first = c.serve("coletor")
+	sell("the server")
+	c.same(all)
+	refused = c.fails("move", "-banco", "arquivo")
+	if !strings.Contains(refused, "pare o serviço") {
+		t.Errorf("moved while it serves: %s", refused)
+	}
+	file, key := c.backUp("copia.zelo")
+	c.stop(os.Interrupt)
+	if refused := c.fails("restore", "-chave", key, "-pasta", c.path("novo"), file); !strings.Contains(refused, "já há dados neste banco") {
+		t.Errorf("restored over a database: %s", refused)
+	}
+	if _, err := os.Stat(c.path("novo")); err == nil {
+		t.Error("a restoration that was refused left its folder")
+	}
+
+	if refused := c.fails("move", "-banco", "arquivo"); !strings.Contains(refused, "já há dados neste banco") {
+		t.Errorf("moved over what was left: %s", refused)
+	}
+	if err := os.Remove(c.path("coletor/zelo.db")); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(c.collector("move", "-banco", "arquivo"))
+	c.first = c.serve("coletor")
+	sell("the file again")
+	c.same(all)
+	c.stop(os.Interrupt)
+
+	if err := os.Rename(c.path("coletor"), c.path("antigo")); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(c.collector("restore", "-chave", key, "-banco", "arquivo", file))
+	c.first = c.serve("coletor")
+	within(t, time.Minute, "all of it to be back", func() bool { return c.documents() == 2*60 && all.waiting() == 0 })
+	c.same(all)
+}
+
+// fails wants a command of the collector to fail and returns what it says.
+func (c *cloud) fails(verb string, args ...string) string {
+	c.t.Helper()
+	out, err := exec.Command(filepath.Join(c.bin, "zelo-collector"), append([]string{verb, "-pasta", c.path("coletor")}, args...)...).CombinedOutput()
+	if err == nil {
+		c.t.Errorf("%s did not fail: %s", verb, out)
+	}
+	return string(out)
+}
