@@ -190,10 +190,10 @@ func sayCommand(c Command) commandAnswer {
 }
 
 type commandPageAnswer struct {
-	commandAnswer
-	Lines  []toldAnswer `json:"lines" doc:"O que o caixa contou, na ordem."`
-	Result string       `json:"result,omitempty" doc:"Nome do arquivo que o comando trouxe."`
-	Size   int64        `json:"size,omitempty" doc:"Bytes do arquivo."`
+	Command commandAnswer `json:"command"`
+	Lines   []toldAnswer  `json:"lines" doc:"O que o caixa contou, na ordem."`
+	Result  string        `json:"result,omitempty" doc:"Nome do arquivo que o comando trouxe."`
+	Size    int64         `json:"size,omitempty" doc:"Bytes do arquivo."`
 }
 
 type toldAnswer struct {
@@ -223,7 +223,7 @@ func sayOrder(o Ordered) orderAnswer {
 }
 
 type orderedAnswer struct {
-	orderAnswer
+	Order    orderAnswer     `json:"order"`
 	Commands []commandAnswer `json:"commands"`
 }
 

@@ -171,6 +171,10 @@ func unknown(t *testing.T, r huma.Registry, s *huma.Schema, v any, at string) {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, inner := range v {
+			if each, is := s.AdditionalProperties.(*huma.Schema); is {
+				unknown(t, r, each, inner, at+"."+name)
+				continue
+			}
 			if s.Properties[name] == nil {
 				t.Errorf("%s.%s is not described", at, name)
 				continue

@@ -187,7 +187,7 @@ func hasForm(t *testing.T, at string, f reflect.Type, seen map[reflect.Type]bool
 	for i := range f.NumField() {
 		field := f.Field(i)
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if !field.Anonymous && !regexp.MustCompile(`^[a-z][A-Za-z0-9]*$`).MatchString(name) {
+		if !regexp.MustCompile(`^[a-z][A-Za-z0-9]*$`).MatchString(name) {
 			t.Errorf("%s: %s.%s has no json tag in lowerCamel", at, f, field.Name)
 		}
 		hasForm(t, at, field.Type, seen)

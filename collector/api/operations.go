@@ -116,6 +116,7 @@ const (
 	OpAddTaxpayer     Op = "taxpayers.new"
 	OpMoveTaxpayer    Op = "taxpayers.move"
 	OpSetPlan         Op = "establishments.plan"
+	opPlans           Op = "plans"
 	OpIdentify        Op = "tills.identify"
 	OpPeople          Op = "people"
 	opAddPerson       Op = "people.new"
@@ -134,7 +135,7 @@ const (
 
 // Operations is the table.
 func Operations() []Operation {
-	return slices.Concat(watching(), revocation(), documents(), tenants(), people(), commanding())
+	return slices.Concat(watching(), revocation(), documents(), tenants(), people(), commanding(), plans())
 }
 
 // par makes parameters of name and kind pairs.
@@ -286,10 +287,6 @@ func tenants() []Operation {
 		{OpMoveTaxpayer, "POST", "/taxpayers/{root}/reseller", platform(), "", par("root", "taxpayer", "reseller", "reseller"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.MoveTaxpayer(ctx, c, in.Values["root"], in.number("reseller"))
-			}},
-		{OpSetPlan, "POST", "/establishments/{cnpj}/plan", platform(), "", par("cnpj", "establishment", "plan", "text"), nil,
-			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return nil, a.SetPlan(ctx, c, in.Values["cnpj"], store.Plan(in.Values["plan"]))
 			}},
 	}
 }

@@ -34,6 +34,8 @@ type (
 	Device = store.Device
 	// Event is something an agent reported.
 	Event = store.Event
+	// PlanName is LITE or PRO.
+	PlanName = store.Plan
 	// Report counts what a selection holds.
 	Report = export.Report
 )

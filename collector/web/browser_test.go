@@ -198,7 +198,7 @@ func (c *city) pages() [][2]string {
 		{"cupom-adulterado", "/cupons/" + lone[1]}, {"cupom-versoes", "/cupons/" + lone[2]}, {"nota", "/cupons/" + noteKey},
 		{"numeracao-completa", "/equipamentos/900000001/numeracao"}, {"numeracao-falta", "/equipamentos/900000002/numeracao"},
 		{"numeracao-nfce", "/lojas/08723218000186/nfce/1/numeracao"}, {"quarentena", "/quarentena"}, {"exportar", "/exportar"},
-		{"exportar-contado", "/exportar?cnpj=11444777000161&serie=&mes=12&ano=2025"}, {"ligar", "/ligar"}, {"clientes", "/clientes"}, {"pessoas", "/pessoas"}, {"conta", "/conta"}, {"erro", "/caixas/nada"},
+		{"exportar-contado", "/exportar?cnpj=11444777000161&serie=&mes=12&ano=2025"}, {"ligar", "/ligar"}, {"clientes", "/clientes"}, {"pessoas", "/pessoas"}, {"auditoria", "/auditoria"}, {"auditoria-nada", "/auditoria?ato=nada"}, {"planos", "/planos"}, {"conta", "/conta"}, {"erro", "/caixas/nada"},
 	}
 }
 

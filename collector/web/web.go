@@ -40,7 +40,7 @@ type site struct {
 // New makes the handler of all pages.
 func New(o Options) (http.Handler, error) {
 	s := &site{o: o, pages: map[string]*template.Template{}}
-	for _, name := range []string{"now", "tills", "till", "numbering", "alarms", "alarm", "coupons", "coupon", "quarantine", "export", "clients", "people", "account",
+	for _, name := range []string{"now", "tills", "till", "numbering", "alarms", "alarm", "coupons", "coupon", "quarantine", "export", "clients", "people", "audit", "plans", "account",
 		"enrol", "enter", "trouble"} {
 		t, err := template.New("layout.html").Funcs(words()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
@@ -83,6 +83,9 @@ func (s *site) routes(programs http.Handler) http.Handler {
 		"POST /clientes":                            s.clientForm,
 		"POST /ver":                                 s.narrow,
 		"GET /pessoas":                              s.people,
+		"GET /auditoria":                            s.audit,
+		"GET /planos":                               s.plans,
+		"POST /planos":                              s.setPlan,
 		"POST /pessoas":                             s.personForm,
 		"GET /conta":                                s.account,
 		"POST /conta":                               s.accountForm,
