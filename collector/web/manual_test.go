@@ -1,0 +1,67 @@
+package web
+
+import (
+	"bytes"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"zelo/collector/store"
+)
+
+// TestManual runs the examples of docs/api.md as they stand there, one after the
+// other.
+func TestManual(t *testing.T) {
+	for _, program := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("SKIP: %s is not installed (apt-get install %s)", program, program)
+		}
+	}
+	manual, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCity(t)
+	a := c.person(t).post("/conta", url.Values{"acao": {"codigo"}, "nome": {"manual"}, "dias": {"1"}})
+	token := regexp.MustCompile(`zelo_[\w-]{43}`).FindString(a.body)
+	if token == "" {
+		t.Fatalf("no token on the page: %d %s", a.status, a.body)
+	}
+	examples := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(manual, -1)
+	folder := t.TempDir()
+	for _, example := range examples[1:] { // the first sets the variables
+		cmd := exec.CommandContext(t.Context(), "bash", "-eo", "pipefail", "-c", string(example[1]))
+		cmd.Dir, cmd.Env = folder, append(os.Environ(), "ZELO="+c.server.URL, "TOKEN="+token)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s\n%v\n%s", example[1], err, out)
+		}
+		for _, empty := range []string{`"documents":[]`, `"tills":[]`, `"open":[]`, `"lines":[]`} {
+			if strings.Contains(string(out), empty) {
+				t.Errorf("%s\nfinds nothing: %s", example[1], out)
+			}
+		}
+	}
+	original, err := os.ReadFile(filepath.Join(folder, "original.xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := c.store.Pack(original).SHA256
+	err = c.store.View(t.Context(), store.All(), func(r *store.Reader) error {
+		found, _, err := r.Search(store.Search{Serial: "900000001", Limit: 1})
+		if err == nil && found[0].SHA256 != sum {
+			t.Error("the original is not what is stored")
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if zip, err := os.ReadFile(filepath.Join(folder, "originais.zip")); err != nil || !bytes.HasPrefix(zip, []byte("PK")) {
+		t.Errorf("no export: %v", err)
+	}
+}
