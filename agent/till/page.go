@@ -28,7 +28,7 @@ func (t *till) words() template.FuncMap {
 		"since":    func(at time.Time) string { return since(t.o.Now(), at) },
 		"validity": func(day time.Time) string { return validity(t.o.Now(), day) },
 		"clock":    clock, "number": number, "money": money, "groups": groups,
-		"memory": memoryWord, "network": networkWord, "shape": newShape,
+		"memory": memoryWord, "network": networkWord, "shape": newShape, "progress": progress,
 	}
 }
 
@@ -76,6 +76,17 @@ func (t *till) render(w http.ResponseWriter, tested *Finding) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Write(b.Bytes())
+}
+
+// progress paints a command.
+func progress(c Command) Severity {
+	switch {
+	case c.Failed:
+		return Warning
+	case c.Ended:
+		return Fine
+	}
+	return Notice
 }
 
 // shape is a severity as the page paints it.

@@ -29,6 +29,8 @@ type situation struct {
 	Devices []equipmentJSON `json:"equipamentos"`
 	InDoubt int             `json:"vendas_em_duvida"` // over all devices: do not repeat a sale while there are any
 	Sale    *saleJSON       `json:"ultima_venda"`
+	// What support has this computer do from afar: under way, and the last done.
+	Commands []commandJSON `json:"suporte_remoto"`
 	// The device's certificate and the shop's. A POS shows the text once each time
 	// nivel has changed.
 	Certificates []certificateJSON `json:"certificados"`
@@ -83,6 +85,15 @@ type saleJSON struct {
 	Cancellation bool    `json:"cancelamento"`
 }
 
+type commandJSON struct {
+	Title  string  `json:"comando"`
+	By     string  `json:"pedido_por"`
+	Serial *string `json:"serie"` // of the device; null when it is not about one
+	Text   string  `json:"situacao"`
+	At     *string `json:"em"`
+	Ended  bool    `json:"terminado"`
+}
+
 type certificateJSON struct {
 	Kind     string   `json:"tipo"` // "sat" or "loja"
 	Holder   string   `json:"titular"`
@@ -114,7 +125,7 @@ func newSituation(s State, now time.Time) situation {
 	out := situation{
 		Version: 1, At: instant(now), Till: s.Name,
 		Severity: all[0].Severity, Sentence: all[0].Text, Todo: all[0].Todo,
-		Notices: []finding{}, Certificates: []certificateJSON{},
+		Notices: []finding{}, Certificates: []certificateJSON{}, Commands: []commandJSON{},
 		Cloud: cloudJSON{Enrolled: s.Cloud.Enrolled, Connected: s.Cloud.Connected, Since: instant(s.Cloud.Since),
 			Saved: s.Cloud.Saved, Waiting: s.Cloud.Waiting, LastAck: instant(s.Cloud.LastAck)},
 		Device: newDeviceJSON(s.Device), Devices: []equipmentJSON{},
@@ -127,6 +138,9 @@ func newSituation(s State, now time.Time) situation {
 		if f.Severity != Fine {
 			out.Notices = append(out.Notices, finding(f))
 		}
+	}
+	for _, c := range s.Commands {
+		out.Commands = append(out.Commands, commandJSON{c.Title, c.By, orNull(c.Serial), c.Text, instant(c.At), c.Ended})
 	}
 	for _, c := range certificates(s, now) {
 		j := certificateJSON{Kind: c.kind, Holder: c.holder, Expires: dayOf(c.expires), Days: c.days,

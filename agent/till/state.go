@@ -14,6 +14,8 @@ type State struct {
 	Others []Device // that serve this computer's tills too
 	Cloud  Cloud
 	Sale   *Sale // the last one made here; nil when none is known
+	// Commands are those that support sends from afar: under way, and the last done.
+	Commands []Command
 	// Certificates are the shop's own, found on this computer. The device's comes
 	// with its status.
 	Certificates []Certificate
@@ -67,4 +69,15 @@ type Sale struct {
 type Certificate struct {
 	Holder  string    // the company's name; never a person's CPF
 	Expires time.Time // its last valid day
+}
+
+// Command is what somebody has this agent do from afar.
+type Command struct {
+	Title  string // "Ler log do equipamento"
+	By     string // who asked
+	Serial string // of the device; "" when it is not about one
+	Text   string // how it stands, a sentence
+	At     time.Time
+	Ended  bool
+	Failed bool // it ended, and not as it was meant
 }

@@ -298,3 +298,23 @@ func TestSituation(t *testing.T) {
 		})
 	}
 }
+
+// People at the till see who has what done from afar.
+func TestRemoteCommandsAreShown(t *testing.T) {
+	d := newDesk(t)
+	d.state.Commands = []Command{
+		{Title: "Ler log do equipamento", By: "Ana Souza, Revenda X", Serial: "900000001", Text: "Espera que o caixa fique 2 minutos sem vender.", At: noon()},
+		{Title: "Bloquear", By: "Rui <b>", Text: "O equipamento recusou: 16004.", At: noon(), Ended: true, Failed: true},
+	}
+	page := d.body(d.send("GET", "/"))
+	for _, part := range []string{"Suporte à distância", "Ana Souza, Revenda X", "SAT 900000001", "2 minutos sem vender", "Rui &lt;b&gt;", "Atenção"} {
+		if !strings.Contains(page, part) {
+			t.Errorf("the page lacks %q", part)
+		}
+	}
+	var s situation
+	if err := json.Unmarshal([]byte(d.body(d.send("GET", "/situacao.json"))), &s); err != nil || len(s.Commands) != 2 ||
+		s.Commands[0].Ended || !s.Commands[1].Ended || *s.Commands[0].Serial != "900000001" || s.Commands[1].Serial != nil {
+		t.Errorf("%+v, %v", s.Commands, err)
+	}
+}
