@@ -25,6 +25,21 @@ type Many struct {
 	When
 }
 
+// CommandsForMany are the commands that can go to several tills at once: those that
+// ask for no secret.
+func CommandsForMany() (out []CommandSpec) {
+	for _, spec := range fleet.Table() {
+		secret := false
+		for _, a := range spec.Args {
+			secret = secret || a.Secret && !a.Optional
+		}
+		if !secret {
+			out = append(out, spec)
+		}
+	}
+	return out
+}
+
 // Picked is what a selection picks.
 type Picked struct {
 	Spec    CommandSpec
@@ -204,6 +219,16 @@ type Ordered struct {
 	Commands []Command
 	Open     int  // not sent yet
 	Mine     bool // the caller may cancel what was not sent
+}
+
+// Running tells whether something is still expected of a command of the order.
+func (o Ordered) Running() bool {
+	for _, c := range o.Commands {
+		if !c.Ended {
+			return true
+		}
+	}
+	return false
 }
 
 // Orders lists the newest orders, without their commands.

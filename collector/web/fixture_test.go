@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"zelo/collector/account"
 	"zelo/collector/api"
 	"zelo/collector/enrol"
+	"zelo/collector/fleet"
 	"zelo/collector/ingest"
 	"zelo/collector/store"
 	"zelo/sat"
@@ -159,7 +161,11 @@ func emptyCity(t testing.TB) *city {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.api = api.New(api.Options{Store: c.store, Accounts: account.New(c.store, account.Key{}, now), Registry: enrol.New(ca, c.store, now),
+	sender, err := fleet.New(fleet.Options{Store: c.store, Key: ed25519.NewKeyFromSeed(make([]byte, 32)), Log: log, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.api = api.New(api.Options{Store: c.store, Fleet: sender, Accounts: account.New(c.store, account.Key{}, now), Registry: enrol.New(ca, c.store, now),
 		Ingest: c.ingest, Enrolment: "https://zelo.exemplo.com.br:8443", Now: now})
 	pages, err := New(Options{API: c.api, Log: log, Now: now})
 	if err != nil {

@@ -40,8 +40,8 @@ type site struct {
 // New makes the handler of all pages.
 func New(o Options) (http.Handler, error) {
 	s := &site{o: o, pages: map[string]*template.Template{}}
-	for _, name := range []string{"now", "tills", "till", "numbering", "alarms", "alarm", "coupons", "coupon", "quarantine", "export", "clients", "people", "audit", "plans", "account",
-		"enrol", "enter", "trouble"} {
+	for _, name := range append(commandPages(), "now", "tills", "till", "numbering", "alarms", "alarm", "coupons", "coupon", "quarantine", "export", "clients", "people", "audit", "plans", "account",
+		"enrol", "enter", "trouble") {
 		t, err := template.New("layout.html").Funcs(words()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the template %q: %w", name, err)
@@ -90,6 +90,9 @@ func (s *site) routes(programs http.Handler) http.Handler {
 		"GET /conta":                                s.account,
 		"POST /conta":                               s.accountForm,
 	} {
+		mux.Handle(pattern, s.signedIn(h))
+	}
+	for pattern, h := range s.commandRoutes() {
 		mux.Handle(pattern, s.signedIn(h))
 	}
 	mux.HandleFunc("GET /entrar", s.enter)

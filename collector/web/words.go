@@ -20,7 +20,8 @@ func words() template.FuncMap {
 		"lower": strings.ToLower, "capital": capital, "clockOff": clockOff, "month": month, "months": months, "change": changeWord,
 		"network": network, "number": func(n int) string { return fmt.Sprintf("%06d", n) }, "title": documentTitle, "meaning": meaning,
 		"numbered": numberedSentence, "numberedMeaning": numberedMeaning, "between": numbersBetween, "bars": bars, "period": period, "lastKnown": lastKnown, "gapAdvice": gapAdvice, "firstGaps": firstGaps,
-		"int": func(n int64) int { return int(n) },
+		"int":     func(n int64) int { return int(n) },
+		"offered": offeredFor, "argLabel": argLabel, "argsOf": argsOf, "onlyWith": onlyWith,
 	}
 }
 
