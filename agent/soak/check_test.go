@@ -105,7 +105,7 @@ func (w *world) archived(issued map[string]sim.Record) (lost, missing, unknown i
 func (w *world) unresolved(r *store.Reader) (n int, err error) {
 	subjects, err := r.Subjects()
 	for _, s := range subjects {
-		facts, err := r.Facts(s)
+		facts, err := r.Facts(s, time.Now())
 		if err != nil {
 			return n, err
 		}

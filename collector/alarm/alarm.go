@@ -100,7 +100,7 @@ func Eval(f Facts, now time.Time) []Raised {
 // holds is what the rule finds; nil when it finds nothing, or not for long enough.
 func (r *Rule) holds(f *Facts, now time.Time) *finding {
 	found := r.judge(&look{f, now, f.Policy.scale(*r), f.Open[r.Code]})
-	if found == nil || f.Open[r.Code] == 0 && now.Sub(found.since) < r.Hold {
+	if found == nil || r.Hold > 0 && f.Open[r.Code] == 0 && now.Sub(found.since) < r.Hold {
 		return nil
 	}
 	return found

@@ -24,6 +24,9 @@ type Rule struct {
 	judge func(*look) *finding
 }
 
+// Shared tells whether the rule is of a cause that Group finds.
+func (r Rule) Shared() bool { return r.judge == nil }
+
 // look is what a rule looks at: the scale is the tenant's, open the step that the
 // rule's alarm has already.
 type look struct {

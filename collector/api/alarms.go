@@ -190,7 +190,7 @@ func (a *API) Alarm(ctx context.Context, c Caller, id int64) (p AlarmPage, err e
 			return err
 		}
 		p.Alarm = found[0]
-		p.Life, err = r.AlarmChanges(id)
+		p.Life, err = r.AlarmLife(id)
 		return err
 	})
 	return p, err

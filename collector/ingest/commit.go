@@ -145,7 +145,7 @@ func (t *transaction) archive(places []place) ([]bool, error) {
 	for _, p := range places {
 		a := store.Arrival{Record: p.Record}
 		switch {
-		case p.status != nil:
+		case p.latest():
 			continue
 		case p.document != nil:
 			a.Document, added = added[0].ID, added[1:]
@@ -158,7 +158,7 @@ func (t *transaction) archive(places []place) ([]bool, error) {
 	}
 	fresh := make([]bool, len(places))
 	for i, p := range places {
-		if p.status == nil {
+		if !p.latest() {
 			fresh[i], news = news[0], news[1:]
 		}
 	}
@@ -240,6 +240,9 @@ func (t *transaction) putRecord(r *record, fresh bool, result *Result) error {
 	case r.status != nil:
 		result.Stored++
 		return t.putStatus(r)
+	case r.told != nil:
+		result.Stored++
+		return t.putTold(r)
 	case !fresh:
 		result.Duplicates++
 	case r.refused != "":
@@ -249,6 +252,9 @@ func (t *transaction) putRecord(r *record, fresh bool, result *Result) error {
 	case r.document != nil:
 		result.Stored++
 		t.markDevice(r.document.Serial)
+		if r.outside && r.document.Serial != "" {
+			return t.w.IssuedOutside(r.document.Serial, r.document.Key, r.document.Issued)
+		}
 	case r.event != nil:
 		result.Stored++
 		t.markDevice(r.event.Serial)

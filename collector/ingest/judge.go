@@ -10,8 +10,12 @@ import (
 	"zelo/collector/store"
 )
 
-// judgeAtOnce bounds how many subjects are judged in one transaction.
-const judgeAtOnce = 200
+// judgeAtOnce bounds how many subjects are judged in one transaction, monthsAtOnce how
+// many months of numbers are read again at a time.
+const (
+	judgeAtOnce  = 200
+	monthsAtOnce = 500
+)
 
 // Of several collectors on one database one judges at a time, whoever's marks they
 // are. The others look again soon: it may not have seen their last ones.
@@ -72,8 +76,13 @@ func (g *Ingest) Judge(ctx context.Context) error {
 	}
 }
 
-// Tick judges all rules about everything: time passes without any message.
+// Tick judges all rules about everything, in one pass: time passes without any
+// message. Then it looks for what open alarms have in common, and for those that wait
+// too long for somebody.
 func (g *Ingest) Tick(ctx context.Context) error {
+	if _, err := g.o.Store.RefreshNumbers(ctx, g.o.Now(), monthsAtOnce, g.o.Voided); err != nil {
+		return err
+	}
 	var subjects []alarm.Subject
 	err := g.o.Store.View(ctx, store.All(), func(r *store.Reader) (err error) {
 		subjects, err = r.Subjects()
@@ -91,7 +100,17 @@ func (g *Ingest) Tick(ctx context.Context) error {
 			return err
 		}
 	}
-	return g.Judge(ctx)
+	if err := g.Judge(ctx); err != nil {
+		return err
+	}
+	g.judging.Lock()
+	defer g.judging.Unlock()
+	return g.o.Store.Update(ctx, func(w *store.Writer) error {
+		if err := w.GroupAlarms(g.o.Now()); err != nil {
+			return err
+		}
+		return w.Escalate(g.o.Now())
+	})
 }
 
 // judge looks at some subjects and writes what differs. Its first look, beside all
@@ -104,14 +123,14 @@ func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) error {
 	var differ, settled []store.Marked
 	err := g.o.Store.View(ctx, store.All(), func(r *store.Reader) error {
 		for _, m := range subjects {
-			raised, now, err := g.raised(r, m.Subject)
+			v, now, err := g.verdict(r, m.Subject)
 			if errors.Is(err, errRule) {
 				g.o.Log.Error("a rule failed, its subject keeps its alarms", "kind", m.Kind, "subject", m.ID, "err", err)
 				continue
 			}
 			differs := false
 			if err == nil {
-				differs, err = r.AlarmsDiffer(m.Subject, raised, now)
+				differs, err = v.differs(r, m.Subject, now)
 			}
 			switch {
 			case err != nil:
@@ -129,12 +148,12 @@ func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) error {
 	}
 	return g.o.Store.Update(ctx, func(w *store.Writer) error {
 		for _, m := range differ {
-			raised, now, err := g.raised(&w.Reader, m.Subject)
+			v, now, err := g.verdict(&w.Reader, m.Subject)
 			if errors.Is(err, errRule) {
 				continue
 			}
 			if err == nil {
-				err = w.SetAlarms(m.Subject, raised, now)
+				err = v.write(w, m.Subject, now)
 			}
 			if err == nil {
 				err = w.Evaluated(m)
@@ -152,29 +171,52 @@ func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) error {
 	})
 }
 
-// raised is what the rules say now about a subject; nothing about one that is gone.
-func (g *Ingest) raised(r *store.Reader, s alarm.Subject) ([]alarm.Raised, time.Time, error) {
-	now := g.o.Now()
-	facts, err := r.Facts(s)
+// verdict is what the facts of a subject come to.
+type verdict struct {
+	raised   []alarm.Raised
+	forecast alarm.Prediction // of a device; zero when no block is in sight
+}
+
+// verdict judges a subject now; nothing is raised about one that is gone.
+func (g *Ingest) verdict(r *store.Reader, s alarm.Subject) (v verdict, now time.Time, err error) {
+	now = g.o.Now()
+	facts, err := r.Facts(s, now)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, now, nil
+		return v, now, nil
 	}
 	if err != nil {
-		return nil, now, err
+		return v, now, err
 	}
-	raised, err := eval(facts, now)
-	return raised, now, err
+	v, err = eval(facts, now)
+	return v, now, err
+}
+
+func (v verdict) differs(r *store.Reader, s alarm.Subject, now time.Time) (bool, error) {
+	differs, err := r.AlarmsDiffer(s, v.raised, now)
+	if err != nil || differs || s.Kind != alarm.OfDevice {
+		return differs, err
+	}
+	return r.ForecastDiffers(s.ID, v.forecast)
+}
+
+func (v verdict) write(w *store.Writer, s alarm.Subject, now time.Time) error {
+	if err := w.SetAlarms(s, v.raised, now); err != nil || s.Kind != alarm.OfDevice {
+		return err
+	}
+	return w.SetForecast(s.ID, v.forecast)
 }
 
 // errRule reports that a rule failed.
 var errRule = errors.New("rule panicked")
 
-// eval is alarm.Eval behind a fence: no rule ends the collector.
-func eval(f alarm.Facts, now time.Time) (raised []alarm.Raised, err error) {
+// eval is alarm.Eval and alarm.Forecast behind a fence: no rule ends the collector.
+func eval(f alarm.Facts, now time.Time) (v verdict, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", errRule, p)
 		}
 	}()
-	return alarm.Eval(f, now), nil
+	v.raised = alarm.Eval(f, now)
+	v.forecast, _ = alarm.Forecast(f, now)
+	return v, nil
 }

@@ -36,6 +36,8 @@ type record struct {
 	verdict  Verdict // of a document
 	status   *store.Status
 	serial   string // of status
+	told     *inventory
+	outside  bool // the document was issued past the agent
 	event    *store.Event
 	news     *commandNews
 	refused  string       // why it goes into quarantine, pt-BR
@@ -141,6 +143,9 @@ func (g *Ingest) prepare(r *record) {
 	switch item.Kind {
 	case wire.KindDocument:
 		g.prepareDocument(r, item.Body)
+		r.outside = item.Detail["direct"] != ""
+	case wire.KindInventory:
+		g.prepareInventory(r, item)
 	case wire.KindStatus:
 		g.prepareStatus(r, item)
 	case wire.KindEvent:
@@ -194,6 +199,8 @@ func (g *Ingest) prepareEvent(r *record, item wire.Item) {
 		ref = item.Detail["case"]
 	case wire.EventBufferDamaged:
 		ref = item.Detail["lost"]
+	case wire.EventQuarantined:
+		ref = item.Detail["seq"] + " de " + item.Detail["stream"]
 	case wire.EventEvicted:
 		ref = item.Detail["count"] + " registros de " + item.Detail["stream"]
 	}
@@ -248,7 +255,8 @@ func statusOf(st sat.Status, item wire.Item) *store.Status {
 	out := &store.Status{
 		Reply: item.Body, State: st.State.String(), Memory: -1, Software: st.Software, Layout: st.Layout, Network: st.LAN,
 		LastKey: st.LastKey, PendingFirst: st.PendingFirst, PendingLast: st.PendingLast, LastSent: st.LastSent,
-		LastContact: st.LastContact, CertIssued: st.CertIssued, CertExpires: st.CertExpires,
+		LastContact: st.LastContact, CertIssued: st.CertIssued, CertExpires: st.CertExpires, Battery: batteryOf(strings.ToUpper(strings.TrimSpace(st.Battery))),
+		NoNetwork: st.LAN != "" && !st.Connected(),
 	}
 	switch st.State {
 	case sat.StateBlockedSEFAZ:

@@ -41,7 +41,7 @@ func life(t *testing.T, s *Store, id int64) string {
 	t.Helper()
 	var words []string
 	view(t, s, func(r *Reader) error {
-		changes, err := r.AlarmChanges(id)
+		changes, err := r.AlarmLife(id)
 		for _, c := range changes {
 			words = append(words, fmt.Sprintf("%s %v %d", c.What, c.Severity, c.Step))
 		}
@@ -78,7 +78,7 @@ func testLifeOfAnAlarm(t *testing.T, s *Store) {
 	if list := openAlarms(t, s); len(list) != 0 {
 		t.Errorf("%+v", list)
 	}
-	if got := life(t, s, first.ID); got != "opened atenção 1, changed crítico 2, cleared crítico 2" {
+	if got := life(t, s, first.ID); got != "opened atenção 1, worsened crítico 2, cleared crítico 2" {
 		t.Error(got)
 	}
 	set(t, s, dev, now.Add(4*time.Hour), raised(alarm.MemoryFilling, alarm.Warning, 1, "71 %"))

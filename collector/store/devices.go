@@ -38,6 +38,8 @@ type Status struct {
 	Software     string
 	Layout       string
 	Network      string // STATUS_LAN as given
+	NoNetwork    bool   // it says that its network is not connected
+	Battery      alarm.Battery
 	LastKey      string
 	PendingFirst string
 	PendingLast  string
@@ -108,6 +110,9 @@ func (w *Writer) SetStatus(serial string, st Status, rec Record) error {
 	case pendingSince.IsZero():
 		pendingSince = told
 	}
+	if err := w.setParts(serial, st, told); err != nil {
+		return err
+	}
 	return w.exec(`UPDATE devices SET status_stream = $2, status_seq = $3, status_sha256 = $4, status_at = $5,
 		block_since = $6, pending_since = $7, status_reply = $8, block = $9, state = $10, memory = $11, software = $12,
 		layout = $13, network = $14, last_key = $15, pending_first = $16, pending_last = $17, last_sent = $18,
@@ -152,6 +157,9 @@ func (w *Writer) flush() error {
 		if err := w.tell(from, t); err != nil {
 			return err
 		}
+	}
+	if err := w.markMonths(); err != nil {
+		return err
 	}
 	return w.identifyBrought()
 }

@@ -195,7 +195,7 @@ func testStatusFields(t *testing.T, s *Store) {
 
 func facts(t *testing.T, s *Store, kind alarm.Kind, id string) (f alarm.Facts) {
 	t.Helper()
-	view(t, s, func(r *Reader) (err error) { f, err = r.Facts(alarm.Subject{Kind: kind, ID: id}); return err })
+	view(t, s, func(r *Reader) (err error) { f, err = r.Facts(alarm.Subject{Kind: kind, ID: id}, t0); return err })
 	return f
 }
 
@@ -274,7 +274,7 @@ func testFactsOfDocuments(t *testing.T, s *Store) {
 		t.Errorf("%+v %+v", f, f.Device)
 	}
 	for _, kind := range []alarm.Kind{alarm.OfDevice, alarm.OfAgent, "other"} {
-		err := s.View(context.Background(), All(), func(r *Reader) error { _, err := r.Facts(alarm.Subject{Kind: kind, ID: "x"}); return err })
+		err := s.View(context.Background(), All(), func(r *Reader) error { _, err := r.Facts(alarm.Subject{Kind: kind, ID: "x"}, t0); return err })
 		if !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s that is not there: %v", kind, err)
 		}

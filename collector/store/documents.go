@@ -111,6 +111,9 @@ func (w *Writer) AddDocuments(list ...NewDocument) ([]Added, error) {
 		if d.coupon() {
 			w.coupons[a.ID] = d
 		}
+		if a.New {
+			w.numbered(d)
+		}
 		switch {
 		case a.only:
 			w.shown(list[i].Document, 1)

@@ -26,6 +26,7 @@ const (
 	eventDamaged    = "buffer-damaged"
 	eventEvicted    = "evicted"
 	eventTwice      = "issued-twice"
+	eventSetAside   = "quarantined"
 	eventDisputed   = "device-disputed" // the collector's own: another reseller has the device
 )
 

@@ -12,9 +12,9 @@ import (
 	"zelo/collector/alarm"
 )
 
-// Facts gathers what the rules judge about a subject. ErrNotFound: nothing of
+// Facts gathers what the rules judge now about a subject. ErrNotFound: nothing of
 // that name is known, or the reader does not see everything.
-func (r *Reader) Facts(s alarm.Subject) (f alarm.Facts, err error) {
+func (r *Reader) Facts(s alarm.Subject, now time.Time) (f alarm.Facts, err error) {
 	if err := r.system(); err != nil {
 		return f, err
 	}
@@ -23,11 +23,20 @@ func (r *Reader) Facts(s alarm.Subject) (f alarm.Facts, err error) {
 	case alarm.OfDevice:
 		err = r.deviceFacts(&f)
 	case alarm.OfAgent:
-		err = r.agentFacts(&f)
+		err = r.agentFacts(&f, now)
+	case alarm.OfCertificate:
+		err = r.certificateFacts(&f, now)
+	case alarm.OfShop:
+		if f.Policy, err = r.policyOf(s.ID, 0); err == nil {
+			err = r.shopFacts(&f)
+		}
 	case alarm.OfImports:
 		f.Quarantined, err = r.quarantined("")
 	default:
 		err = ErrNotFound
+	}
+	if err == nil {
+		f.Open, err = r.openSteps(s)
 	}
 	if err != nil {
 		return f, fmt.Errorf("cannot gather facts of %s %s: %w", s.Kind, s.ID, err)
@@ -43,7 +52,28 @@ func (r *Reader) deviceFacts(f *alarm.Facts) error {
 	f.Device = &alarm.Device{
 		FirstSeen: d.FirstSeen, Silent: d.SilentSince, StatusAt: d.StatusAt, Block: d.Status.Block, BlockSince: d.BlockSince,
 		Memory: d.Status.Memory, LastContact: d.Status.LastContact, CertExpires: d.Status.CertExpires,
-		ClockOff: d.Status.ClockOff, ClockKnown: d.Status.ClockKnown,
+		ClockOff: d.Status.ClockOff, ClockKnown: d.Status.ClockKnown, LastIssued: d.LastIssued, LastSent: d.Status.LastSent,
+		Software: d.Status.Software,
+	}
+	agent := Agent{}
+	if d.Agent != "" {
+		if agent, err = r.Agent(d.Agent); err == nil {
+			f.Agent = &alarm.Agent{Heard: agent.heard()}
+		} else if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	if f.Policy, err = r.policyOf(d.CNPJ, agent.Reseller); err != nil {
+		return err
+	}
+	for _, read := range []func() error{
+		func() error { return r.partFacts(d, f.Device) },
+		func() error { return r.dayFacts(d.Serial, f.Device) },
+		func() error { return r.lineFacts(d, f.Device) },
+	} {
+		if err := read(); err != nil {
+			return err
+		}
 	}
 	if f.Device.PendingSince, err = r.PendingOldest(d); err != nil {
 		return err
@@ -60,17 +90,7 @@ func (r *Reader) deviceFacts(f *alarm.Facts) error {
 	if f.Unresolved, err = r.unresolved("serial = $1 AND serial <> ''", d.Serial); err != nil {
 		return err
 	}
-	if f.IssuedTwice, err = r.issuedTwice("serial = $1 AND serial <> ''", d.Serial); err != nil {
-		return err
-	}
-	if d.Agent == "" {
-		return nil
-	}
-	a, err := r.Agent(d.Agent)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	f.Agent = &alarm.Agent{Heard: a.heard()}
+	f.IssuedTwice, err = r.issuedTwice("serial = $1 AND serial <> ''", d.Serial)
 	return err
 }
 
@@ -83,12 +103,26 @@ func (a Agent) heard() time.Time {
 	return a.HeardAt
 }
 
-func (r *Reader) agentFacts(f *alarm.Facts) error {
+func (r *Reader) agentFacts(f *alarm.Facts, now time.Time) error {
 	a, err := r.Agent(f.Subject.ID)
 	if err != nil {
 		return err
 	}
-	f.Agent = &alarm.Agent{Heard: a.heard()}
+	f.Agent = &alarm.Agent{Heard: a.heard(), BeatAt: a.BeatAt, Used: a.Used, Bound: a.Bound, Software: a.Software, ClockOff: a.ClockOff}
+	if f.Policy, err = r.policyOf(a.CNPJ, a.Reseller); err != nil {
+		return err
+	}
+	if a.Software != "" {
+		if f.Agent.Newest, f.Agent.NewestSince, err = r.newest("", `agents v WHERE v.software = n.version`); err != nil {
+			return err
+		}
+	}
+	if err := r.computerFacts(f.Agent, a.ID, now); err != nil {
+		return err
+	}
+	if f.Agent.SetAside, err = r.events(eventSetAside, a.ID); err != nil {
+		return err
+	}
 	if f.Agent.Evicted, err = r.events(eventEvicted, a.ID); err != nil {
 		return err
 	}
@@ -201,15 +235,22 @@ func numberOf(key string) int {
 	return n
 }
 
-// stillTwice picks, of events e, the sales issued twice of which the first document
-// is not cancelled.
-const stillTwice = `e.code = '` + eventTwice + `' AND NOT EXISTS
-	(SELECT 1 FROM documents c WHERE c.cancels = e.ref AND c.cancels <> '' AND c.best = 1)`
-
-// issuedTwice are sales that two devices issued. They count from when the collector
+// issuedTwice are sales that two devices issued, of which neither document is
+// cancelled. They count from when the collector
 // heard: a till with a wrong clock hides none.
 func (r *Reader) issuedTwice(whose, id string) (h alarm.Happening, err error) {
-	events, err := all(r, scanEvent, `SELECT `+eventColumns+` FROM events e WHERE `+stillTwice+` AND `+whose+` ORDER BY id`, id)
+	told, err := all(r, scanEvent, `SELECT `+eventColumns+` FROM events e WHERE code = '`+eventTwice+`' AND `+whose+` ORDER BY id`, id)
+	var events []Event
+	for _, e := range told {
+		cancelled := false
+		if err == nil {
+			err = r.get(into{&cancelled}, `SELECT EXISTS (SELECT 1 FROM documents WHERE cancels IN ($1, $2) AND cancels <> '' AND best = 1)`,
+				e.Ref, strings.TrimPrefix(e.Detail["twin"], "CFe"))
+		}
+		if !cancelled {
+			events = append(events, e)
+		}
+	}
 	h = gather(events, func(e Event) string {
 		words := []string{"caso " + e.Detail["case"]}
 		if e.Serial != "" {
@@ -252,7 +293,8 @@ func (r *Reader) Subjects() ([]alarm.Subject, error) {
 		return nil, err
 	}
 	return all(r, scanSubject, `SELECT 'agent', id FROM agents UNION ALL SELECT 'device', serial FROM devices
-		UNION ALL SELECT 'imports', ''`)
+		UNION ALL SELECT 'imports', '' UNION ALL SELECT DISTINCT 'shop', issuer FROM number_lines WHERE serial = ''
+		UNION ALL SELECT DISTINCT 'certificate', key FROM inventory WHERE what = '`+WhatCertificate+`'`)
 }
 
 func scanSubject(s scanner, v *alarm.Subject) error { return s.Scan(&v.Kind, &v.ID) }

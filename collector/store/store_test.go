@@ -338,7 +338,12 @@ var searches = []struct{ name, query, index string }{
 	{"by consumer", `SELECT id FROM documents WHERE best = 1 AND consumer = $1 AND consumer <> '' ORDER BY issued DESC, id DESC`, "documents_consumer"},
 	{"by date", `SELECT id FROM documents WHERE best = 1 AND issued >= 1 ORDER BY issued DESC, id DESC`, "documents_issued"},
 	{"forbidden", `SELECT count(*) FROM documents WHERE forbidden = 1 AND serial = $1 AND best = 1`, "documents_forbidden"},
-	{"twice", `SELECT 1 FROM events e WHERE e.serial = $1 AND e.serial <> '' AND e.ref = 'x' AND ` + stillTwice, "events_serial"},
+	{"twice", `SELECT 1 FROM events e WHERE e.serial = $1 AND e.serial <> '' AND e.ref = 'x' AND e.code = 'issued-twice'`, "events_serial"},
+	{"cancelled", `SELECT 1 FROM documents WHERE cancels IN ($1, $1) AND cancels <> '' AND best = 1`, "documents_cancels"},
+	{"a month's numbers", `SELECT number FROM documents WHERE serial = $1 AND serial <> '' AND issuer = $1 AND part = '' AND month = $1 AND best = 1
+		AND issued >= 1 AND issued < 2 ORDER BY issued, number, id`, "documents_serial"},
+	{"months to read", `SELECT serial FROM number_months WHERE dirty > 0 AND read_at <= 1 ORDER BY read_at LIMIT 1`, "number_months_dirty"},
+	{"unsettled notes", `SELECT count(*) FROM documents WHERE issuer = $1 AND kind = 'nota-pendente' AND best = 1 AND model = 65`, "documents_unsettled"},
 	{"numbers", `SELECT count(DISTINCT number) FROM documents WHERE serial = $1 AND serial <> '' AND best = 1 AND part = '' AND issued >= 1 AND number >= 1`, "documents_serial"},
 	{"known", `SELECT sha256 FROM arrivals WHERE stream_id = 1 AND seq = 1`, "sqlite_autoindex_arrivals_1"},
 }

@@ -1,0 +1,93 @@
+package ingest
+
+import (
+	"time"
+
+	"zelo/agent/wire"
+	"zelo/collector/alarm"
+	"zelo/collector/store"
+	"zelo/sat"
+)
+
+// inventory is what an agent says of its computer, its tills or itself. Of each thing only
+// the last counts: like a status it has no arrival of its own.
+type inventory struct {
+	thing *store.Thing
+	day   *store.TillDay
+}
+
+// latest tells whether of records like this only the last counts.
+func (r *record) latest() bool { return r.status != nil || r.told != nil }
+
+const reasonInventory = "o que o caixa contou do computador não pôde ser lido"
+
+func (g *Ingest) prepareInventory(r *record, item wire.Item) {
+	var in wire.Inventory
+	if err := g.codec.Decode(item.Body, &in); err != nil {
+		g.refuse(r, reasonInventory)
+		return
+	}
+	if s := in.Sales; s != nil {
+		day, err := time.ParseInLocation("2006-01-02", s.Day, sat.Brasilia())
+		if err != nil {
+			g.refuse(r, reasonInventory)
+			return
+		}
+		r.told = &inventory{day: &store.TillDay{Agent: r.Agent, Till: short(in.Key), Day: day, Sold: s.Sold, Rejected: s.Rejected,
+			Code: short(commonest(s.Codes)), P95: time.Duration(s.P95) * time.Millisecond}}
+		return
+	}
+	body := bodyOf(in)
+	if body == nil && !in.Gone {
+		g.refuse(r, reasonInventory)
+		return
+	}
+	r.told = &inventory{thing: &store.Thing{What: short(in.What), Key: short(in.Key), Gone: in.Gone, Body: body}}
+}
+
+// bodyOf is the part of an inventory as the store keeps it.
+func bodyOf(in wire.Inventory) any {
+	switch {
+	case in.Computer != nil:
+		c := in.Computer
+		return store.Computer{System: short(c.System), MemoryTotal: c.MemoryTotal, MemoryFree: c.MemoryFree, Antivirus: c.Antivirus,
+			AntivirusBy: short(c.AntivirusBy), ClockSynced: c.ClockSynced, USBErrors: c.USBErrors, USBLast: short(c.USBLast)}
+	case in.Disk != nil:
+		return store.Disk(*in.Disk)
+	case in.Certificate != nil:
+		return store.CompanyCertificate(*in.Certificate)
+	case in.Library != nil:
+		return store.Library(*in.Library)
+	case in.Health != nil:
+		return store.Health(*in.Health)
+	case in.Outside != nil:
+		return *in.Outside
+	case in.Remote != nil:
+		return *in.Remote
+	}
+	return nil
+}
+
+// commonest is the code of most refusals, the first among equals.
+func commonest(codes map[string]int) (code string) {
+	for c, n := range codes {
+		if code == "" || n > codes[code] || n == codes[code] && c < code {
+			code = c
+		}
+	}
+	return code
+}
+
+// putTold stores what an agent told of its computer.
+func (t *transaction) putTold(r *record) error {
+	t.marked[alarm.Subject{Kind: alarm.OfAgent, ID: r.Agent}] = true
+	if d := r.told.day; d != nil {
+		return t.w.SetTillDay(*d)
+	}
+	return t.w.SetThing(*r.told.thing, r.Record)
+}
+
+// batteryOf is the level of a device's battery, as its status writes it.
+func batteryOf(level string) alarm.Battery {
+	return map[string]alarm.Battery{"ALTO": alarm.BatteryHigh, "MEDIO": alarm.BatteryMedium, "MÉDIO": alarm.BatteryMedium, "BAIXO": alarm.BatteryLow}[level]
+}

@@ -1,0 +1,204 @@
+package store
+
+import (
+	"time"
+
+	"zelo/collector/alarm"
+)
+
+// The things that inventories tell of, as the wire names them.
+const (
+	WhatComputer    = "computer"
+	WhatDisk        = "disk"
+	WhatCertificate = "certificate"
+	WhatLibrary     = "library"
+	WhatHealth      = "health"
+)
+
+// Thing is the last that an agent told of one thing.
+type Thing struct {
+	What, Key string
+	Gone      bool
+	Body      any // written as JSON: one of the types of inventory below, or what else is kept for people
+}
+
+// What the bodies of things hold that rules look at.
+type (
+	// Computer is of WhatComputer.
+	Computer struct {
+		System      string `json:"system,omitempty"`
+		MemoryTotal int64  `json:"memory,omitempty"`
+		MemoryFree  int64  `json:"free,omitempty"`
+		Antivirus   string `json:"antivirus,omitempty"`
+		AntivirusBy string `json:"antivirusBy,omitempty"`
+		ClockSynced int    `json:"clockSynced,omitempty"`
+		USBErrors   int    `json:"usbErrors,omitempty"`
+		USBLast     string `json:"usbLast,omitempty"`
+	}
+	// Disk is of WhatDisk.
+	Disk struct {
+		Total int64 `json:"total"`
+		Free  int64 `json:"free"`
+		Own   bool  `json:"own,omitempty"`
+	}
+	// CompanyCertificate is of WhatCertificate.
+	CompanyCertificate struct {
+		Holder string   `json:"holder"`
+		CNPJ   string   `json:"cnpj"`
+		Type   string   `json:"type,omitempty"`
+		From   int64    `json:"from,omitempty"` // Unix milliseconds
+		Until  int64    `json:"until"`
+		Places []string `json:"places,omitempty"`
+		InUse  bool     `json:"inUse,omitempty"`
+		Issuer string   `json:"issuer,omitempty"`
+		HasKey bool     `json:"hasKey,omitempty"`
+	}
+	// Library is of WhatLibrary.
+	Library struct {
+		Makers bool   `json:"makers"`
+		Path   string `json:"path,omitempty"`
+		Since  int64  `json:"since,omitempty"` // Unix milliseconds
+	}
+	// Health is of WhatHealth.
+	Health struct {
+		Memory     int64 `json:"memory,omitempty"`
+		Goroutines int   `json:"goroutines,omitempty"`
+		Restarts   int   `json:"restarts,omitempty"`
+		Panics     int   `json:"panics,omitempty"`
+	}
+)
+
+// SetThing stores what a record told of one thing, unless a later record told of it:
+// they order by their place in the stream, never by a clock.
+func (w *Writer) SetThing(t Thing, rec Record) error {
+	stream, err := w.stream(rec)
+	if err != nil {
+		return err
+	}
+	body, err := asJSON(t.Body)
+	if err != nil {
+		return err
+	}
+	err = w.exec(`INSERT INTO inventory (agent, what, key, stream_id, seq, at, gone, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (agent, what, key) DO UPDATE SET stream_id = excluded.stream_id, seq = excluded.seq, at = excluded.at,
+		gone = excluded.gone, body = excluded.body WHERE excluded.stream_id > inventory.stream_id
+		OR excluded.stream_id = inventory.stream_id AND excluded.seq > inventory.seq`,
+		rec.Agent, t.What, t.Key, stream, rec.place(), ms(rec.At), t.Gone, body)
+	if err == nil && t.What == WhatCertificate {
+		err = w.Mark(alarm.Subject{Kind: alarm.OfCertificate, ID: t.Key})
+	}
+	return err
+}
+
+// TillDay is how one till sold on one day.
+type TillDay struct {
+	Agent, Till    string
+	Day            time.Time // midnight in Brasília
+	Sold, Rejected int
+	Code           string // of most refusals
+	P95            time.Duration
+}
+
+// SetTillDay stores how a till sold on a day: the more of it the truer.
+func (w *Writer) SetTillDay(d TillDay) error {
+	return w.exec(`INSERT INTO till_days (agent, till, day, sold, rejected, code, p95) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (agent, till, day) DO UPDATE SET sold = excluded.sold, rejected = excluded.rejected, code = excluded.code, p95 = excluded.p95
+		WHERE excluded.sold + excluded.rejected >= till_days.sold + till_days.rejected`,
+		d.Agent, d.Till, ms(dayOf(d.Day)), d.Sold, d.Rejected, d.Code, d.P95.Milliseconds())
+}
+
+// normalDays is how many days of a till say what is normal.
+const normalDays = 14
+
+// computerFacts are those of an agent's computer and of the sales on it.
+func (r *Reader) computerFacts(a *alarm.Agent, id string, now time.Time) error {
+	type thing struct {
+		what, key, body string
+		at              time.Time
+	}
+	things, err := all(r, func(s scanner, t *thing) error { return s.Scan(&t.what, &t.key, at(&t.at), &t.body) },
+		`SELECT what, key, at, body FROM inventory WHERE agent = $1 AND gone = 0 AND what IN ('`+WhatComputer+`', '`+WhatDisk+`', '`+WhatLibrary+`', '`+WhatHealth+`')
+		ORDER BY what, key`, id)
+	for _, t := range things {
+		if a.Computer == nil && (t.what == WhatComputer || t.what == WhatHealth) {
+			a.Computer = &alarm.Computer{At: t.at}
+		}
+		switch t.what {
+		case WhatComputer:
+			var c Computer
+			err = read(t.body, &c, err)
+			a.Computer.At, a.Computer.MemoryTotal, a.Computer.MemoryFree = t.at, c.MemoryTotal, c.MemoryFree
+			a.Computer.Antivirus, a.Computer.AntivirusBy, a.Computer.USBErrors, a.Computer.USBLast = c.Antivirus, c.AntivirusBy, c.USBErrors, c.USBLast
+		case WhatHealth:
+			var h Health
+			err = read(t.body, &h, err)
+			a.Computer.Panics, a.Computer.Restarts = h.Panics, h.Restarts
+		case WhatDisk:
+			var d Disk
+			err = read(t.body, &d, err)
+			a.Disks = append(a.Disks, alarm.Disk{Name: t.key, Total: d.Total, Free: d.Free, Own: d.Own, At: t.at})
+		case WhatLibrary:
+			var l Library
+			if err = read(t.body, &l, err); l.Makers {
+				since := t.at
+				if l.Since > 0 && time.UnixMilli(l.Since).Before(since) {
+					since = time.UnixMilli(l.Since)
+				}
+				a.Makers = append(a.Makers, alarm.Library{Till: t.key, Since: since})
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	a.Sales, err = all(r, func(s scanner, v *alarm.Sales) error {
+		var p95 int64
+		err := s.Scan(&v.Till, at(&v.Day), &v.Sold, &v.Rejected, &v.Code, &p95)
+		v.P95 = time.Duration(p95) * time.Millisecond
+		return err
+	}, `SELECT till, day, sold, rejected, code, p95 FROM till_days WHERE agent = $1 AND day >= $2 ORDER BY till, day DESC`,
+		id, ms(dayOf(now).AddDate(0, 0, -normalDays)))
+	return err
+}
+
+// read reads the body of a thing, unless something failed before.
+func read(body string, v any, before error) error {
+	if before != nil {
+		return before
+	}
+	return fromJSON(v).Scan(body)
+}
+
+// certificateFacts are those of a company's certificate on computers that were heard
+// of within 30 days.
+func (r *Reader) certificateFacts(f *alarm.Facts, now time.Time) error {
+	type found struct {
+		agent string
+		CompanyCertificate
+	}
+	const live = `gone = 0 AND at >= `
+	list, err := all(r, func(s scanner, v *found) error { return s.Scan(&v.agent, fromJSON(&v.CompanyCertificate)) },
+		`SELECT agent, body FROM inventory WHERE what = '`+WhatCertificate+`' AND key = $1 AND `+live+`$2 ORDER BY agent`,
+		f.Subject.ID, ms(now.AddDate(0, 0, -trendDays)))
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return ErrNotFound
+	}
+	c := list[0]
+	f.Certificate = &alarm.Certificate{Holder: c.Holder, Type: c.Type, Expires: time.UnixMilli(c.Until), Tills: len(list), Renewed: true}
+	for _, one := range list {
+		others, err := all(r, func(s scanner, v *CompanyCertificate) error { return s.Scan(fromJSON(v)) },
+			`SELECT body FROM inventory WHERE agent = $1 AND what = '`+WhatCertificate+`' AND key <> $2 AND gone = 0`, one.agent, f.Subject.ID)
+		if err != nil {
+			return err
+		}
+		newer := false
+		for _, o := range others {
+			newer = newer || o.HasKey && RootOf(o.CNPJ) == RootOf(c.CNPJ) && o.Until > c.Until
+		}
+		f.Certificate.Renewed = f.Certificate.Renewed && newer
+	}
+	return nil
+}
