@@ -44,6 +44,7 @@ func commands() []command {
 		{"retention", "[-simular]", "apaga o que passou do prazo de guarda, ou só conta", cmdRetention},
 		{"command", "-caixa ID [-equipamento SERIE] NOME [DADO=VALOR]", "envia um comando a um caixa ou a um equipamento", cmdCommand},
 		{"commands", "[-caixa ID | COMANDO]", "lista os comandos, os dados a um caixa, ou mostra como um está", cmdCommands},
+		{"audit", "[-quem] [-ato] [-de] [-ate]", "lista quem fez o quê", cmdAudit},
 		{"config", "", "mostra a configuração e o que cada chave faz", func(_ context.Context, con console, _ []string) error {
 			return describeConfig(con.out)
 		}},

@@ -234,7 +234,8 @@ func TestSignIn(t *testing.T) {
 	for range 10 {
 		_, err = b.SignIn(t.Context(), "x", "192.0.2.1:1")
 	}
-	if !errors.As(err, &mend) || !strings.Contains(err.Error(), "Aguarde um minuto") {
+	var busy *Busy
+	if !errors.As(err, &busy) || busy.Retry != time.Minute || !strings.Contains(err.Error(), "Aguarde um minuto") {
 		t.Errorf("too often: %v", err)
 	}
 	if _, err := b.NewLink(t.Context(), CommandLine(), "ana"); !errors.As(err, &mend) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"time"
 
 	"zelo/collector/account"
 )
@@ -13,7 +14,7 @@ func signInProblem(err error) error {
 	case errors.Is(err, account.ErrLink):
 		return problem("Este link de acesso não existe, já foi usado ou venceu. Peça outro a quem cuida do coletor: zelo-collector user E-MAIL.")
 	case errors.Is(err, account.ErrTooMany):
-		return problem("Muitas tentativas de entrar a partir deste endereço. Aguarde um minuto e tente de novo.")
+		return &Busy{"Muitas tentativas de entrar a partir deste endereço. Aguarde um minuto e tente de novo.", time.Minute}
 	case errors.Is(err, account.ErrCredentials):
 		return problem("O e-mail, a senha ou o código não conferem. Confira os três e use o código que o aplicativo mostra agora. Depois de cinco erros seguidos a conta espera um minuto ou mais; um link de acesso a libera.")
 	}
