@@ -40,6 +40,7 @@ func commands() []command {
 		{"backup", "-o ARQUIVO [-para age1…]", "grava tudo o que o coletor tem em um arquivo cifrado", cmdBackup},
 		{"restore", "[-chave ARQUIVO] [-conferir] ARQUIVO", "refaz um coletor de uma cópia de segurança, ou só a confere", cmdRestore},
 		{"move", "-banco postgres://… | @ARQUIVO | arquivo", "muda o banco de dados para o PostgreSQL, ou de volta", cmdMove},
+		{"quarantine", "list | reprocess [NÚMERO]", "lista o que não pôde ser lido, ou tenta de novo", cmdQuarantine},
 		{"alarms", "", "lista os alarmes abertos", cmdAlarms},
 		{"retention", "[-simular]", "apaga o que passou do prazo de guarda, ou só conta", cmdRetention},
 		{"command", "-caixa ID [-equipamento SERIE] NOME [DADO=VALOR]", "envia um comando a um caixa ou a um equipamento", cmdCommand},

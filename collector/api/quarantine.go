@@ -56,6 +56,86 @@ func (a *API) QuarantinedBytes(ctx context.Context, c Caller, id int64) (raw []b
 	return raw, a.record(ctx, c, opQuarantineBytes, "download da quarentena", fmt.Sprintf("registro %d", id), "")
 }
 
+// Again counts what reading quarantined records once more came to.
+type Again struct {
+	Understood int `json:"understood" doc:"Registros que agora foram lidos, guardados como o que são, e saíram da quarentena."`
+	Left       int `json:"left" doc:"Registros que continuam sem poder ser lidos."`
+}
+
+// quarantine are the operations that read quarantined records once more.
+func quarantine() []Operation {
+	return []Operation{
+		{opAgain, "POST", "/quarantine/{record}/again", staff(), "", par("record", "record"), Again{},
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return a.ReadAgain(ctx, c, in.number("record"))
+			}},
+		{opAllAgain, "POST", "/quarantine/again", staff(), "", nil, Again{},
+			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
+				return a.ReadAllAgain(ctx, c)
+			}},
+	}
+}
+
+const (
+	opAgain    Op = "quarantine.again"
+	opAllAgain Op = "quarantine.again.all"
+)
+
+// ReadAgain reads a quarantined record once more, for a collector that knows more than
+// when it came.
+func (a *API) ReadAgain(ctx context.Context, c Caller, id int64) (done Again, err error) {
+	err = a.view(ctx, c, opAgain, func(r *store.Reader) error {
+		_, err := r.QuarantinedRecord(id)
+		return err
+	})
+	if err == nil {
+		err = a.record(ctx, c, opAgain, "quarentena lida de novo", fmt.Sprintf("registro %d", id), "")
+	}
+	if err == nil {
+		err = a.again(ctx, &done, id)
+	}
+	return done, err
+}
+
+// readAtOnce bounds how many numbers of records are taken from the store at a time.
+const readAtOnce = 500
+
+// ReadAllAgain reads all that the caller sees and that was never understood once more.
+func (a *API) ReadAllAgain(ctx context.Context, c Caller) (done Again, err error) {
+	if err := a.record(ctx, c, opAllAgain, "quarentena lida de novo", "todos os registros", ""); err != nil {
+		return done, err
+	}
+	for after := int64(0); ; {
+		var ids []int64
+		err := a.view(ctx, c, opAllAgain, func(r *store.Reader) (err error) {
+			ids, err = r.NotUnderstood(after, readAtOnce)
+			return err
+		})
+		if err != nil || len(ids) == 0 {
+			return done, err
+		}
+		if err := a.again(ctx, &done, ids...); err != nil {
+			return done, err
+		}
+		after = ids[len(ids)-1]
+	}
+}
+
+func (a *API) again(ctx context.Context, done *Again, ids ...int64) error {
+	for _, id := range ids {
+		understood, err := a.o.Ingest.Again(ctx, id)
+		if err != nil {
+			return err
+		}
+		if understood {
+			done.Understood++
+		} else {
+			done.Left++
+		}
+	}
+	return a.o.Ingest.Judge(ctx)
+}
+
 // Settle notes that the caller has dealt with a quarantined record, which stays
 // in the store.
 func (a *API) Settle(ctx context.Context, c Caller, id int64) error {

@@ -72,6 +72,8 @@ func (s *site) routes(programs http.Handler) http.Handler {
 		"GET /documentos/{id}/original":             s.original,
 		"GET /quarentena":                           s.quarantine,
 		"POST /quarentena/{id}/visto":               s.settle,
+		"POST /quarentena/{id}/ler":                 s.readAgain,
+		"POST /quarentena/ler":                      s.readAllAgain,
 		"GET /quarentena/{id}/original":             s.quarantined,
 		"GET /exportar":                             s.export,
 		"GET /exportar/originais.zip":               s.exportZIP,
