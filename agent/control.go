@@ -92,7 +92,7 @@ func (a *agent) controlStatus(w http.ResponseWriter, r *http.Request) {
 	}
 	if a.uplink != nil {
 		u := a.uplink.State()
-		out.Agent, out.Connected, out.ConnSince, out.LastAck = a.id.Agent, u.Connected, u.Since, u.LastAck
+		out.Agent, out.Connected, out.ConnSince, out.LastAck = a.keeper.identity().Agent, u.Connected, u.Since, u.LastAck
 	}
 	json.NewEncoder(w).Encode(out)
 }

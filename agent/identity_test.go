@@ -56,14 +56,14 @@ func TestEnrol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id.Broker != "127.0.0.1:8883" || id.Fallback != "wss://127.0.0.1:443/mqtt" || len(id.Agent) != 16 || len(id.tls().Certificates) != 1 {
+	if id.Broker != "127.0.0.1:8883" || id.Fallback != "wss://127.0.0.1:443/mqtt" || len(id.Agent) != 16 || len(id.tls(time.Now).Certificates) != 1 {
 		t.Errorf("identity %+v", id)
 	}
 	again, err := loadIdentity(folder)
 	if err != nil || again.Agent != id.Agent || again.Fallback != id.Fallback {
 		t.Errorf("read again: %+v, %v", again, err)
 	}
-	for _, f := range []string{identityFile, certFile, keyFile, caFile} {
+	for _, f := range []string{identityFile} {
 		st, err := os.Stat(filepath.Join(folder, f))
 		if err != nil || st.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
 			t.Errorf("%s: %v, %v", f, st, err)

@@ -11,12 +11,13 @@ func (a *agent) makeLAN() (err error) {
 	if a.config.LAN == "" {
 		return nil
 	}
-	if a.id == nil {
+	if a.keeper == nil {
 		a.log.Warn("no neighbours: this till is not enrolled")
 		return nil
 	}
+	id := a.keeper.identity()
 	a.lan, err = lan.New(lan.Options{
-		Lender: a.router, Codec: a.codec, Log: a.log, Certificate: a.id.certificate, Roots: a.id.roots,
+		Lender: a.router, Codec: a.codec, Log: a.log, Certificate: id.certificate, Roots: id.roots,
 		Allowed: a.config.Trusted, Now: a.clock.Now,
 		Listen: a.config.LAN, Peers: a.config.Peers, Discover: a.config.Seek,
 	})
@@ -24,6 +25,17 @@ func (a *agent) makeLAN() (err error) {
 		a.log.Error("no neighbours", "err", err)
 	}
 	return nil
+}
+
+// meetAs shows neighbours a renewed identity, and trusts whom its collector trusts
+// now.
+func (a *agent) meetAs(id *identity) {
+	if a.lan == nil {
+		return
+	}
+	if err := a.lan.Renew(id.certificate, id.roots); err != nil {
+		a.log.Error("neighbours see the identity of before", "err", err)
+	}
 }
 
 // neighbours are the agents that may lend a device now.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +40,7 @@ type agent struct {
 	clock   *uplink.Clock
 	uplink  *uplink.Uplink // nil until enrolled
 	lan     *lan.LAN       // nil when there are no neighbours
-	id      *identity
+	keeper  *keeper        // nil until enrolled
 }
 
 // run starts everything top to bottom, waits for ctx, and stops bottom to top. The
@@ -90,6 +89,7 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 	parts.Go(func() { failed <- a.router.Run(inner) })
 	if a.uplink != nil {
 		parts.Go(func() { a.uplink.Run(inner) })
+		parts.Go(func() { a.keeper.Run(inner) })
 	}
 	parts.Go(func() { a.monitor.Run(inner) })
 	if a.lan != nil {
@@ -285,7 +285,7 @@ func built() time.Time {
 // makeUplink prepares the connection to the collector. A till that is not
 // enrolled sells and keeps its documents.
 func (a *agent) makeUplink() error {
-	id, err := loadIdentity(a.config.Folder)
+	keeper, err := newKeeper(a.config.Folder, a.clock.Now, a.log)
 	if errors.Is(err, errNotEnrolled) {
 		a.log.Warn("not enrolled: documents stay on this till")
 		return nil
@@ -293,17 +293,16 @@ func (a *agent) makeUplink() error {
 	if err != nil {
 		return err
 	}
-	a.id = id
-	secure := id.tls()
-	secure.Time = a.clock.Now
+	keeper.fallback, keeper.proxy, keeper.changed = a.config.Fallback, a.config.proxy(), a.meetAs
+	a.keeper = keeper
 	a.uplink = uplink.New(uplink.Options{
 		Buffer: a.buffer, Codec: a.codec, Log: a.log, Now: time.Now,
-		Transport: uplink.MQTT{Broker: "tls://" + id.Broker, Fallback: cmp.Or(a.config.Fallback, id.Fallback),
-			Agent: id.Agent, TLS: secure, Proxy: a.config.proxy()},
+		Transport: keeper, Renew: keeper.ask,
 		HourBytes: a.config.HourMB << 20,
 		Streams:   []string{wire.StreamEvents, wire.StreamDocuments, wire.StreamStatus},
 		Beat:      a.beat, BeatEvery: time.Duration(a.config.Beat), Clock: a.clock,
 	})
+	keeper.retry = a.uplink.Retry
 	return nil
 }
 
@@ -330,6 +329,7 @@ func (a *agent) beat() wire.Beat {
 	b := wire.Beat{Version: wire.Version, Software: version, Host: host, System: runtime.GOOS + "/" + runtime.GOARCH,
 		Started: a.started.UnixMilli(), Clock: time.Now().UnixMilli(), Epoch: a.buffer.Epoch(),
 		Used: s.Used, Bound: s.Bound}
+	a.keeper.tell(&b)
 	for _, st := range s.Streams {
 		b.Waiting += st.Waiting
 		if t := st.Oldest; !t.IsZero() && (b.Oldest == 0 || t.UnixMilli() < b.Oldest) {

@@ -65,7 +65,7 @@ func (l *LAN) hear(ctx context.Context, c *net.UDPConn) {
 		}
 		at, err := parseBeacon(l.opt.Codec, buf[:n])
 		ip := from.Addr().Unmap()
-		if err != nil || at.Agent == l.trust.agent || !local(ip) {
+		if err != nil || at.Agent == l.trust.Load().agent || !local(ip) {
 			continue
 		}
 		l.know(ctx, addressOf(ip, at.Port), false)

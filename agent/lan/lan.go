@@ -25,6 +25,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zelo/agent/wire"
@@ -79,7 +80,7 @@ const stopWithin = 2500 * time.Millisecond
 type LAN struct {
 	opt      Options
 	log      *slog.Logger
-	trust    trust
+	trust    atomic.Pointer[trust]
 	listener net.Listener
 	port     uint16
 	id       []byte         // of this run
@@ -96,10 +97,11 @@ type LAN struct {
 // New checks the options and listens. Run serves, and closes when it ends.
 func New(o Options) (*LAN, error) {
 	l := &LAN{opt: o, log: o.Log, links: map[string]*link{}, borrowers: map[string]int{}, guests: map[string]int{}}
-	var err error
-	if l.trust, err = newTrust(o); err != nil {
+	t, err := newTrust(o)
+	if err != nil {
 		return nil, err
 	}
+	l.trust.Store(&t)
 	for _, address := range append([]string{o.Listen}, o.Peers...) {
 		if err := checkAddress(address); err != nil {
 			return nil, fmt.Errorf("cannot use %q as an address of the local network: %w", address, err)
@@ -120,6 +122,18 @@ func checkAddress(address string) error {
 		return err
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
+	return err
+}
+
+// Renew goes by another certificate, and trusts other authorities, from the next
+// connection on. Connections there are stay.
+func (l *LAN) Renew(certificate tls.Certificate, roots *x509.CertPool) error {
+	o := l.opt
+	o.Certificate, o.Roots = certificate, roots
+	t, err := newTrust(o)
+	if err == nil {
+		l.trust.Store(&t)
+	}
 	return err
 }
 
@@ -172,7 +186,7 @@ func (l *LAN) neighbour(name string) *Neighbour {
 
 // beacon says where this agent is.
 func (l *LAN) beacon() wire.Beacon {
-	return wire.Beacon{Version: wire.Version, Agent: l.trust.agent, Port: l.port}
+	return wire.Beacon{Version: wire.Version, Agent: l.trust.Load().agent, Port: l.port}
 }
 
 // pause waits, or ends early with ctx.

@@ -69,7 +69,7 @@ func (l *LAN) less(of map[string]int, name string) {
 // receive finds out who connected, and lends.
 func (l *LAN) receive(ctx context.Context, raw net.Conn, known func()) error {
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
-	stream := tls.Server(raw, l.trust.server())
+	stream := tls.Server(raw, l.trust.Load().server())
 	within, cancel := context.WithTimeout(ctx, meetWithin)
 	err := stream.HandshakeContext(within)
 	cancel()

@@ -159,7 +159,7 @@ func (l *LAN) connect(ctx context.Context, k *link) error {
 	}
 	defer raw.Close()
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
-	stream := tls.Client(raw, l.trust.client())
+	stream := tls.Client(raw, l.trust.Load().client())
 	within, cancel := context.WithTimeout(ctx, meetWithin)
 	defer cancel()
 	if err := stream.HandshakeContext(within); err != nil {

@@ -103,8 +103,8 @@ func (r *Router) Lend(ctx context.Context, from, id string, req sat.Request) (wi
 	}
 	defer release()
 	e := &entry{Till: req.Till, Session: req.Session, Function: req.Function, Payload: payloadOf(req), Case: id, Delivered: true}
-	if r.journal.seen(from, id) {
-		return r.standing(ctx, from, id)
+	if r.journal.seen(id) {
+		return r.standing(ctx, id)
 	}
 	devices := r.lendable(req)
 	for i, o := range devices {
@@ -117,7 +117,7 @@ func (r *Router) Lend(ctx context.Context, from, id string, req sat.Request) (wi
 			break
 		}
 	}
-	return r.standing(ctx, from, id)
+	return r.standing(ctx, id)
 }
 
 // lendable are the devices that may serve a neighbour's fiscal call, best first. A
@@ -166,18 +166,18 @@ func (r *Router) AskCase(ctx context.Context, from, id string) (wire.Ending, sat
 		return wire.EndingOpen, sat.Reply{}, nil
 	}
 	defer release()
-	if ending, reply, err := r.standing(ctx, from, id); ending != wire.EndingNothing || r.ours(id) {
+	if ending, reply, err := r.standing(ctx, id); ending != wire.EndingNothing || r.ours(id) {
 		return ending, reply, err
 	}
 	return wire.EndingOpen, sat.Reply{}, nil
 }
 
 // standing is how a case stands; its turn is taken.
-func (r *Router) standing(ctx context.Context, from, id string) (wire.Ending, sat.Reply, error) {
+func (r *Router) standing(ctx context.Context, id string) (wire.Ending, sat.Reply, error) {
 	if r.journal.forgotten(id) {
 		return wire.EndingMissing, sat.Reply{}, nil
 	}
-	e, err := r.journal.forbid(from, id)
+	e, err := r.journal.forbid(id)
 	if err != nil {
 		return wire.EndingOpen, sat.Reply{}, nil
 	}
@@ -207,10 +207,10 @@ func (r *Router) standing(ctx context.Context, from, id string) (wire.Ending, sa
 }
 
 // seen reports whether a neighbour's case is known here, or forbidden.
-func (j *journal) seen(from, id string) bool {
+func (j *journal) seen(id string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.fenced[id] || j.lent[id] || j.ofCase(from, id) != nil
+	return j.fenced[id] || j.lent[id] || j.ofCase(id) != nil
 }
 
 // caseKeeps is how long a neighbour may come back to a case that is no longer among
@@ -242,10 +242,11 @@ func (j *journal) forgotten(id string) bool {
 }
 
 // ofCase is the entry of a neighbour's case that counts; nil when none was sent to a
-// device, or when those certainly issued nothing. j.mu is held.
-func (j *journal) ofCase(from, id string) *entry {
+// device, or when those certainly issued nothing. Its id alone names it: a neighbour
+// may have become another agent since. j.mu is held.
+func (j *journal) ofCase(id string) *entry {
 	for name, t := range j.tills {
-		if strings.HasPrefix(name, from+"/") {
+		if strings.Contains(name, "/") {
 			if _, e := fence(newestFirst(t.list), id, false); e != nil {
 				return e
 			}
@@ -256,9 +257,9 @@ func (j *journal) ofCase(from, id string) *entry {
 
 // forbid returns the entry of a neighbour's case. When there is none, the case is
 // never carried out from now on, also not by a call that waits for a device.
-func (j *journal) forbid(from, id string) (*entry, error) {
+func (j *journal) forbid(id string) (*entry, error) {
 	j.mu.Lock()
-	e := j.ofCase(from, id)
+	e := j.ofCase(id)
 	if e != nil || j.fenced[id] {
 		j.mu.Unlock()
 		return e, nil

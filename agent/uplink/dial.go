@@ -15,11 +15,16 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 // ErrClock reports that the collector's certificate is not valid at the time it
 // is here: most likely this computer's clock is wrong.
 var ErrClock = errors.New("the collector's certificate is not valid at this computer's time: check the date of this computer")
+
+// ErrRefused reports that collector and agent do not accept each other's certificate,
+// or that the collector does not let this agent in.
+var ErrRefused = errors.New("the collector refuses this agent's identity, or is not the one it knows")
 
 // ErrProxy reports that the proxy would not let the connection through.
 var ErrProxy = errors.New("the proxy refuses the connection")
@@ -136,16 +141,28 @@ func (f *dialErrors) add(u *url.URL, err error) {
 func (f *dialErrors) explain(err error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.errs) == 0 {
-		return err
-	}
-	all := errors.Join(f.errs...)
-	if !errors.Is(err, errors.Unwrap(f.errs[len(f.errs)-1])) {
-		all = errors.Join(all, err)
+	all := err
+	if len(f.errs) > 0 {
+		all = errors.Join(f.errs...)
+		if !errors.Is(err, errors.Unwrap(f.errs[len(f.errs)-1])) {
+			all = errors.Join(all, err)
+		}
 	}
 	var invalid x509.CertificateInvalidError
 	if errors.As(all, &invalid) && invalid.Reason == x509.Expired {
 		return fmt.Errorf("%w: %w", ErrClock, all)
 	}
+	if refused(all) {
+		return fmt.Errorf("%w: %w", ErrRefused, all)
+	}
 	return all
+}
+
+// refused reports whether an attempt failed because of who one of the two is: by its
+// certificate, or by the broker's answer.
+func refused(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	var alert *net.OpError
+	return errors.As(err, &unknown) || errors.As(err, &alert) && alert.Op == "remote error" ||
+		errors.Is(err, packets.ErrorRefusedNotAuthorised) || errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword)
 }

@@ -87,6 +87,9 @@ func (d *drain) hello(h wire.Hello, at time.Time) error {
 	if len(h.CommandKey) > 0 && d.u.o.CommandKey != nil {
 		d.u.o.CommandKey(h.CommandKey)
 	}
+	if h.Renew != "" && d.u.o.Renew != nil {
+		d.u.o.Renew(h.Renew)
+	}
 	var err error
 	if h.Beat == d.u.beats {
 		err = d.u.o.Clock.learn(time.UnixMilli(h.Time), at.Sub(d.u.beatAt), time.Duration(h.Took)*time.Millisecond)

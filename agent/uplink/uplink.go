@@ -82,8 +82,11 @@ type Options struct {
 	Command   func([]byte)  // takes a command as it came, and returns at once; nil takes none
 	// CommandKey takes the key that signs commands, as each Hello brings it; nil takes none.
 	CommandKey func([]byte)
-	Log        *slog.Logger
-	Now        func() time.Time
+	// Renew takes where the agent shall renew its identity, when a Hello says so, and
+	// returns at once; nil takes none.
+	Renew func(address string)
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Uplink is the one drainer of a buffer.
@@ -91,6 +94,7 @@ type Uplink struct {
 	o        Options
 	messages chan message
 	soon     chan struct{} // a beat is wanted now
+	retry    chan struct{} // the next attempt is not to wait
 	pace     pace
 	packer   packer
 	beats    uint64    // sent; numbers them
@@ -125,7 +129,7 @@ func New(o Options) *Uplink {
 	if o.Clock == nil {
 		o.Clock = &Clock{now: o.Now}
 	}
-	return &Uplink{o: o, messages: make(chan message, windowRecords), soon: make(chan struct{}, 1), state: State{Since: o.Now()},
+	return &Uplink{o: o, messages: make(chan message, windowRecords), soon: make(chan struct{}, 1), retry: make(chan struct{}, 1), state: State{Since: o.Now()},
 		pace:   pace{limit: o.HourBytes, born: time.Now()},
 		packer: packer{buffer: o.Buffer, codec: o.Codec, log: o.Log, devices: map[string]*device{}}}
 }
@@ -167,17 +171,32 @@ func (u *Uplink) Run(ctx context.Context) {
 			pause = firstPause
 		}
 		u.o.Log.Warn("no connection to the collector", "err", err, "next attempt within", pause)
-		wait(ctx, rand.N(pause)+pause/10)
-		pause = min(2*pause, longPause)
+		if u.wait(ctx, rand.N(pause)+pause/10) {
+			pause = min(2*pause, longPause)
+		} else {
+			pause = firstPause
+		}
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) {
+// wait waits so long; false when it ended before its time.
+func (u *Uplink) wait(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
+	case <-u.retry:
 	case <-t.C:
+		return true
+	}
+	return false
+}
+
+// Retry makes Run connect again without waiting long: this agent has a new identity.
+func (u *Uplink) Retry() {
+	select {
+	case u.retry <- struct{}{}:
+	default:
 	}
 }
 
