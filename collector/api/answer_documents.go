@@ -8,7 +8,6 @@ import (
 	"zelo/collector/export"
 	"zelo/collector/ingest"
 	"zelo/collector/sequence"
-	"zelo/sat/cfe"
 )
 
 func hex(sum [32]byte) string { return fmt.Sprintf("%x", sum) }
@@ -116,9 +115,12 @@ type itemAnswer struct {
 }
 
 func sayReceipt(r export.Receipt) receiptAnswer {
-	return receiptAnswer{r.Products, r.Discount, r.Addition, r.Total, r.Change,
-		each(r.Payments, func(p cfe.Payment) paymentAnswer { return paymentAnswer{p.Code, p.Value} }),
+	out := receiptAnswer{r.Products, r.Discount, r.Addition, r.Total, r.Change, []paymentAnswer{},
 		each(r.Items, func(i export.Item) itemAnswer { return itemAnswer(i) })}
+	for _, p := range r.Payments {
+		out.Payments = append(out.Payments, paymentAnswer{p.Code, p.Value})
+	}
+	return out
 }
 
 func sayCoupon(p Coupon) documentPageAnswer {

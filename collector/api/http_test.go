@@ -325,6 +325,41 @@ func TestHTTPAnswers(t *testing.T) {
 	}
 }
 
+// TestHTTPToken: a token sees what the plan, the person and its own taxpayer allow,
+// as long as it stands.
+func TestHTTPToken(t *testing.T) {
+	b := setup(t)
+	mine, sibling, _ := b.tenants()
+	p := b.programs()
+	all := "Bearer " + b.token(mine.byRole[store.RoleReseller], "")
+	one := "Bearer " + b.token(mine.byRole[store.RoleReseller], mine.root)
+	sees := func(token string, mines, siblings bool) {
+		t.Helper()
+		for path, found := range map[string][2]bool{"/tills": {mines, siblings}, "/documents": {mines, siblings}, "/taxpayers": {mines, siblings}} {
+			a := p.ask("GET", Base+path, "", "Authorization", token)
+			if a.status != http.StatusOK || strings.Contains(string(a.body), mine.cnpj) != found[0] || strings.Contains(string(a.body), sibling.cnpj) != found[1] {
+				t.Errorf("%s answers %d %s", path, a.status, a.body)
+			}
+		}
+	}
+	for _, cnpj := range []string{mine.cnpj, sibling.cnpj} {
+		b.update(func(w *store.Writer) error { return w.SetPlan(cnpj, store.PlanLite) })
+	}
+	a := p.ask("GET", Base+"/documents", "", "Authorization", all)
+	if strings.Contains(string(a.body), mine.cnpj) {
+		t.Errorf("without the plan a program sees %s", a.body)
+	}
+	for _, cnpj := range []string{mine.cnpj, sibling.cnpj} {
+		b.update(func(w *store.Writer) error { return w.SetPlan(cnpj, store.PlanPro) })
+	}
+	sees(all, true, true)
+	sees(one, true, false)
+	b.update(func(w *store.Writer) error { return w.LockOut(mine.resellerAdmin.ID, now()) })
+	if a := p.ask("GET", Base+"/tills", "", "Authorization", all); a.status != http.StatusUnauthorized {
+		t.Errorf("a token that was revoked answers %d", a.status)
+	}
+}
+
 // TestHTTPOriginal: the bytes come as they are, named by their hash.
 func TestHTTPOriginal(t *testing.T) {
 	b := filled(t)
