@@ -133,14 +133,10 @@ func cmdAlarms(ctx context.Context, con console, args []string) error {
 			return fmt.Errorf("não foi possível ler os alarmes: %w", err)
 		}
 		for _, a := range open {
-			if a.Behind != "" {
+			if a.Explained() {
 				continue
 			}
-			where := "arquivos importados"
-			if a.Till != nil {
-				where = a.Till.Name()
-			}
-			if _, err := fmt.Fprintf(con.out, "%s: %s em %s: %s\n", a.Severity, uncapital(a.Rule.Title), where, a.Detail); err != nil {
+			if _, err := fmt.Fprintf(con.out, "%s: %s em %s: %s\n", a.Severity, uncapital(a.Rule.Title), uncapital(a.About()), a.Detail); err != nil {
 				return err
 			}
 		}

@@ -15,8 +15,60 @@ type Alarm struct {
 	store.Alarm
 	State State
 	Rule  alarm.Rule
-	Till  *Till // nil when it is about no till: imports
+	Till  *Till  // nil when it is about no single till
+	place string // name of the establishment, where documents tell it
 }
+
+// About names what the alarm is about.
+func (a Alarm) About() string {
+	switch {
+	case a.Till != nil && a.Subject.Kind == alarm.OfDevice && a.Till.Agent.ID != "":
+		return a.Till.Name() + ", SAT " + a.Subject.ID
+	case a.Till != nil:
+		return a.Till.Name()
+	case a.Subject.Kind == alarm.OfDevice:
+		return "SAT " + a.Subject.ID
+	case a.Subject.Kind == alarm.OfAgent:
+		return "Caixa " + a.Subject.ID
+	case a.Subject.Kind == alarm.OfShop:
+		return "CNPJ " + Register(a.Subject.ID)
+	case a.Subject.Kind == alarm.OfReseller:
+		return "Várias lojas"
+	case a.Subject.Kind == alarm.OfCertificate:
+		return "Certificado da empresa"
+	}
+	return "Arquivos importados"
+}
+
+// Shop names the shop that the alarm is about; "" when it is not known.
+func (a Alarm) Shop() string {
+	if a.place != "" || a.Till == nil {
+		return a.place
+	}
+	return a.Till.Shop()
+}
+
+// ForecastWords says when the alarm's device will block itself; "" when no block is in
+// sight.
+func (a Alarm) ForecastWords() string { return ForecastWords(a.Forecast) }
+
+// ForecastWords says a forecast in pt-BR; "" when no block is in sight.
+func ForecastWords(p alarm.Prediction) string {
+	if p.At.IsZero() {
+		return ""
+	}
+	words := "Previsão: o equipamento se bloqueia em " + at(p.At) + ", " + p.Cause.String() + "."
+	if p.Risk > 0 {
+		words += " Valor em risco em 30 dias: R$ " + Money(p.Risk) + "."
+	}
+	return words
+}
+
+// explained tells whether another alarm stands for this one.
+func explained(a store.Alarm) bool { return a.Behind != "" || a.Cause != 0 }
+
+// Explained tells whether another alarm stands for this one.
+func (a Alarm) Explained() bool { return explained(a.Alarm) }
 
 // Open tells whether the alarm still holds.
 func (a Alarm) Open() bool { return a.ClearedAt.IsZero() }
@@ -81,7 +133,7 @@ func (a *API) Now(ctx context.Context, c Caller) (o Overview, err error) {
 // causes groups the alarms that stand for themselves by their rule.
 func causes(alarms []Alarm) (out []Cause) {
 	for _, a := range alarms {
-		if a.Behind != "" {
+		if a.Explained() {
 			continue
 		}
 		i := slices.IndexFunc(out, func(c Cause) bool { return c.Rule.Code == a.Code })
@@ -110,15 +162,27 @@ func ruleOrder() map[alarm.Code]int {
 	return order
 }
 
+// last puts what another alarm explains behind what stands for itself.
+func last(a, b store.Alarm) int {
+	switch {
+	case explained(a) == explained(b):
+		return 0
+	case explained(a):
+		return 1
+	}
+	return -1
+}
+
 // causesFirst orders alarms: those explained by another last, the gravest first,
-// and among equals what explains others before its consequences.
+// among equals the most money at risk, then what explains others before its
+// consequences.
 func causesFirst(alarms []store.Alarm) {
 	if len(alarms) < 2 {
 		return
 	}
 	order := ruleOrder()
 	slices.SortStableFunc(alarms, func(a, b store.Alarm) int {
-		return cmp.Or(cmp.Compare(min(len(a.Behind), 1), min(len(b.Behind), 1)), cmp.Compare(b.Severity, a.Severity),
+		return cmp.Or(last(a, b), cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Forecast.Risk, a.Forecast.Risk),
 			cmp.Compare(order[a.Code], order[b.Code]))
 	})
 }
@@ -140,7 +204,9 @@ func readAlarms(r *store.Reader, list func(*store.Reader) ([]store.Alarm, error)
 		return nil, nil, err
 	}
 	about := map[alarm.Subject]*Till{}
+	shops := map[string]string{}
 	for i, t := range tills {
+		shops[t.Agent.CNPJ] = cmp.Or(shops[t.Agent.CNPJ], t.Shop())
 		if t.Agent.ID != "" {
 			about[alarm.Subject{Kind: alarm.OfAgent, ID: t.Agent.ID}] = &tills[i]
 		}
@@ -152,6 +218,9 @@ func readAlarms(r *store.Reader, list func(*store.Reader) ([]store.Alarm, error)
 	for _, a := range found {
 		one := alarmOf(a)
 		one.Till = about[a.Subject]
+		if a.Subject.Kind == alarm.OfShop {
+			one.place = shops[a.Subject.ID]
+		}
 		out = append(out, one)
 	}
 	return out, tills, nil
@@ -176,7 +245,9 @@ func (a *API) Alarms(ctx context.Context, c Caller) (open, closed []Alarm, err e
 // AlarmPage is one alarm with its life, oldest change first.
 type AlarmPage struct {
 	Alarm
-	Life []store.Change
+	Life     []store.Change
+	Children []Alarm  // that it explains, gravest first
+	People   []string // addresses of those it may be assigned to
 }
 
 // Alarm returns one alarm.
@@ -190,6 +261,18 @@ func (a *API) Alarm(ctx context.Context, c Caller, id int64) (p AlarmPage, err e
 			return err
 		}
 		p.Alarm = found[0]
+		if p.Children, _, err = readAlarms(r, func(r *store.Reader) ([]store.Alarm, error) { return r.Children(id) }); err != nil {
+			return err
+		}
+		if a.May(c, OpTakeAlarm) {
+			users, err := r.Users()
+			if err != nil {
+				return err
+			}
+			for _, u := range users {
+				p.People = append(p.People, u.Email)
+			}
+		}
 		p.Life, err = r.AlarmLife(id)
 		return err
 	})

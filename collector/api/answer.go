@@ -86,12 +86,20 @@ type alarmAnswer struct {
 	OpenedAt  time.Time `json:"openedAt"`
 	SeenAt    time.Time `json:"seenAt" doc:"Quando foi confirmada pela última vez."`
 	ClearedAt time.Time `json:"clearedAt,omitzero" doc:"Falta enquanto o alarme está aberto."`
+	Cause     int64     `json:"cause,omitempty" doc:"Número do alarme que explica este e outros."`
+	Level     int       `json:"level,omitempty" doc:"Nível do escalonamento."`
+	TakenBy   string    `json:"takenBy,omitempty" doc:"Quem assumiu o alarme."`
+	Silenced  time.Time `json:"silencedUntil,omitzero"`
+	Resolved  time.Time `json:"resolvedAt,omitzero" doc:"Quando uma pessoa o deu por resolvido."`
+	BlocksAt  time.Time `json:"blocksAt,omitzero" doc:"Quando o equipamento vai se bloquear sozinho."`
+	Risk      int64     `json:"risk,omitempty" doc:"Valor em risco em 30 dias, em centavos."`
 }
 
 func sayAlarm(a Alarm) alarmAnswer {
 	out := alarmAnswer{ID: a.ID, Code: string(a.Code), Severity: severityCode(a.Severity), State: string(a.State), Title: a.Rule.Title, Detail: a.Detail,
 		WhatToDo: a.Rule.WhatToDo, About: string(a.Subject.Kind), Subject: a.Subject.ID, Behind: string(a.Behind),
-		Since: a.Since.UTC(), OpenedAt: a.OpenedAt.UTC(), SeenAt: a.SeenAt.UTC(), ClearedAt: a.ClearedAt.UTC()}
+		Since: a.Since.UTC(), OpenedAt: a.OpenedAt.UTC(), SeenAt: a.SeenAt.UTC(), ClearedAt: a.ClearedAt.UTC(),
+		Cause: a.Cause, Level: a.Level, TakenBy: a.TakenBy, Silenced: a.SilencedUntil.UTC(), Resolved: a.ResolvedAt.UTC(), BlocksAt: a.Forecast.At.UTC(), Risk: a.Forecast.Risk}
 	if a.Till != nil {
 		out.Till, out.TillName = a.Till.ID, a.Till.Name()
 	}

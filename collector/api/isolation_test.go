@@ -157,7 +157,7 @@ func (t *tenant) marks() []string {
 // texts are what the parameters that name nobody's get.
 func texts(name string) string {
 	return map[string]string{"email": "novo@example.com", "role": "contador", "plan": "PRO", "month": "202512", "series": "1",
-		"password": "x", "consumer": cpf, "function": "status", "from": "2025-12-01", "to": "2025-12-31"}[name]
+		"password": "x", "consumer": cpf, "function": "status", "hours": "2", "stage": "esvaziando", "policy": "{}", "from": "2025-12-01", "to": "2025-12-31"}[name]
 }
 
 // TestIsolation walks the table of operations as every role of one tenant with
