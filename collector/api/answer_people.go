@@ -11,6 +11,9 @@ type enrolmentsAnswer struct {
 }
 
 type enrolmentAnswer struct {
+	ID        int64     `json:"id"`
+	Standing  bool      `json:"standing" doc:"Computadores ainda podem usá-lo."`
+	Agents    []string  `json:"agents" doc:"Agentes que se ligaram com ele."`
 	Label     string    `json:"label"`
 	CNPJ      string    `json:"cnpj,omitempty" doc:"Do estabelecimento dos caixas."`
 	Allowed   int       `json:"allowed" doc:"Quantos computadores podem usá-lo."`
@@ -19,9 +22,9 @@ type enrolmentAnswer struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
-func sayEnrolments(list []store.Token) enrolmentsAnswer {
-	return enrolmentsAnswer{each(list, func(t store.Token) enrolmentAnswer {
-		return enrolmentAnswer{t.Label, t.CNPJ, t.Allowed, t.Used, t.CreatedAt.UTC(), t.ExpiresAt.UTC()}
+func sayEnrolments(list []Enrolled) enrolmentsAnswer {
+	return enrolmentsAnswer{each(list, func(t Enrolled) enrolmentAnswer {
+		return enrolmentAnswer{t.ID, t.Standing, each(t.Agents, func(g store.Agent) string { return g.ID }), t.Label, t.CNPJ, t.Allowed, t.Used, t.CreatedAt.UTC(), t.ExpiresAt.UTC()}
 	})}
 }
 
@@ -59,8 +62,8 @@ type idAnswer struct {
 func sayID(id int64) idAnswer { return idAnswer{id} }
 
 type clientsAnswer struct {
-	Taxpayers    []taxpayerAnswer `json:"taxpayers"`
-	Unidentified []tillAnswer     `json:"unidentified" doc:"Caixas que esperam ser identificados."`
+	Taxpayers []taxpayerAnswer `json:"taxpayers"`
+	Next      string           `json:"next,omitempty" doc:"O que dar em after para a página seguinte; falta na última."`
 }
 
 type taxpayerAnswer struct {
@@ -74,15 +77,18 @@ type taxpayerAnswer struct {
 type establishmentAnswer struct {
 	CNPJ string `json:"cnpj"`
 	Name string `json:"name"`
+	City string `json:"city,omitempty"`
 	Plan string `json:"plan" enum:"LITE,PRO"`
 }
 
 func sayClients(c Clients) clientsAnswer {
-	return clientsAnswer{each(c.Taxpayers, func(t Client) taxpayerAnswer {
-		return taxpayerAnswer{t.Root, t.Name, t.Reseller, t.Tills, each(t.Establishments, func(e store.Establishment) establishmentAnswer {
-			return establishmentAnswer{e.CNPJ, e.Name, string(e.Plan)}
-		})}
-	}), each(c.Unidentified, sayTill)}
+	return clientsAnswer{each(c.Taxpayers, sayClient), c.Next}
+}
+
+func sayClient(t Client) taxpayerAnswer {
+	return taxpayerAnswer{t.Root, t.Name, t.Reseller, t.Tills, each(t.Establishments, func(e store.Establishment) establishmentAnswer {
+		return establishmentAnswer{e.CNPJ, e.Name, e.City, string(e.Plan)}
+	})}
 }
 
 type peopleAnswer struct {
@@ -100,9 +106,11 @@ type personAnswer struct {
 }
 
 func sayPeople(list []Person) peopleAnswer {
-	return peopleAnswer{each(list, func(p Person) personAnswer {
-		return personAnswer{p.ID, p.Email, p.Name, string(p.Role), p.Reseller, p.Secured, p.Mine}
-	})}
+	return peopleAnswer{each(list, sayPerson)}
+}
+
+func sayPerson(p Person) personAnswer {
+	return personAnswer{p.ID, p.Email, p.Name, string(p.Role), p.Reseller, p.Secured, p.Mine}
 }
 
 // linkAnswer is a sign-in link that was made; there may be none to be told.

@@ -130,18 +130,10 @@ func (a *API) Import(ctx context.Context, c Caller, files ...ingest.File) ([]ing
 	return a.o.Ingest.Import(ctx, files...)
 }
 
-// Tokens lists the enrolment tokens of the caller's reseller, newest first.
-func (a *API) Tokens(ctx context.Context, c Caller) (list []store.Token, err error) {
-	err = a.view(ctx, c, opEnrolments, func(r *store.Reader) error {
-		list, err = r.Tokens()
-		return err
-	})
-	return list, err
-}
-
 // Enrolment is what a till needs to connect. The token is told once.
 type Enrolment struct {
 	Label     string
+	CNPJ      string // of the establishment of those tills; "" when none was named
 	Token     string
 	URL       string
 	Allowed   int // how many tills may use it
@@ -169,7 +161,7 @@ func (a *API) Enrol(ctx context.Context, c Caller, label, cnpj string, tills, da
 	case len(label) > 100:
 		return Enrolment{}, problem("O nome tem mais de 100 letras: escreva um mais curto.")
 	}
-	e := Enrolment{Label: label, URL: a.o.Enrolment, Allowed: tills, ExpiresAt: a.o.Now().AddDate(0, 0, days)}
+	e := Enrolment{Label: label, CNPJ: cnpj, URL: a.o.Enrolment, Allowed: tills, ExpiresAt: a.o.Now().AddDate(0, 0, days)}
 	reseller := c.Reseller()
 	err := a.update(ctx, c, opEnrol, func(w *store.Writer, seen *store.Reader) error {
 		if cnpj != "" {

@@ -21,7 +21,7 @@ type tenant struct {
 	version, record, alarm, order  int64
 	command                        string
 	resellerAdmin, owner, book     store.User // its reseller's, its own, its accountant
-	grant, token                   int64
+	grant, token, enrolment        int64
 	technician                     store.User
 	byRole                         map[store.Role]Caller
 	unidentified, unidentifiedHost string // a till without an establishment
@@ -126,6 +126,12 @@ func (t *tenant) number(w *store.Writer) error {
 			t.grant = g.ID
 		}
 	}
+	enrolments, err4 := w.Tokens()
+	for _, e := range enrolments {
+		if e.CNPJ == t.cnpj {
+			t.enrolment = e.ID
+		}
+	}
 	records, err2 := w.Quarantined(100)
 	for _, q := range records {
 		if q.Agent == t.agent {
@@ -138,13 +144,13 @@ func (t *tenant) number(w *store.Writer) error {
 			t.alarm = a.ID
 		}
 	}
-	return errors.Join(err, err2, err3)
+	return errors.Join(err, err2, err3, err4)
 }
 
 // value is the tenant's own of a kind.
 func (t *tenant) value(k Kind) (string, bool) {
 	values := map[Kind]any{Text: "", TillID: t.agent, DocumentRef: t.key, VersionID: t.version, AlarmID: t.alarm, RecordID: t.record,
-		DeviceSerial: t.serial, CNPJ: t.cnpj, Root: t.root, ResellerID: t.reseller, PersonID: t.owner.ID, GrantID: t.grant, TokenID: t.token, CommandID: t.command, OrderID: t.order, FileBody: ""}
+		DeviceSerial: t.serial, CNPJ: t.cnpj, Root: t.root, ResellerID: t.reseller, PersonID: t.owner.ID, GrantID: t.grant, TokenID: t.token, EnrolmentID: t.enrolment, CommandID: t.command, OrderID: t.order, FileBody: ""}
 	v, known := values[k]
 	return fmt.Sprint(v), known
 }
@@ -188,7 +194,7 @@ func (b *bench) attack(role store.Role, c Caller, mine, theirs *tenant) {
 		if op.Op == OpAudit {
 			continue
 		}
-		if op.Op == opDropPerson || op.Op == opTake || op.Op == opRevokeAPIToken {
+		if op.Op == opDropPerson || op.Op == OpErase || op.Op == opTake || op.Op == opRevokeAPIToken {
 			// With ids of the caller's own these would end the test's people.
 			b.call(role, c, op, mine, theirs, len(op.Params))
 			continue

@@ -135,7 +135,7 @@ const (
 
 // Operations is the table.
 func Operations() []Operation {
-	return slices.Concat(watching(), caring(), quarantine(), revocation(), documents(), tenants(), people(), commanding(), plans())
+	return slices.Concat(watching(), caring(), quarantine(), revocation(), documents(), tenants(), people(), waiting(), clients(), subjects(), commanding(), plans())
 }
 
 // par makes parameters of name and kind pairs.
@@ -276,9 +276,9 @@ func tenants() []Operation {
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return says(sayID)(a.AddReseller(ctx, c, in.Values["name"]))
 			}},
-		{opTaxpayers, "GET", "/taxpayers", everyone(), "", nil, clientsAnswer{},
-			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
-				return says(sayClients)(a.Taxpayers(ctx, c))
+		{opTaxpayers, "GET", "/taxpayers", everyone(), "", par("text", "text", "after", "text"), clientsAnswer{},
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return says(sayClients)(a.Taxpayers(ctx, c, in.Values["text"], in.Values["after"]))
 			}},
 		{OpAddTaxpayer, "POST", "/taxpayers", heads(), "", par("cnpj", "establishment", "name", "text", "reseller", "reseller"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {

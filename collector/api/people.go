@@ -56,6 +56,14 @@ func (a *API) People(ctx context.Context, c Caller) (list []Person, err error) {
 	return list, err
 }
 
+// RootOf is the CNPJ root that a person typed, or that of the CNPJ; "" when it is neither.
+func RootOf(text string) string {
+	if text = compact(text); len(text) == 8 {
+		return text
+	}
+	return store.RootOf(text)
+}
+
 // NewPerson is somebody to be added.
 type NewPerson struct {
 	Email, Name string
@@ -125,7 +133,7 @@ func newUser(c Caller, seen *store.Reader, p NewPerson) (store.User, error) {
 		return u, err
 	default:
 		if p.Root == "" {
-			return u, problem("Escolha o contribuinte que a pessoa vai ver.")
+			return u, problem("Escreva o CNPJ do contribuinte que a pessoa vai ver.")
 		}
 		t, err := seen.Taxpayer(p.Root)
 		u.Reseller = t.Reseller

@@ -49,34 +49,111 @@ type Client struct {
 	Tills int
 }
 
-// Clients are the taxpayers that a caller sees, and the tills that wait to be
-// identified.
+// Clients is one page of the taxpayers that a caller sees.
 type Clients struct {
-	Taxpayers    []Client
-	Unidentified []Till
+	Taxpayers []Client // by name
+	Next      string   // mark of the next page, "" on the last
 }
 
-// Taxpayers lists the taxpayers that the caller sees.
-func (a *API) Taxpayers(ctx context.Context, c Caller) (out Clients, err error) {
+// clientsShown is how many taxpayers a page has.
+const clientsShown = 50
+
+// Taxpayers finds taxpayers that the caller sees by part of a CNPJ, name or town; after
+// is the mark of the page, "" for the first.
+func (a *API) Taxpayers(ctx context.Context, c Caller, text, after string) (out Clients, err error) {
 	err = a.view(ctx, c, opTaxpayers, func(r *store.Reader) error {
-		list, err := r.Taxpayers()
+		list, more, err := r.SearchTaxpayers(store.Clients{Text: text, After: after, Limit: clientsShown})
 		if err != nil {
 			return err
 		}
-		tills, err := readTills(r)
-		byRoot := map[string]int{}
-		for _, t := range tills {
-			if t.Agent.ID != "" && t.Agent.CNPJ == "" {
-				out.Unidentified = append(out.Unidentified, t)
-			}
-			byRoot[store.RootOf(t.Agent.CNPJ)]++
-		}
 		for _, t := range list {
-			out.Taxpayers = append(out.Taxpayers, Client{t, byRoot[t.Root]})
+			n, err := r.CountTills(t.Root)
+			if err != nil {
+				return err
+			}
+			out.Taxpayers = append(out.Taxpayers, Client{t, n})
+			out.Next = t.Root
 		}
-		return err
+		if !more {
+			out.Next = ""
+		}
+		return nil
 	})
 	return out, err
+}
+
+// ClientPage is one taxpayer with who sees it.
+type ClientPage struct {
+	Client
+	Reseller string        // its name, "" to those who see none
+	Grants   []store.Grant // of people beside the reseller's
+}
+
+// Taxpayer returns one taxpayer by its CNPJ root.
+func (a *API) Taxpayer(ctx context.Context, c Caller, root string) (p ClientPage, err error) {
+	err = a.view(ctx, c, opTaxpayer, func(r *store.Reader) error {
+		if p.Taxpayer, err = r.Taxpayer(root); err != nil {
+			return err
+		}
+		if p.Establishments, err = r.Establishments(root); err != nil {
+			return err
+		}
+		if p.Tills, err = r.CountTills(root); err != nil {
+			return err
+		}
+		of, err := r.Reseller(p.Taxpayer.Reseller)
+		if p.Reseller = of.Name; err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if !a.May(c, opGrants) {
+			return nil
+		}
+		p.Grants, err = r.GrantsOf(root)
+		return err
+	})
+	return p, err
+}
+
+// Describe changes the name and the town of an establishment, by which people find it.
+func (a *API) Describe(ctx context.Context, c Caller, cnpj, name, city string) error {
+	name, err := named(name)
+	city = strings.Join(strings.Fields(city), " ")
+	if _, denied := a.allow(c, OpDescribe); denied != nil || err != nil {
+		return errors.Join(denied, err)
+	}
+	if len(city) > 100 {
+		return problem("A cidade tem mais de 100 letras: escreva só o nome.")
+	}
+	return a.update(ctx, c, OpDescribe, func(w *store.Writer, seen *store.Reader) error {
+		e, err := seen.Establishment(compact(cnpj))
+		if err != nil {
+			return err
+		}
+		e.Name, e.City = name, city
+		if err := w.NameEstablishment(e); err != nil {
+			return err
+		}
+		return a.note(w, c, "estabelecimento renomeado", e.CNPJ, "")
+	})
+}
+
+// The operations about one client.
+const (
+	opTaxpayer Op = "taxpayers.one"
+	OpDescribe Op = "establishments.name"
+)
+
+func clients() []Operation {
+	return []Operation{
+		{opTaxpayer, "GET", "/taxpayers/{root}", everyone(), "", par("root", "taxpayer"), taxpayerAnswer{},
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return says(func(p ClientPage) taxpayerAnswer { return sayClient(p.Client) })(a.Taxpayer(ctx, c, in.Values["root"]))
+			}},
+		{OpDescribe, "POST", "/establishments/{cnpj}/name", heads(), "", par("cnpj", "establishment", "name", "text", "city", "text"), nil,
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return nil, a.Describe(ctx, c, in.Values["cnpj"], in.Values["name"], in.Values["city"])
+			}},
+	}
 }
 
 // AddTaxpayer registers the taxpayer of a CNPJ, with that establishment, for a

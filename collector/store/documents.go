@@ -143,7 +143,7 @@ func (d NewDocument) row() ([]any, error) {
 // compete makes a new version the best one when it ranks above the one that is.
 func (w *Writer) compete(id int64, d Document) error {
 	best, err := one(&w.Reader, scanDocument, `SELECT `+documentColumns+` FROM documents
-		WHERE key = $1 AND part = $2 AND issuer = $3 AND best = 1`, d.Key, d.Part, d.Issuer)
+		WHERE key = $1 AND part = $2 AND issuer = $3 AND best = 1 AND `+w.tx.about(d.Key), d.Key, d.Part, d.Issuer)
 	if err != nil || best.Rank >= d.Rank {
 		return err
 	}
@@ -169,7 +169,7 @@ func (r *Reader) Body(id int64) ([]byte, error) {
 // its other versions, then events about it.
 func (r *Reader) Versions(key string) ([]Document, error) {
 	args := arguments{key}
-	return all(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE key = $1 AND `+r.ownsThis("documents.issuer", &args)+`
+	return all(r, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE key = $1 AND `+r.tx.about(key)+` AND `+r.ownsThis("documents.issuer", &args)+`
 		ORDER BY part, best DESC, rank DESC, id`, args...)
 }
 
@@ -196,7 +196,7 @@ func (r *Reader) Search(q Search) (found []Document, next string, err error) {
 		q.Limit = 100
 	}
 	args := arguments{}
-	where, err := q.conditions(&args)
+	where, err := r.conditions(q, &args)
 	if err != nil {
 		return nil, "", err
 	}
@@ -216,7 +216,7 @@ func (r *Reader) Search(q Search) (found []Document, next string, err error) {
 const newestFirst = ` ORDER BY issued DESC, id DESC LIMIT `
 
 // conditions are those of a search, whoever searches.
-func (q Search) conditions(args *arguments) (string, error) {
+func (r *Reader) conditions(q Search, args *arguments) (string, error) {
 	where := "best = 1"
 	narrow := func(condition string, values ...any) {
 		for _, v := range values {
@@ -225,7 +225,7 @@ func (q Search) conditions(args *arguments) (string, error) {
 		where += " AND " + condition
 	}
 	if q.Key != "" {
-		narrow("key = ?", q.Key)
+		narrow("key = ? AND "+r.tx.about(q.Key), q.Key)
 	}
 	if q.CNPJ != "" {
 		narrow("issuer = ?", q.CNPJ)

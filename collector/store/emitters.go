@@ -5,10 +5,11 @@ import "time"
 // Emitter is a CNPJ for which coupons are issued (models 59 and 65), as agents and
 // imports bring them.
 type Emitter struct {
-	CNPJ  string
-	Name  string   // as its coupons have it
-	Tills []string // host names of the computers that bring them, as far as the reader sees these
-	Since time.Time
+	CNPJ     string
+	Name     string   // as its coupons have it
+	Tills    []string // host names of the computers that bring them, as far as the reader sees these
+	Since    time.Time
+	Reseller int64 // that enrolled one of these computers; 0 when imports alone bring them
 }
 
 // coupon tells whether a document is issued at a till, for the shop that stands
@@ -112,8 +113,8 @@ func (r *Reader) unidentified(a Agent) (Unidentified, error) {
 // coupons the reader's own tills bring, and to a reader of everything those of imports.
 func (r *Reader) Emitters() ([]Emitter, error) {
 	args := arguments{}
-	list, err := all(r, func(s scanner, e *Emitter) error { return s.Scan(&e.CNPJ, &e.Name, at(&e.Since)) },
-		`SELECT m.cnpj, max(m.name), min(m.first_at) FROM emitters m WHERE NOT EXISTS (SELECT 1 FROM establishments e WHERE e.cnpj = m.cnpj)
+	list, err := all(r, func(s scanner, e *Emitter) error { return s.Scan(&e.CNPJ, &e.Name, at(&e.Since), &e.Reseller) },
+		`SELECT m.cnpj, max(m.name), min(m.first_at), coalesce(max(a.reseller_id), 0) FROM emitters m LEFT JOIN agents a ON a.id = m.agent WHERE NOT EXISTS (SELECT 1 FROM establishments e WHERE e.cnpj = m.cnpj)
 		AND `+r.ofAgents("m.agent", &args)+` GROUP BY m.cnpj ORDER BY 3 DESC, 1 LIMIT 500`, args...)
 	for i := range list {
 		args := arguments{list[i].CNPJ}

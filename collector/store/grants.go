@@ -26,6 +26,12 @@ func (r *Reader) Grants() ([]Grant, error) {
 	return all(r, scanGrant, grantQuery+r.scope.taxpayers(&args)+` ORDER BY t.name, g.root, u.email`, args...)
 }
 
+// GrantsOf lists the grants that hold for one taxpayer.
+func (r *Reader) GrantsOf(root string) ([]Grant, error) {
+	args := arguments{root}
+	return all(r, scanGrant, grantQuery+`g.root = $1 AND `+r.scope.taxpayers(&args)+` ORDER BY u.email`, args...)
+}
+
 // Grant returns one grant that holds.
 func (r *Reader) Grant(id int64) (Grant, error) {
 	args := arguments{id}

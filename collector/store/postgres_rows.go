@@ -44,6 +44,12 @@ func (s slot) table() string {
 	return fmt.Sprintf("documents_%02d%02d", s/12, s%12+1)
 }
 
+// about names the one partition that a key is in: without it all are asked.
+func (t *postgresTx) about(key string) string {
+	s := slotOf(key)
+	return fmt.Sprintf("id >= %d AND id < %d", s<<slotShift, (s+1)<<slotShift)
+}
+
 // monthsAhead are prepared at the start; others are made when a document needs them.
 const monthsAhead = 3
 

@@ -205,7 +205,7 @@ func (s *Store) dropDocuments(ctx context.Context, d documentsDue, now time.Time
 // dropDocument takes away a document with its versions and how they came, and counts
 // it off its device.
 func (w *Writer) dropDocument(o old) (versions int, err error) {
-	ids, err := all(&w.Reader, value[int64], `SELECT id FROM documents WHERE key = $1 AND part = $2 AND issuer = $3`, o.key, o.part, o.issuer)
+	ids, err := all(&w.Reader, value[int64], `SELECT id FROM documents WHERE key = $1 AND part = $2 AND issuer = $3 AND `+w.tx.about(o.key), o.key, o.part, o.issuer)
 	if err != nil {
 		return 0, err
 	}

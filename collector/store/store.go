@@ -62,6 +62,9 @@ type transaction interface {
 	exec(ctx context.Context, query string, args []any) (int64, error)
 	later(ctx context.Context, query string, args []any) error
 	addDocuments(w *Writer, list []NewDocument) ([]Added, error)
+	// about is a condition that documents of a key fulfil and that may spare looking
+	// where they cannot be.
+	about(key string) string
 	// addArrivals says of each how many others held its place; -1 of one that is
 	// there already.
 	addArrivals(w *Writer, list []Arrival) (rivals []int, err error)

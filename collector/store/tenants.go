@@ -137,10 +137,7 @@ func (r *Reader) SearchTaxpayers(q Clients) (list []Taxpayer, more bool, err err
 		list, more = list[:q.Limit], true
 	}
 	for i, t := range list {
-		args := arguments{t.Root}
-		list[i].Establishments, err = all(r, scanEstablishment, establishmentQuery+`root = $1 AND `+
-			r.ownsThis("establishments.cnpj", &args)+` ORDER BY cnpj`, args...)
-		if err != nil {
+		if list[i].Establishments, err = r.Establishments(t.Root); err != nil {
 			return nil, false, err
 		}
 	}
@@ -177,6 +174,18 @@ func compact(s string) string {
 func (r *Reader) Taxpayer(root string) (Taxpayer, error) {
 	args := arguments{root}
 	return one(r, scanTaxpayer, taxpayerQuery+`t.root = $1 AND `+r.scope.taxpayers(&args), args...)
+}
+
+// Establishments lists those of one taxpayer, by CNPJ.
+func (r *Reader) Establishments(root string) ([]Establishment, error) {
+	args := arguments{root}
+	return all(r, scanEstablishment, establishmentQuery+`root = $1 AND `+r.ownsThis("establishments.cnpj", &args)+` ORDER BY cnpj`, args...)
+}
+
+// CountTills is how many agents the establishments of a taxpayer have.
+func (r *Reader) CountTills(root string) (int, error) {
+	args := arguments{root + firstBranch, root + lastBranch}
+	return one(r, value[int], `SELECT count(*) FROM agents WHERE cnpj >= $1 AND cnpj <= $2 AND `+r.ownsThis("agents.cnpj", &args), args...)
 }
 
 // Establishment returns one establishment.
@@ -216,11 +225,16 @@ const (
 // deviceFree picks the devices that nobody has, or that the reseller $2 brought.
 const deviceFree = `devices.reseller_id IN (0, $2)`
 
-// AddEstablishment stores a place of a taxpayer that is there, or its new name and
-// town.
+// AddEstablishment stores a place of a taxpayer that is there. One that is known stays
+// as it is.
 func (w *Writer) AddEstablishment(e Establishment) error {
-	return w.exec(`INSERT INTO establishments (cnpj, root, name, city, look) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (cnpj) DO UPDATE
-		SET name = excluded.name, city = excluded.city, look = excluded.look`, e.CNPJ, e.Root, e.Name, e.City, fold(e.Name+" "+e.City))
+	return w.exec(`INSERT INTO establishments (cnpj, root, name, city, look) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (cnpj) DO NOTHING`,
+		e.CNPJ, e.Root, e.Name, e.City, fold(e.Name+" "+e.City))
+}
+
+// NameEstablishment changes the name and the town of an establishment.
+func (w *Writer) NameEstablishment(e Establishment) error {
+	return w.exec(`UPDATE establishments SET name = $2, city = $3, look = $4 WHERE cnpj = $1`, e.CNPJ, e.Name, e.City, fold(e.Name+" "+e.City))
 }
 
 // OnlyBroughtBy tells whether every document here of a taxpayer came by agents of

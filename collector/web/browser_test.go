@@ -284,7 +284,7 @@ func TestKeyboard(t *testing.T) {
 		}
 		seen[name] = true
 	}
-	for _, want := range []string{"A Ir para o conteúdo", "A Agora", "A Caixas", "A Ligar caixa", "BUTTON Sair", "A Baixar", "BUTTON Marcar como visto"} {
+	for _, want := range []string{"A Ir para o conteúdo", "A Agora", "A Caixas", "A Ligar caixas", "BUTTON Sair", "A Baixar", "BUTTON Marcar como visto"} {
 		if !seen[want] {
 			t.Errorf("%q was not reached", want)
 		}

@@ -263,7 +263,7 @@ func (s *site) renderOrderForm(w http.ResponseWriter, r *http.Request, c api.Cal
 	if form.Picked, err = s.o.API.Pick(r.Context(), c, form.Many); err != nil {
 		return err
 	}
-	list, err := s.o.API.Taxpayers(r.Context(), c)
+	list, err := s.o.API.Taxpayers(r.Context(), c, "", "")
 	if err != nil {
 		return err
 	}

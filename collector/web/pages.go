@@ -119,6 +119,7 @@ func attach(w http.ResponseWriter, kind, name string) {
 type enrolForm struct {
 	Problem string
 	Label   string
+	CNPJ    string
 	Tills   int
 	Days    int
 	New     *api.Enrolment // just made
@@ -135,18 +136,24 @@ func (s *site) renderEnrol(w http.ResponseWriter, r *http.Request, c api.Caller,
 		return err
 	}
 	f.Tokens = tokens
-	return s.render(w, c, status, "enrol", "enrol", "Ligar caixa", f)
+	return s.render(w, c, status, "enrol", "enrol", "Ligar caixas", f)
 }
 
-// newToken shows a new token, which is never shown again.
+// newToken shows a new token, which is never shown again, or ends one.
 func (s *site) newToken(w http.ResponseWriter, r *http.Request, c api.Caller) error {
 	if err := r.ParseForm(); err != nil {
 		return err
 	}
-	f := enrolForm{Label: r.PostForm.Get("nome")}
+	if id, err := strconv.ParseInt(r.PostForm.Get("encerrar"), 10, 64); err == nil {
+		if err := s.o.API.EndEnrolment(r.Context(), c, id); err != nil {
+			return err
+		}
+		return s.enrol(w, r, c)
+	}
+	f := enrolForm{Label: r.PostForm.Get("nome"), CNPJ: r.PostForm.Get("cnpj")}
 	f.Tills, _ = strconv.Atoi(r.PostForm.Get("caixas"))
 	f.Days, _ = strconv.Atoi(r.PostForm.Get("dias"))
-	e, err := s.o.API.Enrol(r.Context(), c, f.Label, r.PostForm.Get("cnpj"), f.Tills, f.Days)
+	e, err := s.o.API.Enrol(r.Context(), c, f.Label, f.CNPJ, f.Tills, f.Days)
 	if text, mend := problem(err); mend {
 		f.Problem = text
 		return s.renderEnrol(w, r, c, http.StatusBadRequest, f)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"zelo/collector/api"
 )
@@ -27,24 +28,24 @@ func settled(secret string, err error) (told, int, error) {
 	return t, http.StatusOK, err
 }
 
-// clients shows the taxpayers, who sees them, and the tills to be identified.
+// clients finds taxpayers.
 func (s *site) clients(w http.ResponseWriter, r *http.Request, c api.Caller) error {
 	return s.renderClients(w, r, c, http.StatusOK, told{})
 }
 
 func (s *site) renderClients(w http.ResponseWriter, r *http.Request, c api.Caller, status int, t told) error {
-	list, err := s.o.API.Taxpayers(r.Context(), c)
+	text := r.URL.Query().Get("q")
+	list, err := s.o.API.Taxpayers(r.Context(), c, text, r.URL.Query().Get("depois"))
 	if err != nil {
 		return err
 	}
-	data := map[string]any{"Told": t, "Clients": list, "Add": s.o.API.May(c, api.OpAddTaxpayer), "Give": s.o.API.May(c, api.OpGive),
-		"Identify": s.o.API.May(c, api.OpIdentify), "Move": s.o.API.May(c, api.OpMoveTaxpayer)}
-	if s.o.API.May(c, api.OpGive) {
-		if data["Grants"], err = s.o.API.Grants(r.Context(), c); err != nil {
-			return err
-		}
+	next := ""
+	if list.Next != "" {
+		next = "/clientes?" + url.Values{"q": {text}, "depois": {list.Next}}.Encode()
 	}
-	if s.o.API.May(c, api.OpMoveTaxpayer) {
+	data := map[string]any{"Told": t, "Clients": list.Taxpayers, "Next": next, "Text": text, "Add": s.o.API.May(c, api.OpAddTaxpayer),
+		"Identify": s.o.API.May(c, api.OpWaiting), "AddReseller": s.o.API.May(c, api.OpAddReseller), "Subject": s.o.API.May(c, api.OpSubject)}
+	if s.o.API.May(c, api.OpAddReseller) {
 		if data["Resellers"], err = s.o.API.Resellers(r.Context(), c); err != nil {
 			return err
 		}
@@ -57,32 +58,134 @@ func (s *site) clientForm(w http.ResponseWriter, r *http.Request, c api.Caller) 
 	if err := r.ParseForm(); err != nil {
 		return err
 	}
-	secret, err := s.changeClient(r, c, r.PostForm)
-	t, status, err := settled(secret, err)
+	var err error
+	switch f := r.PostForm; f.Get("acao") {
+	case "contribuinte":
+		err = s.o.API.AddTaxpayer(r.Context(), c, f.Get("cnpj"), f.Get("nome"), formNumber(f))
+	case "revenda":
+		_, err = s.o.API.AddReseller(r.Context(), c, f.Get("nome"))
+	default:
+		err = api.ErrNotFound
+	}
+	t, status, err := settled("", err)
 	if err != nil {
 		return err
 	}
 	return s.renderClients(w, r, c, status, t)
 }
 
-func (s *site) changeClient(r *http.Request, c api.Caller, f url.Values) (secret string, err error) {
-	id, _ := strconv.ParseInt(f.Get("numero"), 10, 64)
-	switch f.Get("acao") {
-	case "contribuinte":
-		return "", s.o.API.AddTaxpayer(r.Context(), c, f.Get("cnpj"), f.Get("nome"), id)
-	case "identificar":
-		return "", s.o.API.Identify(r.Context(), c, f.Get("caixa"), f.Get("cnpj"))
-	case "acesso":
-		return s.o.API.Give(r.Context(), c, f.Get("raiz"), f.Get("email"))
-	case "retirar":
-		return "", s.o.API.Take(r.Context(), c, id)
-	case "mudar":
-		return "", s.o.API.MoveTaxpayer(r.Context(), c, f.Get("raiz"), id)
-	case "revenda":
-		_, err = s.o.API.AddReseller(r.Context(), c, f.Get("nome"))
-		return "", err
+// formNumber is the number that a form is about; what is none names nothing.
+func formNumber(f url.Values) int64 {
+	n, _ := strconv.ParseInt(f.Get("numero"), 10, 64)
+	return n
+}
+
+// client shows one taxpayer, its establishments and who sees it.
+func (s *site) client(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	return s.renderClient(w, r, c, http.StatusOK, told{})
+}
+
+func (s *site) renderClient(w http.ResponseWriter, r *http.Request, c api.Caller, status int, t told) error {
+	p, err := s.o.API.Taxpayer(r.Context(), c, r.PathValue("root"))
+	if err != nil {
+		return err
 	}
-	return "", api.ErrNotFound
+	data := map[string]any{"Told": t, "Client": p, "Give": s.o.API.May(c, api.OpGive), "Describe": s.o.API.May(c, api.OpDescribe), "Move": s.o.API.May(c, api.OpMoveTaxpayer)}
+	if s.o.API.May(c, api.OpMoveTaxpayer) {
+		if data["Resellers"], err = s.o.API.Resellers(r.Context(), c); err != nil {
+			return err
+		}
+	}
+	return s.render(w, c, status, "client", "clients", p.Name, data)
+}
+
+// changeClient takes the forms of the page of one client.
+func (s *site) changeClient(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	f, root, secret, err := r.PostForm, r.PathValue("root"), "", error(nil)
+	switch f.Get("acao") {
+	case "nome":
+		err = s.o.API.Describe(r.Context(), c, f.Get("cnpj"), f.Get("nome"), f.Get("cidade"))
+	case "acesso":
+		secret, err = s.o.API.Give(r.Context(), c, root, f.Get("email"))
+	case "retirar":
+		err = s.o.API.Take(r.Context(), c, formNumber(f))
+	case "mudar":
+		err = s.o.API.MoveTaxpayer(r.Context(), c, root, formNumber(f))
+	default:
+		err = api.ErrNotFound
+	}
+	t, status, err := settled(secret, err)
+	if err != nil {
+		return err
+	}
+	return s.renderClient(w, r, c, status, t)
+}
+
+// identify shows what waits for a person to say whose it is.
+func (s *site) identify(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	return s.renderIdentify(w, r, c, http.StatusOK, told{})
+}
+
+func (s *site) renderIdentify(w http.ResponseWriter, r *http.Request, c api.Caller, status int, t told) error {
+	list, err := s.o.API.ToIdentify(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	data := map[string]any{"Told": t, "List": list}
+	if s.o.API.May(c, api.OpAddReseller) {
+		if data["Resellers"], err = s.o.API.Resellers(r.Context(), c); err != nil {
+			return err
+		}
+	}
+	return s.render(w, c, status, "identify", "clients", "A identificar", data)
+}
+
+// identifyForm takes the forms of that page.
+func (s *site) identifyForm(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	var err error
+	switch f := r.PostForm; f.Get("acao") {
+	case "identificar":
+		err = s.o.API.Identify(r.Context(), c, f.Get("caixa"), f.Get("cnpj"))
+	case "cadastrar":
+		err = s.o.API.AddTaxpayer(r.Context(), c, f.Get("cnpj"), f.Get("nome"), formNumber(f))
+	default:
+		err = api.ErrNotFound
+	}
+	t, status, err := settled("", err)
+	if err != nil {
+		return err
+	}
+	return s.renderIdentify(w, r, c, status, t)
+}
+
+// subject shows what is held of one person. The answer of the form is the report: it
+// has no address of its own.
+func (s *site) subject(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	data := map[string]any{"Told": told{}, "KeptByLaw": api.KeptByLaw}
+	if r.Method != http.MethodPost {
+		if !s.o.API.May(c, api.OpSubject) {
+			return api.ErrNotFound
+		}
+		return s.render(w, c, http.StatusOK, "subject", "clients", "Relatório do titular", data)
+	}
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	report, err := s.o.API.Subject(r.Context(), c, r.PostForm.Get("consumidor"), r.PostForm.Get("email"))
+	t, status, err := settled("", err)
+	if err != nil {
+		return err
+	}
+	if data["Told"] = t; t.Problem == "" {
+		data["Report"] = report
+	}
+	return s.render(w, c, status, "subject", "clients", "Relatório do titular", data)
 }
 
 // narrow chooses the one taxpayer that the pages show from now on.
@@ -105,15 +208,11 @@ func (s *site) renderPeople(w http.ResponseWriter, r *http.Request, c api.Caller
 	if err != nil {
 		return err
 	}
-	clients, err := s.o.API.Taxpayers(r.Context(), c)
-	if err != nil {
-		return err
-	}
 	resellers, err := s.o.API.Resellers(r.Context(), c)
 	if err != nil {
 		return err
 	}
-	return s.render(w, c, status, "people", "people", "Pessoas", map[string]any{"Told": t, "List": list, "Clients": clients.Taxpayers,
+	return s.render(w, c, status, "people", "people", "Pessoas", map[string]any{"Told": t, "List": list,
 		"Resellers": resellers, "Platform": s.o.API.May(c, api.OpAddReseller)})
 }
 
@@ -122,15 +221,16 @@ func (s *site) personForm(w http.ResponseWriter, r *http.Request, c api.Caller) 
 		return err
 	}
 	f, secret, err := r.PostForm, "", error(nil)
-	id, _ := strconv.ParseInt(f.Get("numero"), 10, 64)
 	switch f.Get("acao") {
 	case "nova":
 		secret, err = s.o.API.AddPerson(r.Context(), c, api.NewPerson{Email: f.Get("email"), Name: f.Get("nome"), Role: api.Role(f.Get("papel")),
-			Reseller: id, Root: f.Get("raiz")})
+			Reseller: formNumber(f), Root: api.RootOf(f.Get("raiz"))})
 	case "redefinir":
-		secret, err = s.o.API.Reset(r.Context(), c, id)
+		secret, err = s.o.API.Reset(r.Context(), c, formNumber(f))
+	case "apagar":
+		err = s.erase(r, c, f)
 	case "remover":
-		err = s.o.API.DropPerson(r.Context(), c, id)
+		err = s.o.API.DropPerson(r.Context(), c, formNumber(f))
 	default:
 		err = api.ErrNotFound
 	}
@@ -142,6 +242,20 @@ func (s *site) personForm(w http.ResponseWriter, r *http.Request, c api.Caller) 
 }
 
 // account shows how the person signs in, and the programs that act for them.
+// erase takes a person away with all that is personal; the address is typed to say so.
+func (s *site) erase(r *http.Request, c api.Caller, f url.Values) error {
+	list, err := s.o.API.People(r.Context(), c)
+	for _, p := range list {
+		if p.ID == formNumber(f) && strings.EqualFold(p.Email, strings.TrimSpace(f.Get("email"))) {
+			return s.o.API.Erase(r.Context(), c, p.ID)
+		}
+	}
+	if err == nil {
+		err = &api.Problem{Text: "O e-mail escrito não é o da pessoa: nada foi apagado. Escreva-o como está na lista."}
+	}
+	return err
+}
+
 func (s *site) account(w http.ResponseWriter, r *http.Request, c api.Caller) error {
 	return s.renderAccount(w, r, c, http.StatusOK, told{}, s.o.API.NewCodes(c))
 }
@@ -176,8 +290,7 @@ func (s *site) accountForm(w http.ResponseWriter, r *http.Request, c api.Caller)
 		days, _ := strconv.Atoi(f.Get("dias"))
 		token, err = s.o.API.NewAPIToken(r.Context(), c, f.Get("nome"), "", days)
 	case "revogar":
-		id, _ := strconv.ParseInt(f.Get("numero"), 10, 64)
-		err = s.o.API.RevokeAPIToken(r.Context(), c, id)
+		err = s.o.API.RevokeAPIToken(r.Context(), c, formNumber(f))
 	default:
 		err = api.ErrNotFound
 	}

@@ -40,7 +40,7 @@ type site struct {
 // New makes the handler of all pages.
 func New(o Options) (http.Handler, error) {
 	s := &site{o: o, pages: map[string]*template.Template{}}
-	for _, name := range append(commandPages(), "now", "tills", "till", "numbering", "alarms", "alarm", "coupons", "coupon", "quarantine", "export", "clients", "people", "audit", "plans", "account",
+	for _, name := range append(commandPages(), "now", "tills", "till", "numbering", "alarms", "alarm", "coupons", "coupon", "quarantine", "export", "clients", "client", "identify", "subject", "people", "audit", "plans", "account",
 		"enrol", "enter", "trouble") {
 		t, err := template.New("layout.html").Funcs(words()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
@@ -83,6 +83,12 @@ func (s *site) routes(programs http.Handler) http.Handler {
 		"POST /sair":                                s.signOut,
 		"GET /clientes":                             s.clients,
 		"POST /clientes":                            s.clientForm,
+		"GET /clientes/{root}":                      s.client,
+		"POST /clientes/{root}":                     s.changeClient,
+		"GET /identificar":                          s.identify,
+		"POST /identificar":                         s.identifyForm,
+		"GET /titular":                              s.subject,
+		"POST /titular":                             s.subject,
 		"POST /ver":                                 s.narrow,
 		"GET /pessoas":                              s.people,
 		"GET /auditoria":                            s.audit,

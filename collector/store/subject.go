@@ -1,0 +1,42 @@
+package store
+
+import (
+	"strconv"
+	"time"
+)
+
+// Pseudonym is what stands for a person whose data was erased.
+func Pseudonym(user int64) string { return "pessoa " + strconv.FormatInt(user, 10) }
+
+// addressed are the places, beside the audit, in which a person's address stands for what
+// they did.
+func addressed() [][2]string {
+	return [][2]string{{"grants", "given_by"}, {"grants", "taken_by"}, {"quarantine", "settled_by"}, {"orders", "who"}, {"orders", "stopped_by"}}
+}
+
+// EraseUser takes a person away with their name, address and every way in. What they
+// did stays, in the audit and elsewhere, as done by their Pseudonym: the audit lets
+// an address go for that alone.
+func (w *Writer) EraseUser(u User, now time.Time) error {
+	name := Pseudonym(u.ID)
+	if err := w.DropUser(u.ID, name, now); err != nil {
+		return err
+	}
+	for _, at := range addressed() {
+		if err := w.exec(`UPDATE `+at[0]+` SET `+at[1]+` = $2 WHERE `+at[1]+` = $1`, u.Email, name); err != nil {
+			return err
+		}
+	}
+	if err := w.exec(`DELETE FROM api_tokens WHERE user_id = $1`, u.ID); err != nil {
+		return err
+	}
+	if err := w.exec(`INSERT INTO erasing (address, name) VALUES ($1, $2)`, u.Email, name); err != nil {
+		return err
+	}
+	err := w.exec(`UPDATE audit SET who = replace(who, $1, $2), object = replace(object, $1, $2), detail = replace(detail, $1, $2)
+		WHERE user_id = $3 OR who = $1 OR object = $1 OR detail = $1`, u.Email, name, u.ID)
+	if err != nil {
+		return err
+	}
+	return w.exec(`DELETE FROM erasing`)
+}
