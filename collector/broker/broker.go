@@ -56,6 +56,7 @@ type Broker struct {
 	done chan struct{}
 
 	turnstile *turnstile
+	refused   seldom
 	peers     []*nats.Conn // to other collectors
 
 	mu   sync.Mutex

@@ -62,7 +62,7 @@ func (b *Broker) begin() (_ *life, err error) {
 	if l.server, err = server.NewServer(opts); err != nil {
 		return nil, err
 	}
-	log := &logger{log: b.o.Log, fatal: make(chan string, 1)}
+	log := &logger{log: b.o.Log, fatal: make(chan string, 1), seldom: &b.refused}
 	l.server.SetLoggerV2(log, false, false, false)
 	go l.server.Start()
 	if err := l.ready(log.fatal); err != nil {
@@ -165,7 +165,9 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 		if g.b.o.Refused != nil {
 			g.b.o.Refused()
 		}
-		g.b.o.Log.Warn("connection refused", "from", c.RemoteAddress(), "err", err)
+		if g.b.refused.tell(state.PeerCertificates[0].Subject.CommonName, time.Now()) {
+			g.b.o.Log.Warn("connection refused", "from", c.RemoteAddress(), "err", err)
+		}
 		return false
 	}
 	g.b.turnstile.known(c.RemoteAddress(), agent)
@@ -280,8 +282,9 @@ func writable(folder string) error {
 // logger gives the server's words to slog. They hold topics and addresses, never
 // payloads.
 type logger struct {
-	log   *slog.Logger
-	fatal chan string
+	log    *slog.Logger
+	fatal  chan string
+	seldom *seldom // refusals
 }
 
 func (l *logger) Noticef(format string, v ...any) {
@@ -290,7 +293,16 @@ func (l *logger) Noticef(format string, v ...any) {
 func (l *logger) Debugf(format string, v ...any) { l.log.Debug("broker: " + fmt.Sprintf(format, v...)) }
 func (l *logger) Tracef(format string, v ...any) { l.log.Debug("broker: " + fmt.Sprintf(format, v...)) }
 func (l *logger) Warnf(format string, v ...any)  { l.log.Warn("broker: " + fmt.Sprintf(format, v...)) }
-func (l *logger) Errorf(format string, v ...any) { l.log.Warn("broker: " + fmt.Sprintf(format, v...)) }
+
+// Errorf tells refused clients once an hour for each address.
+func (l *logger) Errorf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	if host, is := refusal(text); is && !l.seldom.tell(host, time.Now()) {
+		l.log.Debug("broker: " + text)
+		return
+	}
+	l.log.Warn("broker: " + text)
+}
 
 // Fatalf keeps the first reason why the server does not start; it ends nothing.
 func (l *logger) Fatalf(format string, v ...any) {
