@@ -118,7 +118,7 @@ func move(ctx context.Context, con console, folder string, config Config, to str
 		return fmt.Errorf("os dados já estão no banco novo, mas o %s ainda diz o antigo; escreva nele %s: %w", configFile, withoutSecret(next.Database), err)
 	}
 	_, err = fmt.Fprintf(con.out, "Banco de dados mudado: %s de %d tabelas, conferidas, em %s. O %s já diz o banco novo.\n"+
-		"O banco antigo ficou como estava; apague-o depois de conferir o coletor e de fazer uma cópia de segurança.\n",
+		"Os dados continuam também no banco antigo; apague-o depois de conferir o coletor e de fazer uma cópia de segurança.\n",
 		rows(moved.Total()), len(moved), seconds(time.Since(began)), configFile)
 	return err
 }

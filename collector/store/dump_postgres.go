@@ -36,30 +36,33 @@ func (e *postgresStage) apart() string {
 // ours are the relations of a schema that no extension brought.
 const ours = `FROM pg_class c WHERE c.relnamespace = %s AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')`
 
-func (e *postgresStage) prepare(ctx context.Context) (db *sql.DB, _ goose.Dialect, err error) {
+func (e *postgresStage) prepare(ctx context.Context) (_ *sql.DB, _ *goose.Provider, err error) {
 	if e.engine.read, err = openPool(e.address, nil); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	defer e.engine.read.Close()
 	if err := e.engine.check(ctx); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	there := 0
 	if err := e.engine.read.QueryRowContext(ctx, `SELECT count(*) `+fmt.Sprintf(ours, `current_schema()::regnamespace`)).Scan(&there); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if there > 0 {
-		return nil, "", ErrNotEmpty
+		return nil, nil, ErrNotEmpty
 	}
 	e.mine = true
 	if err := e.discard(ctx); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if _, err := e.engine.read.ExecContext(ctx, `CREATE SCHEMA `+apartSchema); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	e.engine.write, err = openPool(e.apart(), nil)
-	return e.engine.write, goose.DialectPostgres, err
+	if e.engine.write, err = openPool(e.apart(), nil); err != nil {
+		return nil, nil, err
+	}
+	p, err := migrator(e.engine.write, goose.DialectPostgres, "postgres")
+	return e.engine.write, p, err
 }
 
 func (e *postgresStage) begin(ctx context.Context, _ *sql.DB) (transaction, error) {
@@ -84,6 +87,7 @@ func (e *postgresStage) insert(ctx context.Context, tx transaction, t table, row
 	})
 }
 
+// goOn: identities follow their columns, and documents_id the ids of documents.
 func (e *postgresStage) goOn(ctx context.Context, tx transaction) error {
 	set := []string{fmt.Sprintf(`SELECT setval('documents_id', max(id & %d)) FROM documents HAVING count(*) > 0`, int64(1)<<slotShift-1)}
 	err := eachRow(ctx, tx, `SELECT format('SELECT setval(%L, max(%I)) FROM %I HAVING count(*) > 0', pg_get_serial_sequence(quote_ident(c.relname), a.attname), a.attname, c.relname)

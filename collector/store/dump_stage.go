@@ -42,7 +42,7 @@ type Stage struct {
 // stageEngine is what differs between engines.
 type stageEngine interface {
 	// prepare makes the apart place, empty, and opens it.
-	prepare(ctx context.Context) (*sql.DB, goose.Dialect, error)
+	prepare(ctx context.Context) (*sql.DB, *goose.Provider, error)
 	begin(ctx context.Context, db *sql.DB) (transaction, error)
 	// keeps is what the engine makes of values.
 	keeps(values []any) []any
@@ -76,12 +76,8 @@ func NewStage(ctx context.Context, address string, schema int64) (_ *Stage, err 
 }
 
 func (s *Stage) open(ctx context.Context, schema int64) error {
-	db, dialect, err := s.engine.prepare(ctx)
+	db, p, err := s.engine.prepare(ctx)
 	s.db = db
-	if err != nil {
-		return err
-	}
-	p, err := migrator(db, dialect, map[goose.Dialect]string{goose.DialectSQLite3: "sqlite", goose.DialectPostgres: "postgres"}[dialect])
 	if err != nil {
 		return err
 	}
@@ -171,11 +167,14 @@ func (f filler) Row(row []byte) error {
 		return err
 	}
 	var values []any
-	if err := s.decode.Unmarshal(row, &values); err != nil || len(values) != len(s.table.columns) {
-		return fmt.Errorf("cannot read a row of the table %s: %d values, %w", s.table.name, len(values), err)
+	err := s.decode.Unmarshal(row, &values)
+	if err == nil && len(values) != len(s.table.columns) {
+		err = fmt.Errorf("it has %d values", len(values))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read a row of the table %s: %w", s.table.name, err)
 	}
 	if kept := s.engine.keeps(values); !slices.EqualFunc(kept, values, sameText) {
-		var err error
 		if row, err = encodeRow(kept); err != nil {
 			return err
 		}
@@ -224,10 +223,7 @@ func (s *Stage) Renew(ctx context.Context) error {
 func (s *Stage) Publish(ctx context.Context) error {
 	err := s.tx.commit(ctx)
 	s.tx.rollback() // gives its connection back
-	if err = errors.Join(err, s.db.Close()); err == nil && ctx.Err() != nil {
-		err = ctx.Err()
-	}
-	if err != nil {
+	if err = errors.Join(err, s.db.Close(), ctx.Err()); err != nil {
 		return fmt.Errorf("cannot write the new store: %w", err)
 	}
 	made, err := Open(ctx, s.engine.apart())
@@ -262,26 +258,31 @@ type sqliteStage struct {
 
 func (e *sqliteStage) apart() string { return e.path + ".parcial" }
 
-func (e *sqliteStage) prepare(ctx context.Context) (*sql.DB, goose.Dialect, error) {
+func (e *sqliteStage) prepare(ctx context.Context) (*sql.DB, *goose.Provider, error) {
 	for _, end := range []string{"", "-wal", "-journal"} {
-		if _, err := os.Lstat(e.path + end); !errors.Is(err, fs.ErrNotExist) {
-			return nil, "", errors.Join(ErrNotEmpty, err)
+		switch _, err := os.Lstat(e.path + end); {
+		case err == nil:
+			return nil, nil, ErrNotEmpty
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, nil, err
 		}
 	}
 	e.mine = true
 	if err := e.discard(ctx); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	name, err := dataSource(e.apart())
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	// A file that is thrown away when anything fails needs no journal.
-	db, err := sql.Open("sqlite", name+"_journal_mode=OFF&_synchronous=OFF&_txlock=immediate&_pragma=cache_size(-131072)")
-	if err == nil {
-		db.SetMaxOpenConns(1)
+	db, err := sql.Open("sqlite", name+"_journal_mode=OFF&_synchronous=OFF&_txlock=immediate&_pragma=cache_size(-65536)")
+	if err != nil {
+		return nil, nil, err
 	}
-	return db, goose.DialectSQLite3, err
+	db.SetMaxOpenConns(1)
+	p, err := migrator(db, goose.DialectSQLite3, "sqlite")
+	return db, p, err
 }
 
 func (e *sqliteStage) begin(ctx context.Context, db *sql.DB) (transaction, error) {
