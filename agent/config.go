@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -49,7 +50,9 @@ type Config struct {
 	Proxy     string   `toml:"proxy" doc:"Proxy HTTP da loja: http://usuario:senha@endereço:porta. Vazio: o que o sistema diz em HTTPS_PROXY e NO_PROXY. O proxy não vê o conteúdo."`
 	Fallback  string   `toml:"coletor_alternativo" doc:"Endereço para quando a porta 8883 está bloqueada: wss://endereço:443/mqtt. Vazio: o que o coletor informou no cadastro."`
 	Buffer    int64    `toml:"buffer_mb" doc:"Espaço em disco reservado para os cupons guardados neste caixa, em MB: 32, 64, 128 e assim por diante. Um sistema de 32 bits usa no máximo 128."`
-	Log       string   `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error. O serviço do Linux escreve no registro do sistema (journalctl); o do Windows em %ProgramData%\\Zelo\\agente.log, e o que passa de 5 MB em agente.log.1."`
+	Log       string   `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error. Ele fica em agente.log na pasta do agente, e o que passa de 5 MB em agente.log.1; o serviço do Linux escreve também no registro do sistema (journalctl)."`
+
+	path string // of the file
 }
 
 // duration is a time.Duration written as "15m".
@@ -90,15 +93,22 @@ func loadConfig(path string) (Config, error) {
 	if !named {
 		path = defaultPaths().config
 	}
-	f, err := os.Open(path)
+	c.path = path
+	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
 		return c, nil
 	}
 	if err != nil {
 		return c, fmt.Errorf("não foi possível abrir a configuração: %w", err)
 	}
-	defer f.Close()
-	if err := toml.NewDecoder(f).DisallowUnknownFields().Decode(&c); err != nil {
+	return parseConfig(raw, path)
+}
+
+// parseConfig reads a configuration that is, or will be, the file at path.
+func parseConfig(raw []byte, path string) (Config, error) {
+	c := defaultConfig()
+	c.path = path
+	if err := toml.NewDecoder(bytes.NewReader(raw)).DisallowUnknownFields().Decode(&c); err != nil {
 		var strict *toml.StrictMissingError
 		if errors.As(err, &strict) {
 			return c, fmt.Errorf("configuração %s: chave desconhecida: %s", path, unknownKeys(strict))
@@ -273,6 +283,9 @@ func describeConfig(w io.Writer) error {
 	v := reflect.ValueOf(c)
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
+		if !field.IsExported() {
+			continue
+		}
 		one, err := toml.Marshal(map[string]any{field.Tag.Get("toml"): v.Field(i).Interface()})
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"zelo/agent/remote"
 	"zelo/agent/wire"
 	"zelo/buffer"
 	"zelo/sat"
@@ -36,6 +37,8 @@ type statusReply struct {
 	Buffer    []buffer.StreamStats
 	Used      int64
 	Bound     int64
+	Commands  []remote.Doing // of the collector, under way or waiting
+	Last      *remote.Doing  // that ended last; nil when none did
 }
 
 // deviceReply is one device in statusReply.
@@ -78,6 +81,11 @@ func (a *agent) serveControl(ctx context.Context, l net.Listener, d door) error 
 }
 
 func (a *agent) controlStatus(w http.ResponseWriter, r *http.Request) {
+	json.NewEncoder(w).Encode(a.status())
+}
+
+// status is how the agent stands.
+func (a *agent) status() statusReply {
 	s := a.buffer.Stats()
 	out := statusReply{Version: version, Buffer: s.Streams, Used: s.Used, Bound: s.Bound}
 	for _, d := range a.router.Devices() {
@@ -94,7 +102,8 @@ func (a *agent) controlStatus(w http.ResponseWriter, r *http.Request) {
 		u := a.uplink.State()
 		out.Agent, out.Connected, out.ConnSince, out.LastAck = a.keeper.identity().Agent, u.Connected, u.Since, u.LastAck
 	}
-	json.NewEncoder(w).Encode(out)
+	out.Commands, out.Last = a.commandsUnder()
+	return out
 }
 
 // controlCode tries a code once, with a harmless question, and keeps it when the
@@ -247,6 +256,12 @@ func printStatus(w io.Writer, s statusReply) {
 		fmt.Fprintf(tw, "Cupons\tnenhum à espera\n")
 	}
 	fmt.Fprintf(tw, "Disco\t%d de %d MB usados\n", s.Used>>20, s.Bound>>20)
+	for _, d := range s.Commands {
+		fmt.Fprintf(tw, "Comando remoto\t%s, pedido por %s: %s\n", d.Title, d.By, d.Text)
+	}
+	if d := s.Last; d != nil {
+		fmt.Fprintf(tw, "Último comando\t%s, pedido por %s, terminou em %s: %s\n", d.Title, d.By, at(d.At), d.Text)
+	}
 }
 
 // print writes a device's lines; of several, each with why it does not sell for

@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"zelo/agent/remote"
 )
 
 // enrolRequest and enrolReply are the collector's POST /enrol and POST /renew.
@@ -40,6 +42,7 @@ type enrolReply struct {
 	Name        string `json:"name"`
 	Enrolment   string `json:"enrolment"`
 	Terms       string `json:"terms"`
+	CommandKey  []byte `json:"command_key"` // Ed25519; empty from a collector that sends no commands
 	Error       string `json:"error"`
 }
 
@@ -78,7 +81,16 @@ func enrolTo(ctx context.Context, folder, address, token string, proxy proxyFunc
 	if err := os.Remove(filepath.Join(folder, freshFile)); err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("não foi possível gravar a identidade do agente: %w", err)
 	}
+	// Whatever moment the power fails at, no other collector's key is pinned: without
+	// one the agent takes the first it hears.
+	keys := filepath.Join(folder, identityFolder)
+	if err := remote.PinNew(keys, nil); err != nil {
+		return nil, err
+	}
 	if err := id.save(folder, identityFile); err != nil {
+		return nil, err
+	}
+	if err := remote.PinNew(keys, id.commandKey); err != nil {
 		return nil, err
 	}
 	return loadIdentity(folder)
@@ -119,7 +131,7 @@ func askIdentity(ctx context.Context, u *url.URL, proxy proxyFunc, key *ecdsa.Pr
 		return nil, err
 	}
 	id := &identity{Agent: reply.Agent, Broker: reply.Broker, Fallback: reply.Fallback, Name: reply.Name, Enrolment: reply.Enrolment,
-		Terms: reply.Terms, Certificate: reply.Certificate, Key: text, CA: reply.CA}
+		Terms: reply.Terms, Certificate: reply.Certificate, Key: text, CA: reply.CA, commandKey: reply.CommandKey}
 	return id, id.parse()
 }
 

@@ -37,6 +37,7 @@ type identity struct {
 
 	certificate tls.Certificate
 	roots       *x509.CertPool
+	commandKey  []byte // of the collector that just gave it; nil when it told none
 }
 
 // Files below the agent's folder. The agent goes by identityFile; freshFile is a

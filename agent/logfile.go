@@ -2,13 +2,16 @@ package main
 
 import (
 	"errors"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 )
 
-// logFile is the log of a service that has no standard error: a file that holds
-// at most so many bytes and, beside it, the one before it (path.1). What Go says
+// logFile is the agent's log, and the only one of a service that has no standard
+// error: a file that holds at most so many bytes and, beside it, the one before it (path.1). What Go says
 // when the agent crashes goes there too.
 type logFile struct {
 	path string
@@ -17,6 +20,38 @@ type logFile struct {
 	mu   sync.Mutex
 	file *os.File
 	size int64
+}
+
+const (
+	logName  = "agente.log" // in the agent's folder
+	logBytes = 5 << 20
+)
+
+// withLog has what goes to out written to the agent's own log too, where support
+// finds it on every system. An agent without a log is better than none.
+func withLog(folder string, out io.Writer) (io.Writer, func()) {
+	if l, ok := out.(*logFile); ok { // the Windows service's, open already
+		return l, func() {}
+	}
+	if err := makeFolder(folder); err != nil {
+		return out, func() {}
+	}
+	l, err := openLog(filepath.Join(folder, logName), logBytes)
+	if err != nil {
+		return out, func() {}
+	}
+	return io.MultiWriter(out, l), func() { l.Close() }
+}
+
+// readLog is the agent's log in a folder, oldest first.
+func readLog(folder string) ([]byte, error) {
+	path := filepath.Join(folder, logName)
+	older, err := os.ReadFile(path + ".1")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	newer, err := os.ReadFile(path)
+	return append(older, newer...), err
 }
 
 // openLog goes on with the log at path.

@@ -112,11 +112,14 @@ func cmdRun(ctx context.Context, args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	c, err := loadConfig(*path)
+	c, err := startConfig(*path)
 	if err != nil {
 		return err
 	}
-	return run(ctx, c, os.Stderr)
+	if err := run(ctx, c, os.Stderr); !errors.Is(err, errRestart) {
+		return err
+	}
+	return startAgain()
 }
 
 func cmdEnrol(ctx context.Context, args []string) error {

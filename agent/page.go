@@ -80,7 +80,7 @@ func (a *agent) testDevice(ctx context.Context) error {
 // tillState gathers what the local page shows.
 func (a *agent) tillState() till.State {
 	name, _ := os.Hostname()
-	s := till.State{Name: name}
+	s := till.State{Name: name, Commands: a.tillCommands()}
 	for i, d := range a.router.Devices() {
 		one := till.Device{Address: d.Address, Info: d.Info, Answering: d.Answering,
 			Since: d.Since, InDoubt: d.OpenCases, DoubtSince: d.DoubtSince, CodeKnown: d.CodeKnown, Unfit: d.Unfit}

@@ -19,6 +19,7 @@ import (
 	"zelo/agent/devices"
 	"zelo/agent/lan"
 	"zelo/agent/monitor"
+	"zelo/agent/remote"
 	"zelo/agent/router"
 	"zelo/agent/uplink"
 	"zelo/agent/wire"
@@ -40,6 +41,9 @@ type agent struct {
 	clock   *uplink.Clock
 	uplink  *uplink.Uplink // nil until enrolled
 	lan     *lan.LAN       // nil when there are no neighbours
+	keys    *remote.Keys   // of remote commands; nil without
+	remote  *remote.Remote // nil until enrolled
+	again   chan struct{}  // to start the agent again
 	keeper  *keeper        // nil until enrolled
 }
 
@@ -48,7 +52,9 @@ type agent struct {
 func run(ctx context.Context, c Config, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	a := &agent{config: c, started: time.Now(), log: newLog(c.Log, out),
+	out, closeLog := withLog(c.Folder, out)
+	defer closeLog()
+	a := &agent{config: c, started: time.Now(), log: newLog(c.Log, out), again: make(chan struct{}, 1),
 		lock: devices.NewLock(devices.LockIn(bridgeFolder(c)))}
 	a.log.Info("agent starts", "version", version, "folder", c.Folder)
 	if err := makeFolders(c); err != nil {
@@ -91,6 +97,9 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 		parts.Go(func() { a.uplink.Run(inner) })
 		parts.Go(func() { a.keeper.Run(inner) })
 	}
+	if a.remote != nil {
+		parts.Go(func() { a.remote.Run(inner) })
+	}
 	parts.Go(func() { a.monitor.Run(inner) })
 	if a.lan != nil {
 		parts.Go(func() { failed <- a.lan.Run(inner) })
@@ -113,6 +122,8 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+	case <-a.again:
+		err = errRestart
 	}
 	stop := time.Now()
 	cancel()
@@ -185,7 +196,7 @@ const statusQuota = 16 << 20
 func (a *agent) openBuffer() error {
 	path := bufferFile(a.config)
 	b, recovery, err := buffer.Open(path, buffer.Options{
-		Streams: []buffer.Stream{{Name: wire.StreamEvents}, {Name: wire.StreamDocuments},
+		Streams: []buffer.Stream{{Name: wire.StreamEvents}, {Name: wire.StreamDocuments}, {Name: wire.StreamCommands},
 			{Name: wire.StreamStatus, Evictable: true, Quota: statusQuota}},
 		MaxBytes: a.config.Buffer << 20, Log: a.log, Evicted: a.evicted,
 	})
@@ -295,12 +306,14 @@ func (a *agent) makeUplink() error {
 	}
 	keeper.fallback, keeper.proxy, keeper.changed = a.config.Fallback, a.config.proxy(), a.meetAs
 	a.keeper = keeper
+	a.makeRemote(keeper.identity().Agent)
 	a.uplink = uplink.New(uplink.Options{
 		Buffer: a.buffer, Codec: a.codec, Log: a.log, Now: time.Now,
 		Transport: keeper, Renew: keeper.ask,
 		HourBytes: a.config.HourMB << 20,
-		Streams:   []string{wire.StreamEvents, wire.StreamDocuments, wire.StreamStatus},
-		Beat:      a.beat, BeatEvery: time.Duration(a.config.Beat), Clock: a.clock,
+		Streams:   []string{wire.StreamEvents, wire.StreamDocuments, wire.StreamCommands, wire.StreamStatus},
+		Command:   a.command, CommandKey: a.commandKey,
+		Beat: a.beat, BeatEvery: time.Duration(a.config.Beat), Clock: a.clock,
 	})
 	keeper.retry = a.uplink.Retry
 	return nil
@@ -328,7 +341,7 @@ func (a *agent) beat() wire.Beat {
 	s := a.buffer.Stats()
 	b := wire.Beat{Version: wire.Version, Software: version, Host: host, System: runtime.GOOS + "/" + runtime.GOARCH,
 		Started: a.started.UnixMilli(), Clock: time.Now().UnixMilli(), Epoch: a.buffer.Epoch(),
-		Used: s.Used, Bound: s.Bound}
+		Used: s.Used, Bound: s.Bound, SealKey: a.sealKey()}
 	a.keeper.tell(&b)
 	for _, st := range s.Streams {
 		b.Waiting += st.Waiting

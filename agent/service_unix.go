@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/kardianos/service"
 )
@@ -22,9 +24,12 @@ func (p *program) Start(s service.Service) error {
 	p.cancel, p.done = cancel, make(chan struct{})
 	go func() {
 		defer close(p.done)
-		c, err := loadConfig(p.config)
+		c, err := startConfig(p.config)
 		if err == nil {
 			err = run(ctx, c, os.Stderr)
+		}
+		if errors.Is(err, errRestart) {
+			err = startAgain()
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "zelo-agent:", err)
@@ -60,4 +65,14 @@ func controlService(word, config string) error {
 		return err
 	}
 	return service.Control(s, word)
+}
+
+// startAgain starts the agent anew in the same process, without the minutes for which
+// a service manager waits after a failure. It returns only if it cannot.
+func startAgain() error {
+	program, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(program, os.Args, os.Environ())
+	}
+	return fmt.Errorf("cannot start the agent again: %w", err)
 }

@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	logBytes     = 5 << 20
 	stopHint     = 6 * time.Second  // within which the agent stops
 	serviceLimit = 30 * time.Second // for a service to start or stop
 	servicePoll  = 100 * time.Millisecond
@@ -59,12 +58,12 @@ func (p program) run(ctx context.Context) error {
 	folder := defaultPaths().folder
 	var out io.Writer = io.Discard // an agent without a log is better than none
 	if err := makeFolder(folder); err == nil {
-		if l, err := openLog(filepath.Join(folder, "agente.log"), logBytes); err == nil {
+		if l, err := openLog(filepath.Join(folder, logName), logBytes); err == nil {
 			defer l.Close()
 			out = l
 		}
 	}
-	c, err := loadConfig(p.config)
+	c, err := startConfig(p.config)
 	if err == nil {
 		err = run(ctx, c, out)
 	}
@@ -185,9 +184,12 @@ func await(s *mgr.Service, state svc.State) error {
 		case now.State == state:
 			return nil
 		case state == svc.Running && now.State == svc.Stopped:
-			return fmt.Errorf("o serviço parou ao iniciar; o motivo está em %s", filepath.Join(defaultPaths().folder, "agente.log"))
+			return fmt.Errorf("o serviço parou ao iniciar; o motivo está em %s", filepath.Join(defaultPaths().folder, logName))
 		case time.Now().After(limit):
 			return errors.New("o serviço não respondeu a tempo")
 		}
 	}
 }
+
+// startAgain is what an agent that nobody looks after can do to be started again.
+func startAgain() error { return errRestart }

@@ -67,13 +67,13 @@ func (r *Remote) judge(c wire.Command) wire.Report {
 	}
 	spec, known := wire.CommandByName(c.Name)
 	switch {
-	case c.Epoch != wire.Epoch(r.o.Buffer.Epoch()), c.Sequence <= r.floor:
+	case c.Epoch != wire.Epoch(r.o.Buffer.Epoch()):
 		return no(wire.RefusedJournal, "Este caixa não sabe mais se já fez isto, porque o seu diário recomeçou. Peça de novo.")
 	case !known:
 		return no(wire.RefusedCommand, "A versão do agente deste caixa não conhece este comando. Atualize-o.")
 	case time.UnixMilli(c.Expires).Sub(time.UnixMilli(c.At)) > wire.MaxLife:
 		return no(wire.RefusedArgs, "O prazo é longo demais.")
-	case r.o.Now().After(time.UnixMilli(c.Expires)):
+	case r.o.Now().After(time.UnixMilli(c.Expires)), c.Expires <= r.floor:
 		return wire.Report{State: wire.CommandExpired, Text: tooLate}
 	case spec.Device == (c.Serial == ""):
 		return no(wire.RefusedArgs, "O comando não diz para qual equipamento é, ou não é para um.")

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,7 +99,9 @@ func TestOnceHoweverOftenItIsHeard(t *testing.T) {
 
 // A journal does not grow for ever, and what it has forgotten is not done again.
 func TestForgotten(t *testing.T) {
-	inWorld(t, nil, nil, func(w *world) {
+	var back atomic.Int64 // by which the clock was set back
+	clock := func(o *Options) { o.Now = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) } }
+	inWorld(t, nil, clock, func(w *world) {
 		old := w.command(wire.CommandPing, nil)
 		w.ends(w.send(old), wire.CommandDone)
 		time.Sleep(time.Hour + remembers)
@@ -112,12 +115,20 @@ func TestForgotten(t *testing.T) {
 			t.Errorf("%d commands are known", known)
 		}
 		before := w.calls(sat.ConsultarSAT)
-		old.Expires = time.Now().Add(time.Hour).UnixMilli()
+		back.Store(int64(48 * time.Hour))
 		w.send(old)
 		synctest.Wait()
+		if all := w.reports(old.ID); all[len(all)-1].State != wire.CommandExpired {
+			t.Errorf("%+v", all[len(all)-1])
+		}
 		if w.calls(sat.ConsultarSAT) != before {
 			t.Error("a forgotten command was carried out again")
 		}
+		back.Store(0)
+		// One that was made before them and waited elsewhere is done.
+		late := w.command(wire.CommandPing, nil)
+		late.Sequence = old.Sequence - 1
+		w.ends(w.send(late), wire.CommandDone)
 		// And an agent whose journal begins anew knows no command of before.
 		c := w.command(wire.CommandPing, nil)
 		w.stop()

@@ -44,7 +44,7 @@ func (e *entry) doing() Doing {
 func (r *Remote) load() error {
 	err := r.o.Buffer.Scan(table, nil, func(k, v []byte) error {
 		if string(k) == floorKey && len(v) == 8 {
-			r.floor = binary.BigEndian.Uint64(v)
+			r.floor = int64(binary.BigEndian.Uint64(v))
 			return nil
 		}
 		e := &entry{}
@@ -125,17 +125,17 @@ func (r *Remote) add(b *buffer.Batch, c wire.Command, report wire.Report) error 
 	return nil
 }
 
-// forget drops commands that ended and can never begin again. Whoever sends one of
-// them after that is refused by its sequence.
+// forget drops commands that ended and can never begin again: nothing that expired
+// before them begins, even if the clock is set back.
 func (r *Remote) forget() {
 	for id, e := range r.entries {
 		if !wire.CommandEnded(e.State) || r.o.Now().Before(time.UnixMilli(e.command.Expires).Add(remembers)) {
 			continue
 		}
-		floor := max(r.floor, e.command.Sequence)
+		floor := max(r.floor, e.command.Expires)
 		b := &buffer.Batch{}
 		b.Delete(table, id[:])
-		b.Put(table, []byte(floorKey), binary.BigEndian.AppendUint64(nil, floor))
+		b.Put(table, []byte(floorKey), binary.BigEndian.AppendUint64(nil, uint64(floor)))
 		if _, err := r.o.Buffer.Commit(b); err != nil {
 			r.o.Log.Error("old command not forgotten", "id", id, "err", err)
 			return

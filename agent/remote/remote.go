@@ -65,7 +65,7 @@ type Remote struct {
 
 	mu      sync.Mutex // guards the journal
 	entries map[wire.CommandID]*entry
-	floor   uint64 // highest sequence forgotten
+	floor   int64 // the latest expiry of those forgotten, Unix milliseconds
 }
 
 // Doing is a command as people at the till see it.

@@ -44,6 +44,27 @@ func (r *Router) LastSale() (Sale, error) {
 	return Sale{At: e.time(), Key: string(doc.Key), Total: doc.Total, Cancellation: e.Function == sat.CancelarUltimaVenda}, nil
 }
 
+// Case is a fiscal call whose outcome is not known.
+type Case struct {
+	ID       string // as the collector knows it
+	Till     string
+	Session  int // the till's
+	Function sat.Function
+	Serial   string // of the device
+	Peer     string // the agent that lent it; "" for a device of this computer
+	LastKey  string // the device's last document before the call
+	At       time.Time
+}
+
+// Cases are the open ones, newest first.
+func (r *Router) Cases() (all []Case) {
+	for _, e := range r.journal.open() {
+		all = append(all, Case{ID: r.caseID(e), Till: e.Till, Session: e.Session, Function: e.Function, Serial: e.Serial,
+			Peer: e.Peer, LastKey: e.LastKey, At: e.time()})
+	}
+	return all
+}
+
 // unresolved tells the collector, once, of a case that stays open.
 func (r *Router) unresolved(e *entry, cause error) {
 	if e.Disputed {

@@ -79,8 +79,7 @@ type Command struct {
 	// know whether it carried the command out already, and refuses it.
 	Epoch Epoch `cbor:"3,keyasint"`
 	// Sequence rises with each command made for this agent. Of those that may begin the
-	// lowest goes first. An agent refuses one that it does not know at or below the
-	// highest it has forgotten.
+	// lowest goes first; they may come in any order.
 	Sequence uint64            `cbor:"4,keyasint"`
 	Name     string            `cbor:"5,keyasint"`           // in the table: CommandByName
 	Serial   string            `cbor:"6,keyasint,omitempty"` // of the device, where one is needed
@@ -149,7 +148,7 @@ func CommandEnded(state string) bool {
 const (
 	RefusedSignature = "signature" // not signed by the pinned key, or not readable
 	RefusedAgent     = "agent"     // meant for another agent
-	RefusedJournal   = "journal"   // the agent lost its journal of commands since, or forgot so old ones
+	RefusedJournal   = "journal"   // the agent lost its journal of commands since
 	RefusedCommand   = "command"   // this agent's version has no such command
 	RefusedArgs      = "args"      // the arguments break the table's rules, or cannot be unsealed
 	RefusedDevice    = "device"    // there is no such device at this till
