@@ -272,6 +272,15 @@ func TestMoveToPostgresAndBack(t *testing.T) {
 	c.first = c.serve("coletor")
 	within(t, time.Minute, "all of it to be back", func() bool { return c.documents() == 2*60 && all.waiting() == 0 })
 	c.same(all)
+	file, key = c.backUp("outra.zelo")
+	c.stop(os.Interrupt)
+
+	if err := os.RemoveAll(c.path("coletor")); err != nil {
+		t.Fatal(err)
+	}
+	c.write("banco", c.postgres()+"\n")
+	t.Log(c.collector("restore", "-chave", key, "-banco", "@"+c.path("banco"), file))
+	c.same(all)
 }
 
 // fails wants a command of the collector to fail and returns what it says.
