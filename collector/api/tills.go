@@ -109,6 +109,7 @@ type TillPage struct {
 	Events   []store.Event
 	Coupons  []Listed            // newest first
 	Identity []store.Certificate // of the agent, newest first
+	Ended    store.Revocation    // of its identity; zero while that stands
 }
 
 // Lengths of the lists on a till's page.
@@ -144,6 +145,9 @@ func (a *API) Till(ctx context.Context, c Caller, id string) (p TillPage, err er
 		slices.SortStableFunc(p.Coupons, func(a, b Listed) int { return b.Issued.Compare(a.Issued) })
 		p.Coupons = p.Coupons[:min(len(p.Coupons), shownCoupons)]
 		if p.Events, err = r.EventsOf(p.Agent.ID, shownEvents); err != nil || p.Agent.ID == "" {
+			return err
+		}
+		if p.Ended, err = r.Revocation(p.Agent.ID); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 		p.Identity, err = r.Certificates(p.Agent.ID)

@@ -31,6 +31,7 @@ func (s *site) seriesNumbering(w http.ResponseWriter, r *http.Request, c api.Cal
 type tillPage struct {
 	api.TillPage
 	Numbering map[string]api.Line // by serial number; of the taxpayer who issued last
+	Revoke    bool                // whether the caller may end the identity of its computer
 }
 
 // followedAtOnce bounds the documents whose numbers are followed for a till's page:
@@ -38,7 +39,7 @@ type tillPage struct {
 const followedAtOnce = 50_000
 
 func (s *site) withNumbering(r *http.Request, c api.Caller, t api.TillPage) (tillPage, error) {
-	p := tillPage{t, map[string]api.Line{}}
+	p := tillPage{t, map[string]api.Line{}, s.o.API.May(c, api.OpRevokeTill)}
 	for _, d := range t.Devices {
 		if d.Documents == 0 || d.Documents > followedAtOnce {
 			continue

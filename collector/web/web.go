@@ -61,6 +61,7 @@ func (s *site) routes(programs http.Handler) http.Handler {
 		"GET /{$}":                                  s.now,
 		"GET /caixas":                               s.tills,
 		"GET /caixas/{id}":                          s.till,
+		"POST /caixas/{id}/revogar":                 s.revoke,
 		"GET /equipamentos/{serial}/numeracao":      s.numbering,
 		"GET /lojas/{cnpj}/nfce/{series}/numeracao": s.seriesNumbering,
 		"GET /alarmes":                              s.alarms,
