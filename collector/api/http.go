@@ -116,7 +116,11 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, op Operation, c 
 		out := NewDownload(w, string(kind), path.Base(op.Path))
 		in.Out = out
 		_, err := op.Call(r.Context(), s.o.API, c, in)
-		if err != nil && !out.Cut() {
+		switch {
+		case err == nil:
+		case out.Cut():
+			s.o.Log.Error("download cut off", "pattern", r.Pattern, "request", w.Header().Get("X-Request-Id"), "err", err)
+		default:
 			s.fail(w, r, err)
 		}
 		return

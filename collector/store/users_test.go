@@ -223,6 +223,17 @@ func testAudit(t *testing.T, s *Store) {
 		if len(list) != 2 || list[0].Act != "three" || list[1].Act != "two" || list[0].Who != "ana@example.com" || !list[0].At.Equal(t0) {
 			t.Errorf("%+v", list)
 		}
+		for _, one := range []struct {
+			q    AuditSearch
+			want int
+		}{{AuditSearch{Who: "ana@", Act: "t"}, 2}, {AuditSearch{Act: "o_e"}, 0}, {AuditSearch{Who: "%"}, 0}, {AuditSearch{Who: `\`}, 0},
+			{AuditSearch{From: t0, To: t0.Add(time.Second)}, 3}, {AuditSearch{To: t0}, 0}, {AuditSearch{Before: list[0].ID}, 2}} {
+			one.q.Limit = 9
+			found, err := r.ListAudit(one.q)
+			if err != nil || len(found) != one.want {
+				t.Errorf("%+v finds %d lines, %v", one.q, len(found), err)
+			}
+		}
 		return err
 	})
 }
