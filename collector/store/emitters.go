@@ -9,6 +9,7 @@ type Emitter struct {
 	Name     string   // as its coupons have it
 	Tills    []string // host names of the computers that bring them, as far as the reader sees these
 	Since    time.Time
+	Known    bool  // it is registered
 	Reseller int64 // that enrolled one of these computers; 0 when imports alone bring them
 }
 
@@ -96,8 +97,8 @@ func (r *Reader) unidentified(a Agent) (Unidentified, error) {
 		Emitter
 		shown bool
 	}
-	list, err := all(r, func(s scanner, c *candidate) error { return s.Scan(&c.CNPJ, &c.Name, at(&c.Since), &c.shown) },
-		`SELECT o.cnpj, coalesce(e.name, m.name, ''), coalesce(m.first_at, 0), CASE WHEN e.cnpj IS NULL OR `+r.owns("o.cnpj", &args)+` THEN 1 ELSE 0 END
+	list, err := all(r, func(s scanner, c *candidate) error { return s.Scan(&c.CNPJ, &c.Name, at(&c.Since), &c.Known, &c.shown) },
+		`SELECT o.cnpj, coalesce(e.name, m.name, ''), coalesce(m.first_at, 0), CASE WHEN e.cnpj IS NULL THEN 0 ELSE 1 END, CASE WHEN e.cnpj IS NULL OR `+r.owns("o.cnpj", &args)+` THEN 1 ELSE 0 END
 		FROM `+evidence+` LEFT JOIN establishments e ON e.cnpj = o.cnpj LEFT JOIN emitters m ON m.cnpj = o.cnpj AND m.agent = $1 ORDER BY o.cnpj`, args...)
 	for _, c := range list {
 		if c.shown {

@@ -78,6 +78,33 @@ func fillTo(b *testing.B, s *Store, from, to int) {
 	}
 }
 
+// BenchmarkGrowth stores documents in batches of 10,000, and compares what one takes
+// when 100,000 are there with when a million are.
+func BenchmarkGrowth(b *testing.B) {
+	for _, engine := range benchEngines() {
+		b.Run(engine.name, func(b *testing.B) {
+			const measured = 50_000
+			for b.Loop() {
+				s := engine.open(b)
+				registerShops(b, s)
+				at := func(from int) float64 {
+					began := time.Now()
+					fillTo(b, s, from, from+measured)
+					return float64(time.Since(began).Microseconds()) / measured
+				}
+				fillTo(b, s, 0, archived/10-measured)
+				few := at(archived/10 - measured)
+				fillTo(b, s, archived/10, archived-measured)
+				many := at(archived - measured)
+				b.ReportMetric(few, "us-100k")
+				b.ReportMetric(many, "us-1M")
+				b.ReportMetric(many/few, "x-100k")
+				b.ReportMetric(0, "ns/op")
+			}
+		})
+	}
+}
+
 // BenchmarkSearch searches an archive of a million documents as a reseller with
 // nearly all shops does, and as one with few, and reports the 95th percentile.
 func BenchmarkSearch(b *testing.B) {

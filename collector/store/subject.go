@@ -11,7 +11,8 @@ func Pseudonym(user int64) string { return "pessoa " + strconv.FormatInt(user, 1
 // addressed are the places, beside the audit, in which a person's address stands for what
 // they did.
 func addressed() [][2]string {
-	return [][2]string{{"grants", "given_by"}, {"grants", "taken_by"}, {"quarantine", "settled_by"}, {"orders", "who"}, {"orders", "stopped_by"}}
+	return [][2]string{{"grants", "given_by"}, {"grants", "taken_by"}, {"quarantine", "settled_by"}, {"alarms", "taken_by"}, {"alarm_changes", "who"},
+		{"policies", "set_by"}, {"stages", "who"}, {"orders", "who"}, {"orders", "stopped_by"}}
 }
 
 // EraseUser takes a person away with their name, address and every way in. What they
@@ -33,8 +34,8 @@ func (w *Writer) EraseUser(u User, now time.Time) error {
 	if err := w.exec(`INSERT INTO erasing (address, name) VALUES ($1, $2)`, u.Email, name); err != nil {
 		return err
 	}
-	err := w.exec(`UPDATE audit SET who = replace(who, $1, $2), object = replace(object, $1, $2), detail = replace(detail, $1, $2)
-		WHERE user_id = $3 OR who = $1 OR object = $1 OR detail = $1`, u.Email, name, u.ID)
+	err := w.exec(`UPDATE audit SET who = CASE WHEN who = $1 THEN $2 ELSE who END, object = CASE WHEN object = $1 THEN $2 ELSE object END,
+		detail = CASE WHEN detail = $1 THEN $2 ELSE detail END WHERE who = $1 OR object = $1 OR detail = $1`, u.Email, name)
 	if err != nil {
 		return err
 	}

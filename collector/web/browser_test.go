@@ -198,7 +198,7 @@ func (c *city) pages() [][2]string {
 		{"cupom-adulterado", "/cupons/" + lone[1]}, {"cupom-versoes", "/cupons/" + lone[2]}, {"nota", "/cupons/" + noteKey},
 		{"numeracao-completa", "/equipamentos/900000001/numeracao"}, {"numeracao-falta", "/equipamentos/900000002/numeracao"},
 		{"numeracao-nfce", "/lojas/08723218000186/nfce/1/numeracao"}, {"quarentena", "/quarentena"}, {"exportar", "/exportar"},
-		{"exportar-contado", "/exportar?cnpj=11444777000161&serie=&mes=12&ano=2025"}, {"ligar", "/ligar"}, {"clientes", "/clientes"}, {"pessoas", "/pessoas"}, {"auditoria", "/auditoria"}, {"auditoria-nada", "/auditoria?ato=nada"}, {"planos", "/planos"}, {"conta", "/conta"}, {"erro", "/caixas/nada"},
+		{"exportar-contado", "/exportar?cnpj=11444777000161&serie=&mes=12&ano=2025"}, {"ligar", "/ligar"}, {"clientes", "/clientes"}, {"clientes-nada", "/clientes?q=nada"}, {"identificar", "/identificar"}, {"titular", "/titular"}, {"pessoas", "/pessoas"}, {"auditoria", "/auditoria"}, {"auditoria-nada", "/auditoria?ato=nada"}, {"planos", "/planos"}, {"conta", "/conta"}, {"erro", "/caixas/nada"},
 	}
 }
 
@@ -215,6 +215,25 @@ func TestEveryPage(t *testing.T) {
 		b.run(chromedp.Navigate(c.server.URL+"/ligar"), fill("[name=nome]", "Padaria"))
 		b.follow("main button")
 		b.check("ligar-codigo-" + l.name)
+	}
+}
+
+// TestClientPages walks what a client has, in the looks of a phone and of a desk.
+func TestClientPages(t *testing.T) {
+	b := newBrowser(t)
+	c := newCity(t)
+	b.signIn(c)
+	b.run(chromedp.Navigate(c.server.URL + "/identificar"))
+	b.follow("[value=cadastrar] ~ button")
+	for _, l := range looks()[:2] {
+		b.wear(l)
+		b.visit(c.server.URL+"/clientes", "clientes-cadastrados-"+l.name)
+		b.follow("table.list a")
+		b.check("cliente-" + l.name)
+		b.visit(c.server.URL+"/identificar", "identificar-"+l.name)
+		b.run(chromedp.Navigate(c.server.URL+"/titular"), fill("[name=consumidor]", cpf))
+		b.follow("main button")
+		b.check("titular-relatorio-" + l.name)
 	}
 }
 

@@ -46,8 +46,8 @@ CREATE OR REPLACE FUNCTION audit_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' AND EXISTS (SELECT 1 FROM erasing e
         WHERE new.id = old.id AND new.at = old.at AND new.user_id = old.user_id AND new.reseller_id = old.reseller_id AND new.act = old.act
-        AND new.who = replace(old.who, e.address, e.name) AND new.object = replace(old.object, e.address, e.name)
-        AND new.detail = replace(old.detail, e.address, e.name)) THEN
+        AND (new.who = old.who OR old.who = e.address AND new.who = e.name) AND (new.object = old.object OR old.object = e.address AND new.object = e.name)
+        AND (new.detail = old.detail OR old.detail = e.address AND new.detail = e.name)) THEN
         RETURN new;
     END IF;
     IF TG_OP = 'DELETE' AND old.at <= (extract(epoch FROM now())::bigint - 157784760) * 1000 THEN

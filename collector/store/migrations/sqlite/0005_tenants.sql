@@ -55,8 +55,8 @@ DROP TRIGGER audit_kept;
 -- +goose StatementBegin
 CREATE TRIGGER audit_stays BEFORE UPDATE ON audit WHEN NOT EXISTS (SELECT 1 FROM erasing e
     WHERE new.id = old.id AND new.at = old.at AND new.user_id = old.user_id AND new.reseller_id = old.reseller_id AND new.act = old.act
-    AND new.who = replace(old.who, e.address, e.name) AND new.object = replace(old.object, e.address, e.name)
-    AND new.detail = replace(old.detail, e.address, e.name))
+    AND (new.who = old.who OR old.who = e.address AND new.who = e.name) AND (new.object = old.object OR old.object = e.address AND new.object = e.name)
+    AND (new.detail = old.detail OR old.detail = e.address AND new.detail = e.name))
 BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
 -- +goose StatementEnd
 -- +goose StatementBegin
