@@ -255,11 +255,11 @@ func (w *Writer) sumUp(l monthOf, now time.Time) error {
 	}
 	// Missing and doubled numbers count from when they were first found.
 	err = w.exec(`INSERT INTO number_lines (serial, issuer, series, missing, missing_since, missing_near, doubled, doubled_since, doubled_first, gaps, daily)
-		VALUES ($1, $2, $3, $4, CASE WHEN $4 > 0 THEN $5 ELSE 0 END, $6, $7, CASE WHEN $7 > 0 THEN $5 ELSE 0 END, $8, $9, $10)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $5, $8, $9, $10)
 		ON CONFLICT (serial, issuer, series) DO UPDATE SET missing = excluded.missing, missing_near = excluded.missing_near,
-		missing_since = CASE WHEN excluded.missing > 0 AND number_lines.missing > 0 THEN number_lines.missing_since ELSE excluded.missing_since END,
+		missing_since = CASE WHEN number_lines.missing > 0 THEN number_lines.missing_since ELSE excluded.missing_since END,
 		doubled = excluded.doubled, doubled_first = excluded.doubled_first,
-		doubled_since = CASE WHEN excluded.doubled > 0 AND number_lines.doubled > 0 THEN number_lines.doubled_since ELSE excluded.doubled_since END,
+		doubled_since = CASE WHEN number_lines.doubled > 0 THEN number_lines.doubled_since ELSE excluded.doubled_since END,
 		gaps = excluded.gaps, daily = excluded.daily`,
 		l.serial, l.issuer, l.series, missing, ms(now), near, doubled, first, text, sold/max(1, days))
 	if err != nil {

@@ -84,7 +84,7 @@ CREATE TABLE number_lines (
     issuer        TEXT COLLATE "C" NOT NULL,
     series        TEXT COLLATE "C" NOT NULL,
     missing       BIGINT NOT NULL,
-    missing_since BIGINT NOT NULL, -- when they were first found missing
+    missing_since BIGINT NOT NULL, -- when some were first found missing; says nothing while none is
     missing_near  BIGINT NOT NULL, -- issue of the document above the last gap
     doubled       BIGINT NOT NULL,
     doubled_since BIGINT NOT NULL,

@@ -82,7 +82,7 @@ CREATE TABLE number_lines (
     issuer        TEXT NOT NULL,
     series        TEXT NOT NULL,
     missing       INTEGER NOT NULL,
-    missing_since INTEGER NOT NULL, -- when they were first found missing
+    missing_since INTEGER NOT NULL, -- when some were first found missing; says nothing while none is
     missing_near  INTEGER NOT NULL, -- issue of the document above the last gap
     doubled       INTEGER NOT NULL,
     doubled_since INTEGER NOT NULL,
