@@ -69,7 +69,7 @@ func TestPlans(t *testing.T) {
 	if a := v.post("/planos", url.Values{"cnpj": {"11.222.333/0001-81"}, "plano": {"PRO"}}); a.status != http.StatusSeeOther {
 		t.Errorf("setting the plan answers %d %s", a.status, a.body)
 	}
-	if a := v.get("/clientes"); !strings.Contains(a.body, "PRO") {
+	if a := v.get("/api/v1/taxpayers"); !strings.Contains(a.body, `"plan":"PRO"`) {
 		t.Errorf("the list does not show the plan: %s", a.body)
 	}
 	if a := v.post("/planos", url.Values{"cnpj": {"11222333000181"}, "plano": {"OURO"}}); a.status != http.StatusBadRequest || !strings.Contains(a.body, "LITE ou PRO") {
