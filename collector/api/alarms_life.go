@@ -317,3 +317,48 @@ func sayDevicePage(p DevicePage) devicePageAnswer {
 
 // thresholdsAnswer is what an owner set by itself; what it lacks comes from above.
 type thresholdsAnswer struct{ alarm.Policy }
+
+// Names of what the operations above take, for callers that know this package alone.
+type (
+	// Code names a rule.
+	Code = alarm.Code
+	// Stage is where a device stands in its life.
+	Stage = alarm.Stage
+	// Policy is what a tenant set of rules, calendar and escalation.
+	Policy = alarm.Policy
+	// PolicyOwner is whose a policy is.
+	PolicyOwner = store.PolicyOwner
+)
+
+// StageChoice is one stage to choose.
+type StageChoice struct {
+	Stage Stage
+	Word  string
+}
+
+// StageChoices are all stages in the order of a device's life.
+func StageChoices() (all []StageChoice) {
+	for _, s := range alarm.Stages() {
+		all = append(all, StageChoice{s, s.String()})
+	}
+	return all
+}
+
+// Limit is a rule whose thresholds tenants may set.
+type Limit struct {
+	Code     Code
+	Title    string
+	Unit     string
+	Min, Max float64
+	Default  []float64
+}
+
+// Limits are all rules whose thresholds tenants may set.
+func Limits() (all []Limit) {
+	for _, r := range alarm.Rules() {
+		if len(r.Scale.Steps) > 0 {
+			all = append(all, Limit{r.Code, r.Title, string(r.Scale.Unit), r.Scale.Min, r.Scale.Max, Policy{}.Values(r)})
+		}
+	}
+	return all
+}

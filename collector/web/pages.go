@@ -35,34 +35,6 @@ func (s *site) till(w http.ResponseWriter, r *http.Request, c api.Caller) error 
 	return s.render(w, c, http.StatusOK, "till", "tills", t.Name(), p)
 }
 
-func (s *site) alarms(w http.ResponseWriter, r *http.Request, c api.Caller) error {
-	open, closed, err := s.o.API.Alarms(r.Context(), c)
-	if err != nil {
-		return err
-	}
-	var own, behind []api.Alarm
-	for _, a := range open {
-		if a.Behind == "" {
-			own = append(own, a)
-		} else {
-			behind = append(behind, a)
-		}
-	}
-	return s.render(w, c, http.StatusOK, "alarms", "alarms", "Alarmes", map[string][]api.Alarm{"Open": own, "Behind": behind, "Closed": closed})
-}
-
-func (s *site) alarm(w http.ResponseWriter, r *http.Request, c api.Caller) error {
-	id, err := number(r, "id")
-	if err != nil {
-		return err
-	}
-	a, err := s.o.API.Alarm(r.Context(), c, id)
-	if err != nil {
-		return err
-	}
-	return s.render(w, c, http.StatusOK, "alarm", "alarms", a.Rule.Title, a)
-}
-
 // number reads a number of the path; what is none names nothing.
 func number(r *http.Request, name string) (int64, error) {
 	n, err := strconv.ParseInt(r.PathValue(name), 10, 64)

@@ -40,7 +40,7 @@ type site struct {
 // New makes the handler of all pages.
 func New(o Options) (http.Handler, error) {
 	s := &site{o: o, pages: map[string]*template.Template{}}
-	for _, name := range append(commandPages(), "now", "tills", "till", "numbering", "alarms", "alarm", "coupons", "coupon", "quarantine", "export", "clients", "client", "identify", "subject", "people", "audit", "plans", "account",
+	for _, name := range append(commandPages(), "now", "tills", "till", "numbering", "alarms", "alarm", "device", "limits", "coupons", "coupon", "quarantine", "export", "clients", "client", "identify", "subject", "people", "audit", "plans", "account",
 		"enrol", "enter", "trouble") {
 		t, err := template.New("layout.html").Funcs(words()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
@@ -66,6 +66,11 @@ func (s *site) routes(programs http.Handler) http.Handler {
 		"GET /lojas/{cnpj}/nfce/{series}/numeracao": s.seriesNumbering,
 		"GET /alarmes":                              s.alarms,
 		"GET /alarmes/{id}":                         s.alarm,
+		"POST /alarmes/{id}/{ato}":                  s.actOnAlarm,
+		"GET /equipamentos/{serial}":                s.device,
+		"POST /equipamentos/{serial}":               s.setStage,
+		"GET /limites":                              s.limits,
+		"POST /limites":                             s.setLimits,
 		"GET /cupons":                               s.coupons,
 		"POST /cupons":                              s.search,
 		"GET /cupons/{ref}":                         s.coupon,

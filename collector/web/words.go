@@ -17,7 +17,7 @@ func words() template.FuncMap {
 		"n": api.Thousands, "count": count, "money": money, "amount": api.Amount, "price": price, "quantity": quantity, "cents": api.Money, "size": size, "percent": percent,
 		"register": api.Register, "role": api.RoleWord, "key": groups, "state": state, "sentence": sentence, "subject": subject, "whose": whose, "shop": shop,
 		"kind": api.KindWord, "verdict": api.VerdictWord, "checkState": checkState, "payment": api.PaymentWord, "event": eventWord,
-		"lower": strings.ToLower, "capital": capital, "clockOff": clockOff, "month": month, "months": months, "change": changeWord,
+		"lower": strings.ToLower, "capital": capital, "clockOff": clockOff, "month": month, "months": months, "change": changeWord, "lives": lives, "lifeWord": lifeWord, "whatsapp": api.WhatsApp, "forecast": api.ForecastWords,
 		"network": network, "number": func(n int) string { return fmt.Sprintf("%06d", n) }, "title": documentTitle, "meaning": meaning,
 		"numbered": numberedSentence, "numberedMeaning": numberedMeaning, "between": numbersBetween, "bars": bars, "period": period, "lastKnown": lastKnown, "gapAdvice": gapAdvice, "firstGaps": firstGaps,
 		"int":     func(n int64) int { return int(n) },
@@ -215,23 +215,10 @@ func whose(t api.Till, a api.Alarm) string {
 }
 
 // subject names what an alarm is about: the till, and its device.
-func subject(a api.Alarm) string {
-	if a.Till == nil {
-		return "Arquivos importados"
-	}
-	if a.Subject.Kind == "device" && a.Till.Agent.ID != "" {
-		return a.Till.Name() + ", SAT " + a.Subject.ID
-	}
-	return a.Till.Name()
-}
+func subject(a api.Alarm) string { return a.About() }
 
 // shop is the shop an alarm is about; "" when it is not known.
-func shop(a api.Alarm) string {
-	if a.Till == nil {
-		return ""
-	}
-	return a.Till.Shop()
-}
+func shop(a api.Alarm) string { return a.Shop() }
 
 // documentTitle names a document.
 func documentTitle(l api.Listed) string {
@@ -285,13 +272,21 @@ func eventWord(e api.Event) string {
 
 // changeWord says a step of an alarm's life.
 func changeWord(what string) string {
-	switch what {
-	case "opened":
-		return "Começou"
-	case "cleared":
-		return "Terminou"
+	word := map[string]string{"opened": "Começou", "reopened": "Voltou", "worsened": "Piorou", "eased": "Melhorou", "grouped": "Causa de outros",
+		"escalated": "Escalou", "taken": "Assumido", "released": "Devolvido", "silenced": "Silenciado", "loud": "Avisa de novo",
+		"resolved": "Dado por resolvido", "cleared": "Terminou"}[what]
+	if word == "" {
+		return "Mudou"
 	}
-	return "Mudou"
+	return word
+}
+
+// lives are the filters of alarms by what people did about them.
+func lives() []string { return []string{"livres", "meus", "assumidos", "silenciados", "resolvidos"} }
+
+func lifeWord(life string) string {
+	return map[string]string{"livres": "sem ninguém", "meus": "comigo", "assumidos": "assumidos", "silenciados": "silenciados",
+		"resolvidos": "dados por resolvidos"}[life]
 }
 
 func clockOff(d time.Duration) string {
