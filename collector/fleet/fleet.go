@@ -94,7 +94,7 @@ func (f *Fleet) Round(ctx context.Context, sender Sender) error {
 		var err2, err3 error
 		overdue, err = r.Overdue(now)
 		waves, err2 = r.Waves()
-		due, err3 = r.DueCommands(now, atOnce)
+		due, err3 = dueNow(r, now)
 		return errors.Join(err, err2, err3)
 	})
 	if err != nil {
@@ -105,17 +105,11 @@ func (f *Fleet) Round(ctx context.Context, sender Sender) error {
 			return err
 		}
 	}
-	ready := due[:0]
-	for _, c := range due {
-		// One that was sent is with its agent, which looks at the clock itself.
-		if c.State == store.CommandSent || window(c.Order.Hours).Open(now) {
-			ready = append(ready, c)
-		}
-	}
-	if len(ready) == 0 {
+	if len(due) == 0 {
 		return nil
 	}
-	if ready, err = f.prepare(ctx, ready, now); err != nil {
+	ready, err := f.prepare(ctx, due, now)
+	if err != nil {
 		return err
 	}
 	for _, c := range ready {
@@ -124,6 +118,21 @@ func (f *Fleet) Round(ctx context.Context, sender Sender) error {
 		}
 	}
 	return nil
+}
+
+// dueNow lists what is to be sent: of orders whose hours it is, and again.
+func dueNow(r *store.Reader, now time.Time) ([]store.Command, error) {
+	orders, err := r.DueOrders(now)
+	if err != nil {
+		return nil, err
+	}
+	var open []int64
+	for _, o := range orders {
+		if window(o.Hours).Open(now) {
+			open = append(open, o.ID)
+		}
+	}
+	return r.DueCommands(now, open, atOnce)
 }
 
 // settle ends what can begin no more, and decides about second waves.

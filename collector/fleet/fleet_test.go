@@ -174,7 +174,7 @@ func TestKilledBetween(t *testing.T) {
 	w := newWorld(t)
 	w.order(Request{Name: wire.CommandPing})
 	var due []store.Command
-	w.update(func(u *store.Writer) (err error) { due, err = u.DueCommands(w.now, 10); return err })
+	w.update(func(u *store.Writer) (err error) { due, err = dueNow(&u.Reader, w.now); return err })
 	ready, err := w.prepare(t.Context(), due, w.now)
 	if err != nil || len(ready) != 1 {
 		t.Fatal(ready, err)

@@ -143,18 +143,32 @@ const (
 	presentFor = 3 * time.Minute
 )
 
-// DueCommands lists commands that may have to be sent now, an agent's in their order:
-// those of the first wave that were not sent, of agents that are there; and those sent
-// whose agent was heard since without a word of them. Their hours are for the caller to
-// look at.
-func (r *Reader) DueCommands(now time.Time, limit int) ([]Command, error) {
+// DueOrders lists the orders of which commands wait to be sent whose time has come.
+// Their hours are for the caller to look at.
+func (r *Reader) DueOrders(now time.Time) ([]Order, error) {
 	if err := r.system(); err != nil {
 		return nil, err
 	}
+	return all(r, scanOrder, `SELECT `+orderColumns+` FROM orders o WHERE o.not_before <= $1 AND o.expires_at >= $1 AND EXISTS
+		(SELECT 1 FROM commands c WHERE c.order_id = o.id AND c.state = $2 AND c.wave = 1) ORDER BY o.id`, ms(now), CommandQueued)
+}
+
+// DueCommands lists commands that are to be sent now, an agent's in their order: those
+// of some orders that were not sent, of the first wave and of agents that are there;
+// and those of any order that were sent and whose agent was heard since without a word
+// of them.
+func (r *Reader) DueCommands(now time.Time, orders []int64, limit int) ([]Command, error) {
+	if err := r.system(); err != nil {
+		return nil, err
+	}
+	args := arguments{CommandQueued, ms(now.Add(-presentFor)), CommandSent, ms(now.Add(-resendAfter)), limit}
+	of := "NULL"
+	for _, id := range orders {
+		of += ", " + args.add(id)
+	}
 	return all(r, scanCommand, `SELECT `+commandColumns+commandTables+`JOIN agents a ON a.id = c.agent WHERE c.ended_at = 0 AND
-		(c.state = $1 AND c.wave = 1 AND o.not_before <= $2 AND a.epoch <> '' AND a.heard_at >= $3
-		OR c.state = $4 AND c.sent_at <= $5 AND a.heard_at > c.sent_at) ORDER BY c.agent, c.sequence LIMIT $6`,
-		CommandQueued, ms(now), ms(now.Add(-presentFor)), CommandSent, ms(now.Add(-resendAfter)), limit)
+		(c.state = $1 AND c.wave = 1 AND c.order_id IN (`+of+`) AND a.epoch <> '' AND a.heard_at >= $2
+		OR c.state = $3 AND c.sent_at <= $4 AND a.heard_at > c.sent_at) ORDER BY c.agent, c.sequence LIMIT $5`, args...)
 }
 
 // SetMessage stores the signed bytes of a command that is about to be sent, which are

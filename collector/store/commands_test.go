@@ -40,7 +40,15 @@ func ordered(t *testing.T, s *Store, o Order, agents ...string) Order {
 func due(t *testing.T, s *Store, now time.Time) (ids []string) {
 	t.Helper()
 	view(t, s, func(r *Reader) error {
-		list, err := r.DueCommands(now, 100)
+		orders, err := r.DueOrders(now)
+		if err != nil {
+			return err
+		}
+		var open []int64
+		for _, o := range orders {
+			open = append(open, o.ID)
+		}
+		list, err := r.DueCommands(now, open, 100)
 		for _, c := range list {
 			ids = append(ids, c.ID)
 		}
