@@ -57,6 +57,7 @@ type Broker struct {
 
 	turnstile *turnstile
 	refused   seldom
+	dam       *dam
 	peers     []*nats.Conn // to other collectors
 
 	mu   sync.Mutex
@@ -97,14 +98,18 @@ var errNotRunning = errors.New("the broker is being started anew")
 // Start opens the listener. It starts one goroutine that watches the server's
 // folder; Close ends everything.
 func Start(o Options) (*Broker, error) {
-	b := &Broker{o: o, stop: make(chan struct{}), done: make(chan struct{}), turnstile: newTurnstile()}
+	b := &Broker{o: o, stop: make(chan struct{}), done: make(chan struct{}), turnstile: newTurnstile(), dam: newDam()}
 	var err error
 	b.mqtt, err = parseAddress(o.Listen)
 	if err == nil && o.Web != "" {
 		b.web, err = parseAddress(o.Web)
 	}
+	folder := ""
 	if err == nil {
-		b.life, err = b.begin()
+		folder, err = b.newFolder()
+	}
+	if err == nil {
+		b.life, err = b.begin(folder)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the broker on %s: %w", o.Listen, err)
@@ -222,9 +227,9 @@ func (b *Broker) watch() {
 	}
 }
 
-// check proves that new sessions can be stored. It keeps a server whose folder
-// failed as long as no better folder can be had: agents already connected are
-// still served.
+// check proves that new sessions can be stored, and otherwise starts the server anew
+// in another folder. It keeps a server whose folder failed as long as no other can be
+// had: agents already connected are still served.
 func (b *Broker) check() {
 	b.mu.Lock()
 	old := b.life
@@ -235,16 +240,19 @@ func (b *Broker) check() {
 			return
 		}
 		b.o.Log.Error("the broker's folder does not work, agents cannot connect", "folder", old.folder, "err", err)
-		if err := usable(b.o.Folder); err != nil {
-			b.o.Log.Error("no new folder for the broker: free some space or mend the disk", "folder", b.o.Folder, "err", err)
-			return
-		}
+	}
+	folder, err := b.newFolder()
+	if err != nil {
+		b.o.Log.Error("no new folder for the broker: free some space or mend the disk", "folder", b.o.Folder, "err", err)
+		return
+	}
+	if old != nil {
 		b.mu.Lock()
 		b.life = nil
 		b.mu.Unlock()
 		old.end()
 	}
-	next, err := b.begin()
+	next, err := b.begin(folder)
 	if err != nil {
 		b.o.Log.Error("the broker could not be started anew, trying again", "after", watchEvery, "err", err)
 		return
@@ -272,5 +280,9 @@ func (b *Broker) deliver(m *nats.Msg) {
 		return
 	}
 	b.turnstile.arrived(agent)
+	if !b.dam.admits(agent, stream, len(m.Data), time.Now()) {
+		b.o.Log.Debug("a message over its agent's rate was dropped", "agent", agent, "stream", stream)
+		return
+	}
 	b.o.Receive(agent, stream, m.Data)
 }

@@ -407,6 +407,14 @@ func TestRestart(t *testing.T) {
 				return err
 			})
 		},
+		"every file cut off": func(t *testing.T, folder string) {
+			filepath.Walk(folder, func(path string, info os.FileInfo, err error) error {
+				if err == nil && info.Mode().IsRegular() {
+					return os.Truncate(path, info.Size()/2)
+				}
+				return err
+			})
+		},
 		"a file in its place": func(t *testing.T, folder string) {
 			os.RemoveAll(folder)
 			if err := os.WriteFile(folder, []byte("not a folder"), 0o600); err != nil {

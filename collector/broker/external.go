@@ -44,6 +44,7 @@ type External struct {
 	queue  chan mqtt.Message
 	cancel context.CancelFunc
 	parts  sync.WaitGroup
+	dam    *dam
 
 	mu     sync.Mutex
 	client mqtt.Client // nil while there is no connection
@@ -61,7 +62,7 @@ const (
 // goroutines: one keeps the connection, one calls Receive.
 func StartExternal(o ExternalOptions) *External {
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &External{o: o, queue: make(chan mqtt.Message, externalQueue), cancel: cancel}
+	e := &External{o: o, queue: make(chan mqtt.Message, externalQueue), cancel: cancel, dam: newDam()}
 	e.parts.Go(func() { e.keep(ctx) })
 	e.parts.Go(func() { e.deliver(ctx) })
 	return e
@@ -197,6 +198,8 @@ func (e *External) deliver(ctx context.Context) {
 				e.o.Log.Warn("message on an unknown topic, or too large", "topic", m.Topic(), "bytes", len(m.Payload()))
 			case e.o.Group != "" && m.Topic() == wire.UpTopic(agent, stream) && e.o.Codec.Part(m.Payload()):
 				e.pass(partsOf(m.Topic()), m.Payload())
+			case !e.dam.admits(agent, stream, len(m.Payload()), time.Now()):
+				e.o.Log.Debug("a message over its agent's rate was dropped", "agent", agent, "stream", stream)
 			default:
 				e.o.Receive(agent, stream, m.Payload())
 			}

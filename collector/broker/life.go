@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -27,6 +28,7 @@ const (
 	maxStored   = 64 << 20               // bytes of session records
 	startTime   = 10 * time.Second
 	stopTime    = 4 * time.Second
+	writeTime   = 5 * time.Second // for a client to take what was written to it
 	probeTime   = 5 * time.Second
 	watchEvery  = 15 * time.Second
 )
@@ -42,12 +44,27 @@ type life struct {
 	webPort int // of the WebSocket listener, if any
 }
 
-// begin starts a server in an empty folder, on the broker's port.
-func (b *Broker) begin() (_ *life, err error) {
+// newFolder makes an empty folder for the next life, in the system's folder for
+// temporary files when there is no room in the broker's own.
+func (b *Broker) newFolder() (string, error) {
 	folder, err := emptyFolder(b.o.Folder)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		return folder, nil
 	}
+	b.o.Log.Error("no room in the broker's folder, using another one: free some space or mend the disk", "folder", b.o.Folder, "err", err)
+	other, oerr := os.MkdirTemp("", "zelo-broker-")
+	if oerr == nil {
+		oerr = writable(other)
+	}
+	if oerr != nil {
+		os.Remove(other)
+		return "", errors.Join(err, oerr)
+	}
+	return other, nil
+}
+
+// begin starts a server in an empty folder, on the broker's port.
+func (b *Broker) begin(folder string) (_ *life, err error) {
 	l := &life{folder: folder}
 	defer func() {
 		if err != nil {
@@ -123,7 +140,8 @@ func (b *Broker) serverOptions(folder, secret string) (*server.Options, error) {
 	o.MaxPayload, o.MaxSubs, o.NoSystemAccount = maxPacket, 32, true
 	o.NoSublistCache = true // one for each connection, and a common one that thousands of agents overrun
 	o.CustomClientAuthentication = &gate{b, secret}
-	o.MaxClosedClients = 100 // of which the server keeps what nobody asks for
+	o.WriteDeadline = writeTime // who does not read is dropped, with all that waits for it
+	o.MaxClosedClients = 100    // of which the server keeps what nobody asks for
 	if b.o.Web != "" {
 		o.Websocket = server.WebsocketOpts{Host: b.web.host, Port: b.web.asked(), TLSConfig: config, HandshakeTimeout: startTime,
 			AuthTimeout: 10, SameOrigin: true}
@@ -240,9 +258,13 @@ func (l *life) end() {
 }
 
 // emptyFolder makes a new folder below folder and removes what earlier lives
-// left there. What stands in the way of folder itself is set aside.
+// left there. What stands in the way of folder itself is set aside, a full disk is not.
 func emptyFolder(folder string) (string, error) {
-	if err := usable(folder); err != nil {
+	err := usable(folder)
+	if errors.Is(err, syscall.ENOSPC) {
+		return "", err
+	}
+	if err != nil {
 		aside := folder + time.Now().Format("-20060102-150405.000")
 		if rerr := os.Rename(folder, aside); rerr != nil {
 			return "", errors.Join(err, rerr)
@@ -257,6 +279,9 @@ func emptyFolder(folder string) (string, error) {
 	}
 	for _, path := range old {
 		os.RemoveAll(path)
+	}
+	if err := writable(folder); err != nil {
+		return "", err
 	}
 	return os.MkdirTemp(folder, "life-")
 }
