@@ -92,19 +92,7 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 	defer stopInner()
 	var parts, tills sync.WaitGroup
 	failed := make(chan error, 5)
-	parts.Go(func() { failed <- a.router.Run(inner) })
-	if a.uplink != nil {
-		parts.Go(func() { a.uplink.Run(inner) })
-		parts.Go(func() { a.keeper.Run(inner) })
-	}
-	if a.remote != nil {
-		parts.Go(func() { a.remote.Run(inner) })
-	}
-	parts.Go(func() { a.monitor.Run(inner) })
-	if a.lan != nil {
-		parts.Go(func() { failed <- a.lan.Run(inner) })
-	}
-	parts.Go(func() { devices.Watch(inner, a.log, a.router.Replugged) })
+	a.startParts(inner, &parts, failed)
 	tills.Go(func() {
 		failed <- ipc.Serve(ctx, at.till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered, Lost: a.router.Lost})
 	})
@@ -132,6 +120,23 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 	parts.Wait()
 	a.log.Info("agent stopped", "took", time.Since(stop).Round(time.Millisecond))
 	return err
+}
+
+// startParts starts all that does not serve the tills themselves.
+func (a *agent) startParts(ctx context.Context, parts *sync.WaitGroup, failed chan<- error) {
+	parts.Go(func() { failed <- a.router.Run(ctx) })
+	if a.uplink != nil {
+		parts.Go(func() { a.uplink.Run(ctx) })
+		parts.Go(func() { a.keeper.Run(ctx) })
+	}
+	if a.remote != nil {
+		parts.Go(func() { a.remote.Run(ctx) })
+	}
+	parts.Go(func() { a.monitor.Run(ctx) })
+	if a.lan != nil {
+		parts.Go(func() { failed <- a.lan.Run(ctx) })
+	}
+	parts.Go(func() { devices.Watch(ctx, a.log, a.router.Replugged) })
 }
 
 // makeFolders makes the agent's folder, through which every user's programs reach

@@ -106,16 +106,20 @@ func PinNew(folder string, key []byte) error {
 	return nil
 }
 
-// writeFile replaces a file as a whole: a power cut leaves the old or the new. Nobody
-// but the agent reads it.
+// writeFile replaces a file as a whole: a power cut leaves the old or the new. Who
+// could read the old one can read the new one; one that was not there, nobody else.
 func writeFile(path string, data []byte) error {
+	mode := os.FileMode(0o600)
+	if old, err := os.Stat(path); err == nil {
+		mode = old.Mode().Perm()
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, f.Sync(), f.Close(), os.Chmod(f.Name(), mode)); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

@@ -31,9 +31,8 @@ func (w *work) own(ctx context.Context) ending {
 	var err error
 	switch w.entry.spec.Name {
 	case wire.CommandPoll:
-		if err = w.o.Poll(ctx); err == nil {
-			w.o.Beat()
-		}
+		err = w.o.Poll(ctx)
+		w.o.Beat()
 	case wire.CommandReadConfig:
 		var text []byte
 		text, err = w.o.Config()
@@ -48,6 +47,8 @@ func (w *work) own(ctx context.Context) ending {
 	switch {
 	case w.stopping():
 		return ending{}
+	case err != nil && w.entry.spec.Name == wire.CommandPoll:
+		return failed("Nem todo equipamento pôde ser lido; o que foi lido foi enviado. O motivo está no status de cada um.")
 	case err != nil:
 		w.o.Log.Warn("command failed", "name", w.entry.spec.Name, "err", err)
 		return failed("Não deu certo; o motivo está no log do agente.")

@@ -118,7 +118,7 @@ func (r *Remote) Run(ctx context.Context) {
 			busy = false
 		case <-look.C:
 		}
-		if !busy {
+		if !busy && ctx.Err() == nil {
 			if e := r.next(); e != nil {
 				busy = true
 				worker.Go(func() {

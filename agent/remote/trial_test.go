@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -195,12 +196,40 @@ func TestNoConfigurationBefore(t *testing.T) {
 	if err := trial.begin(wire.CommandID{1}, []byte("new"), 5); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(trial.Path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(trial.Path, []byte("newer")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(trial.Path); err != nil || info.Mode().Perm() != 0o644 && runtime.GOOS != "windows" {
+		t.Errorf("who may read it has changed: %v, %v", info.Mode(), err)
+	}
 	if err := trial.revert(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(trial.Path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a configuration remains: %v", err)
 	}
+}
+
+// What could be read is told even if not all could.
+func TestPoll(t *testing.T) {
+	var beats, reads int
+	var trouble error
+	polled := func(o *Options) {
+		o.Poll = func(context.Context) error { reads++; return trouble }
+		o.Beat = func() { beats++ }
+	}
+	inWorld(t, nil, polled, func(w *world) {
+		w.does(wire.CommandDone, wire.CommandPoll, nil)
+		trouble = errors.New("no code")
+		r, _ := w.does(wire.CommandFailed, wire.CommandPoll, nil)
+		wants(t, r.Text, "Nem todo equipamento")
+		if beats != 2 || reads != 2 {
+			t.Errorf("%d beats, %d readings", beats, reads)
+		}
+	})
 }
 
 func TestRestart(t *testing.T) {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -287,6 +288,10 @@ func FuzzAssembler(f *testing.F) {
 	}
 	big, _ := c.Pack(2, Batch{Records: []Record{{1, random(MaxPacket * 2)}}})
 	f.Add(big[0])
+	for _, v := range golden3(f) {
+		plain, _ := c.Encode(v)
+		f.Add(plain)
+	}
 	d := goldenDictionary(f)
 	with, _ := c.PackWith(d, 3, Batch{Records: []Record{{1, d.Data}}})
 	f.Add(with[0])
@@ -310,5 +315,11 @@ func FuzzAssembler(f *testing.F) {
 		c.Decode(payload, &offer)
 		var answer Answer
 		c.Decode(payload, &answer)
+		var signed Signed
+		if c.Decode(payload, &signed) == nil {
+			c.Verify(goldenKey().Public().(ed25519.PublicKey), signed)
+		}
+		var report Report
+		c.Decode(payload, &report)
 	})
 }
