@@ -1,0 +1,70 @@
+//go:build linux
+
+package e2e
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"zelo/sat/sattest"
+)
+
+// command gives a till a command and waits for the word that says how it ended.
+func (s *shop) command(till, want, name string, args ...string) (page string) {
+	s.t.Helper()
+	words := strings.Fields(s.collector("command", append([]string{"-caixa", till, "-agora", name}, args...)...))
+	id := words[len(words)-1]
+	s.until(name+" to be "+want, func() bool {
+		page = s.collector("commands", id)
+		state, _, _ := strings.Cut(page, ".")
+		return strings.HasSuffix(state, ": "+want)
+	})
+	return page
+}
+
+// TestRemoteSession is a technician's: a device that blocked itself is found, looked
+// into and given its network again, and unblocks itself.
+func TestRemoteSession(t *testing.T) {
+	s := openShop(t)
+	s.openCollector()
+	s.enrol(func(args ...string) (string, error) { return s.cli("", args...) })
+	s.kill()
+	s.startAgent()
+	s.until("the device", s.answering)
+	if out, err := s.cli("12345678\n", "code"); err != nil {
+		t.Fatalf("the code: %v, %s", err, out)
+	}
+	s.write("venda.xml", sattest.SaleXML("10.00", ""))
+	if out, err := s.cli("", "call", "EnviarDadosVenda", "@"+s.path("venda.xml")); err != nil || !strings.Contains(out, "|06000|") {
+		t.Fatalf("the sale: %v, %s", err, out)
+	}
+	var st struct{ Agent string }
+	s.until("the agent to know who it is", func() bool {
+		out, err := s.cli("", "status", "-json")
+		return err == nil && json.Unmarshal([]byte(out), &st) == nil && st.Agent != ""
+	})
+	const device, sat = "-equipamento", "900000001"
+
+	s.sat.tell(`{"set":{"state":3}}`)
+	s.until("the alarm", func() bool { return strings.Contains(s.collector("alarms"), "autônomo") })
+	if page := s.command(st.Agent, "feito", "status", device, sat); !strings.Contains(page, "autônomo") {
+		t.Errorf("the status: %s", page)
+	}
+	s.command(st.Agent, "feito", "device-logs", device, sat)
+	if page := s.command(st.Agent, "falhou", "end-to-end-test", device, sat); !strings.Contains(page, "TesteFimAFim") {
+		t.Errorf("the test while blocked: %s", page)
+	}
+	s.command(st.Agent, "feito", "network", device, sat, "interface=ETHE", "mode=IPFIX", "ip=10.0.0.7", "mask=255.255.255.0", "gateway=10.0.0.1", "dns1=10.0.0.1", "dns2=10.0.0.1", "proxy=0")
+	s.sat.tell(`{"set":{"online":true}}`)
+	if page := s.command(st.Agent, "feito", "status", device, sat); !strings.Contains(page, "010.000.000.007") && !strings.Contains(page, "10.0.0.7") {
+		t.Errorf("the network after it was configured: %s", page)
+	}
+	s.until("the alarm to be over", func() bool { return !strings.Contains(s.collector("alarms"), "autônomo") })
+	s.command(st.Agent, "feito", "end-to-end-test", device, sat)
+
+	s.command(st.Agent, "feito", "poll")
+	if out := s.collector("commands", "-caixa", st.Agent); strings.Count(out, "\n") != 7 {
+		t.Errorf("the commands of the till:\n%s", out)
+	}
+}
