@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -97,10 +96,13 @@ func (o *owner) selling(e *entry) {
 	o.mu.Unlock()
 }
 
-// SinceSale is for how long no device of this computer has made a sale or a
-// cancellation, for whomever; after a start, since then.
+// SinceSale is for how long no till of this computer has asked for a sale or a
+// cancellation, and no device of it has made one, for whomever; after a start, since
+// then.
 func (r *Router) SinceSale() time.Duration {
-	least := time.Duration(math.MaxInt64)
+	r.mu.Lock()
+	last := r.lastSale
+	r.mu.Unlock()
 	for _, o := range r.owners {
 		o.mu.Lock()
 		v := o.view
@@ -108,9 +110,11 @@ func (r *Router) SinceSale() time.Duration {
 		if v.selling != nil {
 			return 0
 		}
-		least = min(least, r.now().Sub(v.soldAt))
+		if v.soldAt.After(last) {
+			last = v.soldAt
+		}
 	}
-	return least
+	return r.now().Sub(last)
 }
 
 // errElsewhere is why a device with open cases that is at no configured address

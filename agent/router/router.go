@@ -96,6 +96,7 @@ type Router struct {
 	unsaved  []unsaved
 
 	lastCall, lastCompact time.Time
+	lastSale              time.Time // asked for by a till of this computer
 }
 
 // call names a reply on its way.
@@ -227,6 +228,9 @@ func (r *Router) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
 	}
 	r.mu.Lock()
 	r.lastCall = r.now()
+	if req.Function.Fiscal() {
+		r.lastSale = r.lastCall
+	}
 	r.mu.Unlock()
 	r.Lost(req) // the next answer may be another one
 	ctx, cancel := answerInTime(ctx, req.Function)
