@@ -48,7 +48,7 @@ func (a *agent) makeRemote(agent string) {
 		Buffer: a.buffer, Codec: a.codec, Agent: agent, Keys: keys, Log: a.log,
 		Device: a.deviceNamed, SinceSale: a.router.SinceSale, Heard: a.heard, Now: a.collectorTime, Clock: time.Now,
 		Poll: a.monitor.Read, Beat: func() { a.uplink.Beat() },
-		Agents: func() ([]byte, error) { return readLog(a.config.Folder) }, Bundle: a.supportFiles, Secrets: a.secrets,
+		OwnLog: func() ([]byte, error) { return readLog(a.config.Folder) }, Bundle: a.supportFiles, Secrets: a.secrets,
 		Config: a.configText, Check: a.checkConfig, Trial: remote.Trial{Path: a.config.path}, Restart: a.restart,
 	})
 	if err != nil {

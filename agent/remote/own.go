@@ -160,7 +160,7 @@ func (w *work) broken(err error) ending {
 
 // agentLogs are the last lines of the agent's log, or those of a time.
 func (w *work) agentLogs() (*file, error) {
-	log, err := w.o.Agents()
+	log, err := w.o.OwnLog()
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,8 @@
 // Files: remote.go runs, admit.go decides what is taken, journal.go remembers and
 // reports, when.go decides when to begin, device.go and evidence.go call devices,
 // own.go does what concerns the agent alone, trial.go tries a new configuration,
-// result.go brings files, mask.go keeps secrets out of them, keys.go has the keys.
+// words.go says in pt-BR what devices answered, result.go brings files, mask.go keeps
+// secrets out of them, keys.go has the keys.
 package remote
 
 import (
@@ -47,13 +48,13 @@ type Options struct {
 
 	Poll    func(context.Context) error                      // reads every device's status and tells it
 	Beat    func()                                           // tells the collector at once how the agent is
-	Agents  func() ([]byte, error)                           // the agent's own log, oldest first
+	OwnLog  func() ([]byte, error)                           // the agent's own log, oldest first
 	Bundle  func(context.Context) (map[string][]byte, error) // files of the support bundle, without secrets, by name
 	Secrets func() []string                                  // what may appear in no file: codes and passwords
 	Config  func() ([]byte, error)                           // the configuration in use, without secrets
 	Check   func(text []byte) (whole []byte, err error)      // a new configuration, with the secrets that its mask stands for; the error is pt-BR
 	Trial   Trial                                            // of a new configuration
-	Restart func()                                           // ends the agent so that the service manager starts it again
+	Restart func()                                           // has the agent end and start again
 	Log     *slog.Logger
 }
 

@@ -253,7 +253,7 @@ const agentLog = "time=2026-11-22T04:59:00.000-03:00 level=INFO msg=um\n" +
 	"time=2026-11-22T05:02:00.000-03:00 level=INFO msg=tres code=12345678\n"
 
 func TestAgentLogs(t *testing.T) {
-	logs := func(o *Options) { o.Agents = func() ([]byte, error) { return []byte(agentLog), nil } }
+	logs := func(o *Options) { o.OwnLog = func() ([]byte, error) { return []byte(agentLog), nil } }
 	inWorld(t, nil, logs, func(w *world) {
 		for name, try := range map[string]struct {
 			args map[string]string
@@ -312,7 +312,7 @@ func TestSupportBundle(t *testing.T) {
 func TestLargeResults(t *testing.T) {
 	size := 3*wire.ResultPart + 5
 	logs := func(o *Options) {
-		o.Agents = func() ([]byte, error) { return bytes.Repeat([]byte("x\n"), (size+1)/2), nil }
+		o.OwnLog = func() ([]byte, error) { return bytes.Repeat([]byte("x\n"), (size+1)/2), nil }
 	}
 	inWorld(t, nil, logs, func(w *world) {
 		lines := map[string]string{"lines": "20000"}
