@@ -58,7 +58,7 @@ func caring() []Operation {
 			}},
 		{OpPolicy, "GET", "/policies", heads(), "", owner, thresholdsAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return says(func(p alarm.Policy) thresholdsAnswer { return thresholdsAnswer{p} })(a.Policy(ctx, c, ownerOf(in)))
+				return says(sayPolicy)(a.Policy(ctx, c, ownerOf(in)))
 			}},
 		{OpSetPolicy, "POST", "/policies", heads(), "", append(owner, par("policy", "text")...), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
@@ -123,6 +123,9 @@ func (a *API) TakeAlarm(ctx context.Context, c Caller, id int64, person string) 
 // Silence keeps an alarm quiet for some hours, unless it gets graver; 0 makes it loud
 // again.
 func (a *API) Silence(ctx context.Context, c Caller, id int64, hours int) error {
+	if _, err := a.allow(c, opSilence); err != nil {
+		return err
+	}
 	if hours < 0 || hours > maxSilence {
 		return problem("Escreva por quantas horas silenciar: de 1 a %d.", maxSilence)
 	}
@@ -192,6 +195,9 @@ func (a *API) Device(ctx context.Context, c Caller, serial string) (p DevicePage
 
 // SetStage says where a device stands in its life.
 func (a *API) SetStage(ctx context.Context, c Caller, serial string, s alarm.Stage, reason string) error {
+	if _, err := a.allow(c, OpSetStage); err != nil {
+		return err
+	}
 	reason = strings.TrimSpace(reason)
 	if !slices.Contains(alarm.Stages(), s) {
 		return problem("Escolha a etapa do equipamento: em operação, esvaziando, encerrado ou extraviado.")
@@ -237,6 +243,9 @@ func (a *API) Policy(ctx context.Context, c Caller, o store.PolicyOwner) (p alar
 
 // SetPolicy stores what an owner sets by itself. Alarms follow within a minute.
 func (a *API) SetPolicy(ctx context.Context, c Caller, o store.PolicyOwner, p alarm.Policy) error {
+	if _, err := a.allow(c, OpSetPolicy); err != nil {
+		return err
+	}
 	if err := p.Check(); err != nil {
 		return problem("%s.", capital(err.Error()))
 	}
@@ -316,7 +325,26 @@ func sayDevicePage(p DevicePage) devicePageAnswer {
 }
 
 // thresholdsAnswer is what an owner set by itself; what it lacks comes from above.
-type thresholdsAnswer struct{ alarm.Policy }
+type thresholdsAnswer struct {
+	Steps     map[string][]float64 `json:"steps" doc:"Limites por código de alarme, do menos ao mais grave."`
+	Contact   int                  `json:"contact,omitempty" doc:"Dias sem contato até o bloqueio."`
+	Pending   int                  `json:"pending,omitempty" doc:"Dias com pendente até o bloqueio."`
+	Escalate  []int                `json:"escalate" doc:"Minutos de expediente até cada nível."`
+	Opens     int                  `json:"opens,omitempty" doc:"Minuto do dia em que o expediente começa."`
+	Closes    int                  `json:"closes,omitempty" doc:"Minuto do dia em que o expediente termina."`
+	Saturdays bool                 `json:"saturdays"`
+	Sundays   bool                 `json:"sundays"`
+	Holidays  []string             `json:"holidays" doc:"Feriados do estado e da cidade, dd/mm ou dd/mm/aaaa."`
+}
+
+func sayPolicy(p alarm.Policy) thresholdsAnswer {
+	out := thresholdsAnswer{map[string][]float64{}, p.ContactLimit, p.PendingLimit, append([]int{}, p.Escalate...), p.Opens, p.Closes,
+		p.Saturdays, p.Sundays, append([]string{}, p.Holidays...)}
+	for code, steps := range p.Steps {
+		out.Steps[string(code)] = steps
+	}
+	return out
+}
 
 // Names of what the operations above take, for callers that know this package alone.
 type (
