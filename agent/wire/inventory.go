@@ -11,6 +11,13 @@ package wire
 // What an agent does not know it leaves zero, and what is zero raises nothing.
 const KindInventory = "inventory"
 
+// KindLog is an item whose Body is lines of a device's log, as the device gave them
+// (dossier on the SAT interface, 4.1), and whose Serial is the device. Agents read a log
+// now and then and send what it has gained, beginning with the second they knew last:
+// lines come more than once, and all lines of one second come together. Items travel as
+// those of KindInventory do.
+const KindLog = "log"
+
 // Inventory is one thing an agent knows. Exactly the part that What names is set;
 // none is when Gone.
 type Inventory struct {

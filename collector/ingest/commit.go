@@ -249,6 +249,8 @@ func (t *transaction) putRecord(r *record, fresh bool, result *Result) error {
 		return t.quarantine(r, r.refused, result)
 	case r.news != nil:
 		return t.putCommand(r, result)
+	case r.log != nil:
+		return t.putLog(r, result)
 	case r.document != nil:
 		result.Stored++
 		t.markDevice(r.document.Serial)

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"time"
 
 	"zelo/agent/wire"
@@ -61,7 +62,7 @@ func bodyOf(in wire.Inventory) any {
 	case in.Health != nil:
 		return store.Health(*in.Health)
 	case in.Outside != nil:
-		return *in.Outside
+		return store.Outside(*in.Outside)
 	case in.Remote != nil:
 		return *in.Remote
 	}
@@ -78,9 +79,38 @@ func commonest(codes map[string]int) (code string) {
 	return code
 }
 
+// deviceLog is what a device's log has gained.
+type deviceLog struct {
+	serial string
+	lines  []store.LogLine
+}
+
+const reasonLog = "o log é de um equipamento que não é deste caixa"
+
+func (g *Ingest) prepareLog(r *record, item wire.Item) {
+	r.log = &deviceLog{short(item.Serial), logLines(item.Body)}
+	r.body = g.o.Store.Pack(r.data) // should the device not be this agent's
+}
+
+// putLog stores what a log has gained.
+func (t *transaction) putLog(r *record, result *Result) error {
+	d, err := t.w.Device(r.log.serial)
+	if errors.Is(err, store.ErrNotFound) || err == nil && d.Agent != r.Agent {
+		return t.quarantine(r, reasonLog, result)
+	}
+	if err == nil {
+		result.Stored++
+		_, err = t.w.AddLogs(r.log.serial, r.At, r.log.lines...)
+	}
+	return err
+}
+
 // putTold stores what an agent told of its computer.
 func (t *transaction) putTold(r *record) error {
 	t.marked[alarm.Subject{Kind: alarm.OfAgent, ID: r.Agent}] = true
+	if d := r.told.thing; d != nil && d.What == store.WhatOutside {
+		t.markDevice(d.Key)
+	}
 	if d := r.told.day; d != nil {
 		return t.w.SetTillDay(*d)
 	}

@@ -37,6 +37,7 @@ type record struct {
 	status   *store.Status
 	serial   string // of status
 	told     *inventory
+	log      *deviceLog
 	outside  bool // the document was issued past the agent
 	event    *store.Event
 	news     *commandNews
@@ -146,6 +147,8 @@ func (g *Ingest) prepare(r *record) {
 		r.outside = item.Detail["direct"] != ""
 	case wire.KindInventory:
 		g.prepareInventory(r, item)
+	case wire.KindLog:
+		g.prepareLog(r, item)
 	case wire.KindStatus:
 		g.prepareStatus(r, item)
 	case wire.KindEvent:

@@ -69,6 +69,7 @@ func (r *Reader) deviceFacts(f *alarm.Facts) error {
 	for _, read := range []func() error{
 		func() error { return r.partFacts(d, f.Device) },
 		func() error { return r.dayFacts(d.Serial, f.Device) },
+		func() error { return r.outsideFacts(d.Serial, d.Agent, f.Device) },
 		func() error { return r.lineFacts(d, f.Device) },
 	} {
 		if err := read(); err != nil {

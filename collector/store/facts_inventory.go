@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"time"
 
 	"zelo/collector/alarm"
@@ -12,6 +13,7 @@ const (
 	WhatDisk        = "disk"
 	WhatCertificate = "certificate"
 	WhatLibrary     = "library"
+	WhatOutside     = "outside"
 	WhatHealth      = "health"
 )
 
@@ -58,6 +60,14 @@ type (
 		Makers bool   `json:"makers"`
 		Path   string `json:"path,omitempty"`
 		Since  int64  `json:"since,omitempty"` // Unix milliseconds
+	}
+	// Outside is of WhatOutside.
+	Outside struct {
+		Direct  int    `json:"direct,omitempty"` // calls of the direct bridge: their documents are told one by one
+		Foreign int    `json:"foreign,omitempty"`
+		First   int64  `json:"first,omitempty"` // Unix milliseconds
+		Last    int64  `json:"last,omitempty"`
+		LastKey string `json:"lastKey,omitempty"`
 	}
 	// Health is of WhatHealth.
 	Health struct {
@@ -140,11 +150,7 @@ func (r *Reader) computerFacts(a *alarm.Agent, id string, now time.Time) error {
 		case WhatLibrary:
 			var l Library
 			if err = read(t.body, &l, err); l.Makers {
-				since := t.at
-				if l.Since > 0 && time.UnixMilli(l.Since).Before(since) {
-					since = time.UnixMilli(l.Since)
-				}
-				a.Makers = append(a.Makers, alarm.Library{Till: t.key, Since: since})
+				a.Makers = append(a.Makers, alarm.Library{Till: t.key, Since: since(l.Since, t.at)})
 			}
 		}
 	}
@@ -159,6 +165,30 @@ func (r *Reader) computerFacts(a *alarm.Agent, id string, now time.Time) error {
 	}, `SELECT till, day, sold, rejected, code, p95 FROM till_days WHERE agent = $1 AND day >= $2 ORDER BY till, day DESC`,
 		id, ms(dayOf(now).AddDate(0, 0, -normalDays)))
 	return err
+}
+
+// outsideFacts are documents of a device whose call nobody at its agent made.
+func (r *Reader) outsideFacts(serial, agent string, d *alarm.Device) error {
+	var o Outside
+	var told time.Time
+	err := r.get(into{at(&told), fromJSON(&o)}, `SELECT at, body FROM inventory WHERE agent = $1 AND what = '`+WhatOutside+`' AND key = $2 AND gone = 0`, agent, serial)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err == nil && o.Foreign > 0 {
+		last := alarm.Happening{Count: o.Foreign, First: since(o.First, told), Last: since(o.Last, told), Example: o.LastKey}
+		d.Outside = together(d.Outside, last)
+	}
+	return err
+}
+
+// since is a time that a computer told, in Unix milliseconds: never later than it was
+// told.
+func since(ms int64, told time.Time) time.Time {
+	if at := time.UnixMilli(ms); ms > 0 && at.Before(told) {
+		return at
+	}
+	return told
 }
 
 // read reads the body of a thing, unless something failed before.

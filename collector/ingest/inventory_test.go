@@ -1,0 +1,58 @@
+package ingest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"zelo/agent/wire"
+	"zelo/collector/alarm"
+	"zelo/collector/store"
+)
+
+// TestLogsOfDevices: what a log has gained is stored once, under its device, and only
+// by the agent whose device it is.
+func TestLogsOfDevices(t *testing.T) {
+	s := newShop(t)
+	log := func(of string, lines ...string) wire.Item {
+		return wire.Item{Version: 3, Kind: wire.KindLog, Serial: of, At: noon().UnixMilli(), Body: []byte(strings.Join(lines, "\n"))}
+	}
+	const one, two, three = "20251210115800|SAT|info|ligado", "20251210115801|SAT-SEFAZ|erro|sem rede", "20251210115900|SAT|info|venda"
+	s.ingest(s.pack(wire.StreamBeat, s.beat(wire.BeatDevice{Serial: serial, Answering: true}))...)
+	got := s.ingest(s.records(wire.StreamStatus, 1, log(serial, one, two, two), log(serial, two, two, three), log("900000009", one))...)
+	if got.Stored != 2 || got.Quarantined != 1 || len(got.Acks) != 1 {
+		t.Errorf("%+v", got)
+	}
+	if again := s.ingest(s.records(wire.StreamStatus, 1, log(serial, one, two, two))...); again.Duplicates != 1 {
+		t.Errorf("sent again: %+v", again)
+	}
+	s.view(func(r *store.Reader) error {
+		lines, err := r.Logs(store.LogSearch{Serial: serial, Limit: 10})
+		if len(lines) != 4 || lines[0].Text != "venda" || lines[1] != lines[2] || lines[3].Process != "SAT" {
+			t.Errorf("%+v", lines)
+		}
+		return err
+	})
+}
+
+// TestForeignDocumentsBecomeAnAlarm: a device that its own agent saw issuing for
+// somebody else is told of, as one that issued over the direct bridge.
+func TestForeignDocumentsBecomeAnAlarm(t *testing.T) {
+	s := newShop(t)
+	s.ingest(s.pack(wire.StreamBeat, s.beat(wire.BeatDevice{Serial: serial, Answering: true}))...)
+	outside := func(o wire.Outside) wire.Item {
+		body, err := s.codec.Encode(wire.Inventory{Version: 3, What: wire.InventoryOutside, Key: serial, Outside: &o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wire.Item{Version: 3, Kind: wire.KindInventory, At: noon().UnixMilli(), Body: body}
+	}
+	s.ingest(s.records(wire.StreamStatus, 1, outside(wire.Outside{Direct: 4}))...)
+	if a, raised := s.alarms()[alarm.IssuedOutside]; raised {
+		t.Errorf("calls of the direct bridge are told by their documents: %+v", a)
+	}
+	s.ingest(s.records(wire.StreamStatus, 2, outside(wire.Outside{Foreign: 3, First: noon().Add(-time.Hour).UnixMilli(), Last: noon().UnixMilli(), LastKey: "35"}))...)
+	if a := s.alarms()[alarm.IssuedOutside]; a.Severity != alarm.Warning || !strings.Contains(a.Detail, "3 documentos por fora do agente") {
+		t.Errorf("%+v", a)
+	}
+}
