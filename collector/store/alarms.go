@@ -298,7 +298,7 @@ func (w *Writer) setAlarm(c *alarmChange, now time.Time) (err error) {
 // reopen makes of an alarm to be opened one that ended a moment ago, if there is one.
 func (w *Writer) reopen(c *alarmChange, now time.Time) error {
 	last, err := one(&w.Reader, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.kind = $1 AND a.subject = $2 AND a.code = $3
-		AND a.cleared_at > $4 ORDER BY a.id DESC LIMIT 1`, c.Subject.Kind, c.Subject.ID, c.Code, ms(now.Add(-reopenWithin)))
+		AND a.cleared_at > $4 AND a.cleared_at > 0 ORDER BY a.id DESC LIMIT 1`, c.Subject.Kind, c.Subject.ID, c.Code, ms(now.Add(-reopenWithin)))
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}

@@ -342,6 +342,7 @@ var searches = []struct{ name, query, index string }{
 	{"cancelled", `SELECT 1 FROM documents WHERE cancels IN ($1, $1) AND cancels <> '' AND best = 1`, "documents_cancels"},
 	{"a month's numbers", `SELECT number FROM documents WHERE serial = $1 AND serial <> '' AND issuer = $1 AND part = '' AND month = $1 AND best = 1
 		AND issued >= 1 AND issued < 2 ORDER BY issued, number, id`, "documents_serial"},
+	{"a subject's alarms", "SELECT " + alarmColumns + alarmTables + `WHERE a.kind = $1 AND a.subject = $1 AND a.cleared_at = 0 AND a.code NOT IN (` + sharedCodes() + `)`, "alarms_open"},
 	{"months to read", `SELECT serial FROM number_months WHERE dirty > 0 AND read_at <= 1 ORDER BY read_at LIMIT 1`, "number_months_dirty"},
 	{"unsettled notes", `SELECT count(*) FROM documents WHERE issuer = $1 AND kind = 'nota-pendente' AND best = 1 AND model = 65`, "documents_unsettled"},
 	{"numbers", `SELECT count(DISTINCT number) FROM documents WHERE serial = $1 AND serial <> '' AND best = 1 AND part = '' AND issued >= 1 AND number >= 1`, "documents_serial"},

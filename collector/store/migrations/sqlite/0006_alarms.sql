@@ -8,6 +8,9 @@ ALTER TABLE alarms ADD COLUMN taken_at       INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE alarms ADD COLUMN taken_by       TEXT    NOT NULL DEFAULT '';
 ALTER TABLE alarms ADD COLUMN silenced_until INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE alarms ADD COLUMN resolved_at    INTEGER NOT NULL DEFAULT 0;
+-- Open alarms are found by alarms_open alone.
+DROP INDEX alarms_cleared;
+CREATE INDEX alarms_ended ON alarms (cleared_at) WHERE cleared_at > 0;
 CREATE INDEX alarms_cause ON alarms (cause_id) WHERE cause_id <> 0;
 ALTER TABLE alarm_changes ADD COLUMN who TEXT NOT NULL DEFAULT ''; -- '' by itself
 
