@@ -1,6 +1,6 @@
 package alarm
 
-// deviceRules judge how a device is. At the end they are about what it holds.
+// deviceRules judge how a device is.
 func deviceRules() []Rule {
 	return append([]Rule{
 		{
@@ -52,6 +52,12 @@ func deviceRules() []Rule {
 			WhatToDo: "Antes de desligá-lo, confira se não restam pendentes e se todos os cupons dele estão salvos na nuvem.",
 			judge:    blocked(ForDeactivation, "Bloqueado para desativação (estado 4)"),
 		},
+	}, append(ahead(), partRules()...)...)
+}
+
+// ahead are the rules of what makes a device block itself.
+func ahead() []Rule {
+	return []Rule{
 		{
 			Code: CertificateExpiring, Subjects: []Kind{OfDevice}, Severity: Notice,
 			Title:    "Certificado do equipamento vencendo",
@@ -108,7 +114,7 @@ func deviceRules() []Rule {
 			Until:    untilDrained,
 			judge:    clockOff,
 		},
-	}, partRules()...)
+	}
 }
 
 // partRules judge the parts of a device, and what it is seen doing.

@@ -63,10 +63,10 @@ func tillRules() []Rule {
 			Scale:     Scale{Unit: Days, Steps: []Step{{7, Notice}, {30, Warning}}, Min: 1, Max: 365},
 			judge:     agentBehind,
 		},
-	}, computerRules()...)
+	}, append(computerRules(), saleRules()...)...)
 }
 
-// computerRules judge what agents tell of their computers and of the sales on them.
+// computerRules judge what agents tell of their computers.
 func computerRules() []Rule {
 	return []Rule{
 		{
@@ -122,6 +122,12 @@ func computerRules() []Rule {
 			Scale:     Scale{Unit: Times, Steps: []Step{{1, Notice}, {5, Warning}}, Min: 1, Max: 1000},
 			judge:     agentUnwell,
 		},
+	}
+}
+
+// saleRules judge how the tills of an agent sell.
+func saleRules() []Rule {
+	return []Rule{
 		{
 			Code: MakersLibrary, Subjects: []Kind{OfAgent}, Severity: Warning,
 			Title:     "PDV voltou à biblioteca do fabricante",
