@@ -3,6 +3,7 @@ package soak
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"zelo/agent/wire"
 	"zelo/collector/store"
