@@ -345,7 +345,7 @@ func (c *cover) add(h held) {
 	*c = slices.Replace(*c, i, end, h)
 }
 
-// gaps are the ranges between those held, but for what only explained numbers bound.
+// gaps are the ranges between those held.
 func (c cover) gaps() (out []gap) {
 	for i := 1; i < len(c); i++ {
 		out = append(out, gap{c[i-1].To + 1, c[i].From - 1, c[i].Since})
