@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -200,11 +202,7 @@ func (r *Reader) Search(q Search) (found []Document, next string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	from, err := r.searched(q, where, &args)
-	if err != nil {
-		return nil, "", err
-	}
-	found, err = all(r, scanDocument, `SELECT `+documentColumns+from+newestFirst+strconv.Itoa(q.Limit+1), args...)
+	found, err = r.searched(q, where, args)
 	if err != nil || len(found) <= q.Limit {
 		return found, "", err
 	}
@@ -259,30 +257,63 @@ const (
 	manyPlaces = 1000
 )
 
-// searched is what a search reads, from FROM on. What a search names is found by its
-// index, and each row then looked up. Without that it is the newest documents of each
-// of few establishments, all those of some, or of many the newest of everybody that
-// are theirs.
-func (r *Reader) searched(q Search, where string, args *arguments) (string, error) {
-	rows := " FROM documents WHERE " + where + " AND "
+// searched reads a page of a search, and one document more when there are. What a
+// search names is found by its index, and each row then looked up. Without that it is
+// the newest documents of each of few establishments, or of some, or of many the newest
+// of everybody that are theirs.
+func (r *Reader) searched(q Search, where string, args arguments) ([]Document, error) {
+	page := newestFirst + strconv.Itoa(q.Limit+1)
+	rows := "SELECT " + documentColumns + " FROM documents WHERE " + where + " AND "
+	looked := func() ([]Document, error) {
+		return all(r, scanDocument, rows+r.ownsThis("documents.issuer", &args)+page, args...)
+	}
 	if r.scope.Everything() || q.Key+q.CNPJ+q.Serial+q.Consumer != "" {
-		return rows + r.ownsThis("documents.issuer", args), nil
+		return looked()
 	}
 	of := arguments{}
-	places, err := all(r, value[string], "SELECT e.cnpj"+r.places(&of)+" LIMIT "+strconv.Itoa(manyPlaces+1), of...)
+	places, err := all(r, value[string], "SELECT e.cnpj"+r.places(&of)+" ORDER BY t.name, t.root, e.cnpj LIMIT "+strconv.Itoa(manyPlaces+1), of...)
 	switch {
-	case err != nil:
-		return "", err
+	case err != nil || len(places) == 0:
+		return nil, err
 	case len(places) > manyPlaces:
-		return rows + r.ownsThis("documents.issuer", args), nil
-	case len(places) > fewPlaces || len(places) == 0:
-		return rows + r.owns("issuer", args), nil
+		return looked()
+	case len(places) > fewPlaces:
+		return r.newestOf(places, where, args, q.Limit+1)
 	}
 	parts := make([]string, len(places))
 	for i, cnpj := range places {
-		parts[i] = "SELECT * FROM (SELECT " + documentColumns + rows + "issuer = " + args.add(cnpj) + newestFirst + strconv.Itoa(q.Limit+1) + ") AS d" + strconv.Itoa(i)
+		parts[i] = "SELECT * FROM (" + rows + "issuer = " + args.add(cnpj) + page + ") AS d" + strconv.Itoa(i)
 	}
-	return " FROM (" + strings.Join(parts, " UNION ALL ") + ") AS d", nil
+	return all(r, scanDocument, "SELECT "+documentColumns+" FROM ("+strings.Join(parts, " UNION ALL ")+") AS d"+page, args...)
+}
+
+// newestOf returns the newest documents of some establishments. Where documents lie in
+// several tables it asks each of these for the newest of each establishment, until no
+// other can have a newer one.
+func (r *Reader) newestOf(places []string, where string, args arguments, limit int) (found []Document, err error) {
+	page := newestFirst + strconv.Itoa(limit)
+	parts, err := r.tx.parts(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(parts) == 0 {
+		return all(r, scanDocument, "SELECT "+documentColumns+" FROM documents WHERE "+where+" AND "+r.owns("issuer", &args)+page, args...)
+	}
+	list := args.add(strings.Join(places, ","))
+	for _, p := range parts {
+		if len(found) == limit && p.newest < ms(found[limit-1].Issued) {
+			break
+		}
+		more, err := all(r, scanDocument, "SELECT d.* FROM unnest(string_to_array("+list+", ',')) AS e(cnpj) CROSS JOIN LATERAL (SELECT "+documentColumns+
+			" FROM "+p.table+" WHERE "+where+" AND issuer = e.cnpj"+page+") AS d"+page, args...)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+		slices.SortFunc(found, func(a, b Document) int { return cmp.Or(b.Issued.Compare(a.Issued), cmp.Compare(b.ID, a.ID)) })
+		found = found[:min(len(found), limit)]
+	}
+	return found, nil
 }
 
 func parseMark(mark string) (issued, id int64, err error) {

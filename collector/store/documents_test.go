@@ -253,3 +253,58 @@ func testExport(t *testing.T, s *Store) {
 		return nil
 	})
 }
+
+// TestNewestOfMany: whoever has more shops than are searched one by one pages through
+// all documents, the newest first, also those whose key names another month.
+func TestNewestOfMany(t *testing.T) { eachEngine(t, testNewestOfMany) }
+
+func testNewestOfMany(t *testing.T, s *Store) {
+	const clients, each = fewPlaces + 4, 7
+	update(t, s, func(w *Writer) error {
+		for shop := range clients + 1 {
+			reseller := int64(small)
+			if shop == clients {
+				reseller = DefaultReseller // somebody else's
+			} else if shop == 0 {
+				if _, err := w.AddReseller("Pequena", t0); err != nil {
+					return err
+				}
+			}
+			if err := w.AddTaxpayer(Taxpayer{Root: RootOf(shopOf(shop)), Reseller: reseller, CreatedAt: t0}); err != nil {
+				return err
+			}
+			if err := w.AddEstablishment(Establishment{CNPJ: shopOf(shop), Root: RootOf(shopOf(shop))}); err != nil {
+				return err
+			}
+			for n := range each {
+				d, body := sample(deviceOf(shop), n+1, t0.AddDate(0, -n*(shop%4+1), shop))
+				d.Issuer = shopOf(shop)
+				if shop%5 == 0 {
+					d.Key = d.Key[:2] + "1907" + d.Key[6:]
+				}
+				if _, _, err := w.AddDocument(d, s.Pack(body)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	seen, last := map[string]bool{}, Document{Issued: t0.AddDate(10, 0, 0)}
+	q := Search{Limit: 9}
+	for pages := 0; pages == 0 || q.After != ""; pages++ {
+		var page []Document
+		err := s.View(context.Background(), OfReseller(small), func(r *Reader) (err error) { page, q.After, err = r.Search(q); return err })
+		if err != nil || pages > clients*each {
+			t.Fatal(pages, err)
+		}
+		for _, d := range page {
+			if d.Issued.After(last.Issued) || d.Issuer == shopOf(clients) || seen[d.Key] {
+				t.Errorf("%s of %s after %s, seen before: %v", d.Issued, d.Issuer, last.Issued, seen[d.Key])
+			}
+			seen[d.Key], last = true, d
+		}
+	}
+	if len(seen) != clients*each {
+		t.Errorf("%d of %d documents", len(seen), clients*each)
+	}
+}

@@ -50,6 +50,36 @@ func (t *postgresTx) about(key string) string {
 	return fmt.Sprintf("id >= %d AND id < %d", s<<slotShift, (s+1)<<slotShift)
 }
 
+// part is one of the tables that documents lie in.
+type part struct {
+	table  string
+	newest int64 // issue of the newest document shown
+}
+
+// parts are the partitions that show a document.
+func (t *postgresTx) parts(ctx context.Context) ([]part, error) {
+	var each string // a SELECT of every partition
+	err := t.tx.QueryRowContext(ctx, `SELECT string_agg(format('SELECT %L AS name, max(issued) AS newest FROM %I WHERE best = 1', p.relname, p.relname), ' UNION ALL '
+		ORDER BY p.relname) FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid WHERE i.inhparent = 'documents'::regclass`).Scan(&each)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := t.query(ctx, `SELECT name, newest FROM (`+each+`) AS p WHERE newest IS NOT NULL ORDER BY newest DESC`, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []part
+	for rows.Next() {
+		var p part
+		if err := rows.Scan(&p.table, &p.newest); err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, rows.Err()
+}
+
 // monthsAhead are prepared at the start; others are made when a document needs them.
 const monthsAhead = 3
 

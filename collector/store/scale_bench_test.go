@@ -49,11 +49,11 @@ func registerShops(b *testing.B, s *Store) {
 	})
 }
 
-// archivedDocument is number i of the archive: devices take turns, twelve months
-// pass, two in five name a consumer.
+// archivedDocument is number i of the archive: devices take turns, half a minute
+// apart, twelve months pass, two in five name a consumer.
 func archivedDocument(i int) Document {
 	device, number := i%sellers, i/sellers+1
-	d, _ := sample(deviceOf(device), number, t0.AddDate(-1, 0, 0).Add(time.Duration(number)*(365*24*time.Hour/(archived/sellers))))
+	d, _ := sample(deviceOf(device), number, t0.AddDate(-1, 0, 0).Add(time.Duration(number)*(365*24*time.Hour/(archived/sellers))+time.Duration(device)*30*time.Second))
 	d.Issuer, d.IssuerName = shopOfDevice(device), "LOJA"
 	if i%5 < 2 {
 		d.Consumer = fmt.Sprintf("%011d", (i*7919)%300_000)

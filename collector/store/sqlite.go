@@ -159,6 +159,8 @@ func (t *sqliteTx) addDocuments(w *Writer, list []NewDocument) ([]Added, error) 
 
 func (t *sqliteTx) about(string) string { return "1 = 1" }
 
+func (t *sqliteTx) parts(context.Context) ([]part, error) { return nil, nil }
+
 func (t *sqliteTx) addArrivals(w *Writer, list []Arrival) ([]int, error) {
 	out := make([]int, len(list))
 	for i, a := range list {

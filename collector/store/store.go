@@ -65,6 +65,9 @@ type transaction interface {
 	// about is a condition that documents of a key fulfil and that may spare looking
 	// where they cannot be.
 	about(key string) string
+	// parts are the tables that documents lie in, the one with the newest first; none
+	// when they lie together.
+	parts(ctx context.Context) ([]part, error)
 	// addArrivals says of each how many others held its place; -1 of one that is
 	// there already.
 	addArrivals(w *Writer, list []Arrival) (rivals []int, err error)
