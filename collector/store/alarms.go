@@ -83,12 +83,14 @@ const alarmTables = ` FROM alarms a LEFT JOIN devices d ON a.kind = 'device' AND
 	LEFT JOIN agents g ON g.id = CASE WHEN a.kind = 'agent' THEN a.subject ELSE d.agent END
 	LEFT JOIN forecasts f ON a.kind = 'device' AND f.serial = a.subject `
 
-// alarms is the condition for rows of alarmTables.
+// alarms is the condition for rows of alarmTables. That a till is silent is also told
+// to the others it serves.
 func (r *Reader) alarms(args *arguments) string {
 	if r.scope.Everything() {
 		return "1 = 1"
 	}
-	return "(a.kind = 'agent' AND " + r.ofAgents("a.subject", args) + " OR a.kind = 'device' AND " + r.ofDevices("a.subject", args) +
+	return "(a.kind = 'agent' AND " + r.ofAgents("a.subject", args) + " OR a.kind = 'agent' AND a.code = '" + string(alarm.AgentSilent) +
+		"' AND " + r.sharesAgents("a.subject", args) + " OR a.kind = 'device' AND " + r.ofDevices("a.subject", args) +
 		" OR a.kind = 'shop' AND " + r.owns("a.subject", args) + " OR a.kind = 'reseller' AND " + r.ofReseller("a.reseller_id", args) +
 		" OR a.kind = 'certificate' AND a.subject IN (SELECT i.key FROM inventory i WHERE i.what = '" + WhatCertificate + "' AND " +
 		r.ofAgents("i.agent", args) + "))"
@@ -152,6 +154,14 @@ func (r *Reader) AlarmChanges(after int64, limit int) ([]AlarmChange, error) {
 	return all(r, func(s scanner, c *AlarmChange) error { return scanAlarmAnd(s, &c.Alarm, c.places()...) },
 		`SELECT `+alarmColumns+`, `+changeColumns+alarmTables+`JOIN alarm_changes c ON c.alarm_id = a.id
 		WHERE c.id > $1 AND `+r.alarms(&args)+` ORDER BY c.id LIMIT $2`, args...)
+}
+
+// LastAlarmChange is the id of the newest change of any alarm; 0 when there is none.
+func (r *Reader) LastAlarmChange() (int64, error) {
+	if err := r.system(); err != nil {
+		return 0, err
+	}
+	return one(r, value[int64], `SELECT coalesce(max(id), 0) FROM alarm_changes`)
 }
 
 // AlarmsDiffer reports whether SetAlarms with the same arguments would write.
