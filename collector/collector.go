@@ -14,6 +14,7 @@ import (
 	"zelo/collector/export"
 	"zelo/collector/fleet"
 	"zelo/collector/ingest"
+	"zelo/collector/notify"
 	"zelo/collector/store"
 )
 
@@ -27,6 +28,7 @@ type collector struct {
 	registry *enrol.Registry
 	ingest   *ingest.Ingest
 	fleet    *fleet.Fleet
+	notifier *notify.Notifier
 	api      *api.API
 	figures  *figures
 	told     enrol.HandlerOptions // to agents; set before any is heard
@@ -62,7 +64,11 @@ func open(ctx context.Context, folder string, config Config, log *slog.Logger) (
 		c.store.Close()
 		return nil, err
 	}
-	c.api = api.New(api.Options{Store: c.store, Accounts: accounts, Registry: c.registry, Ingest: c.ingest, Fleet: c.fleet,
+	if c.notifier, err = c.openNotifier(); err != nil {
+		c.store.Close()
+		return nil, err
+	}
+	c.api = api.New(api.Options{Store: c.store, Accounts: accounts, Registry: c.registry, Ingest: c.ingest, Fleet: c.fleet, Notify: c.notifier,
 		Enrolment: "https://" + config.reached(config.Enrolment), Now: time.Now})
 	return c, nil
 }

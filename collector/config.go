@@ -16,10 +16,10 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"zelo/collector/store"
-
 	"zelo/agent/wire"
 	"zelo/collector/enrol"
+	"zelo/collector/notify"
+	"zelo/collector/store"
 )
 
 // Config is the collector's configuration file. The doc tags are its manual,
@@ -40,6 +40,14 @@ type Config struct {
 	Log          string `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
 	LogFormat    string `toml:"log_formato" doc:"Como escrever o registro: texto, ou json para programas que o leem."`
 	Metrics      string `toml:"metricas" doc:"Onde atender /metrics (Prometheus), /healthz e /readyz, em HTTP e só neste computador: 127.0.0.1:9090. Vazio: não atende."`
+
+	MailServer   string `toml:"email_servidor" doc:"Servidor que envia os avisos por e-mail (SMTP): smtp.exemplo.com.br:587. Vazio: nenhum e-mail é enviado."`
+	MailSecurity string `toml:"email_seguranca" doc:"Como a conexão com ele é protegida: starttls (porta 587), tls (porta 465), ou nenhuma para um servidor neste computador."`
+	MailUser     string `toml:"email_usuario" doc:"Usuário nesse servidor. Vazio: o servidor não pede."`
+	MailPassword string `toml:"email_senha" doc:"Senha desse usuário. Melhor em um arquivo: veja email_senha_arquivo."`
+	MailSecret   string `toml:"email_senha_arquivo" doc:"Arquivo só com essa senha, que só o usuário do coletor lê (0600)."`
+	MailFrom     string `toml:"email_remetente" doc:"Endereço do qual os avisos partem: avisos@exemplo.com.br."`
+	PrivateHooks bool   `toml:"avisos_rede_interna" doc:"Permitir webhooks para endereços da rede interna e sem TLS. Com isso, quem administra uma revenda alcança por eles os servidores desta rede."`
 
 	KeepCoupons    int  `toml:"guarda_cfe_anos" doc:"Por quantos anos inteiros, além do ano da emissão, os CF-e ficam guardados. A lei pede 5."`
 	KeepNotes      int  `toml:"guarda_nfce_meses" doc:"Por quantos meses desde a emissão as NFC-e e NF-e ficam guardadas. O Ajuste SINIEF 2/2025 fala em 132."`
@@ -67,7 +75,7 @@ func defaultConfig() Config {
 	return Config{KeepCoupons: least.Coupons, KeepNotes: least.Notes, KeepEvents: least.Events, KeepAlarms: least.Alarms,
 		KeepQuarantine: least.Quarantine, KeepAccess: least.Access, KeepAudit: least.Audit,
 		Name: "localhost", Pages: "127.0.0.1:8080", Enrolment: "0.0.0.0:8443", MQTT: "0.0.0.0:8883",
-		ExternalUser: enrol.CollectorName, Log: "info", LogFormat: "texto"}
+		ExternalUser: enrol.CollectorName, MailSecurity: string(notify.StartTLS), Log: "info", LogFormat: "texto"}
 }
 
 // errNoCollector says that a folder was never initialised.
@@ -141,6 +149,9 @@ func (c Config) check() error {
 	}
 	if host, _, _ := net.SplitHostPort(c.Metrics); c.Metrics != "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
 		return errors.New("metricas: só atendem neste computador; use 127.0.0.1")
+	}
+	if err := c.checkMail(); err != nil {
+		return err
 	}
 	if c.LogFormat != "texto" && c.LogFormat != "json" {
 		return errors.New("log_formato: use texto ou json")

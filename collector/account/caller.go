@@ -25,16 +25,20 @@ func CommandLine() Caller {
 
 // callerOf is a person as a caller.
 func callerOf(u store.User) Caller {
-	c := Caller{who: u.Email, user: u.ID, role: u.Role, reseller: u.Reseller}
+	return Caller{who: u.Email, user: u.ID, role: u.Role, reseller: u.Reseller, scope: ScopeOf(u)}
+}
+
+// ScopeOf is what a person sees, for what is sent to them without being asked.
+func ScopeOf(u store.User) store.Scope {
 	switch u.Role {
 	case store.RolePlatform:
-		c.scope = store.All()
+		return store.All()
 	case store.RoleReseller, store.RoleTechnician:
-		c.scope = store.OfReseller(u.Reseller)
+		return store.OfReseller(u.Reseller)
 	case store.RoleTaxpayer, store.RoleAccountant:
-		c.scope = store.OfPerson(u.ID)
+		return store.OfPerson(u.ID)
 	}
-	return c
+	return store.Scope{}
 }
 
 // Who is the caller's e-mail address, or "coletor" for the command line.

@@ -15,6 +15,7 @@ import (
 	"zelo/collector/enrol"
 	"zelo/collector/fleet"
 	"zelo/collector/ingest"
+	"zelo/collector/notify"
 	"zelo/collector/store"
 )
 
@@ -25,6 +26,7 @@ type Options struct {
 	Registry  *enrol.Registry
 	Ingest    *ingest.Ingest
 	Fleet     *fleet.Fleet
+	Notify    *notify.Notifier
 	Enrolment string // https://host:port where tills ask for their identity
 	Now       func() time.Time
 }

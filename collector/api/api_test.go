@@ -16,6 +16,7 @@ import (
 	"zelo/collector/account"
 	"zelo/collector/enrol"
 	"zelo/collector/ingest"
+	"zelo/collector/notify"
 	"zelo/collector/store"
 	"zelo/sat"
 	"zelo/sat/sattest"
@@ -92,7 +93,11 @@ func setup(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b.accounts = account.New(s, account.Key{}, now)
-	b.API = New(Options{Store: s, Accounts: b.accounts, Registry: enrol.New(ca, s, now), Ingest: g,
+	n, err := notify.New(notify.Options{Store: s, Key: [32]byte{7}, Scope: account.ScopeOf, Pages: "https://zelo.example", Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.API = New(Options{Store: s, Accounts: b.accounts, Registry: enrol.New(ca, s, now), Ingest: g, Notify: n,
 		Enrolment: "https://zelo.example:8443", Now: now})
 	b.ana = b.person(anaEmail)
 	b.begun = len(b.audited())

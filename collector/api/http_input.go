@@ -44,7 +44,7 @@ func (p Param) inPath(op Operation) bool { return strings.Contains(op.Path, "{"+
 // numeric tells whether what a kind names is a number.
 func (k Kind) numeric() bool {
 	switch k {
-	case VersionID, AlarmID, RecordID, ResellerID, PersonID, GrantID, TokenID, OrderID, EnrolmentID:
+	case VersionID, AlarmID, RecordID, ResellerID, PersonID, GrantID, TokenID, OrderID, EnrolmentID, ChannelID:
 		return true
 	}
 	return false

@@ -20,6 +20,7 @@ type tenant struct {
 	agent, host, serial, key       string
 	version, record, alarm, order  int64
 	command                        string
+	channel                        int64      // a webhook of its reseller
 	resellerAdmin, owner, book     store.User // its reseller's, its own, its accountant
 	grant, token, enrolment        int64
 	technician                     store.User
@@ -50,7 +51,11 @@ func (b *bench) tenant(n int, reseller int64) *tenant {
 	if err := b.SetPlan(b.t.Context(), CommandLine(), t.cnpj, store.PlanPro); err != nil {
 		b.t.Fatal(err)
 	}
-	b.update(func(w *store.Writer) error { return errors.Join(b.fill(w, t), b.commanded(w, t)) })
+	b.update(func(w *store.Writer) (err error) {
+		t.channel, err = w.AddChannel(store.Channel{Kind: store.ChannelWebhook, Reseller: reseller, Name: "webhook de " + t.name, Target: "https://127.0.0.1:1/" + t.name,
+			Wish: store.Wish{Least: alarm.Notice, Digest: -1}, CreatedAt: now()})
+		return errors.Join(err, b.fill(w, t), b.commanded(w, t))
+	})
 	for role, u := range map[store.Role]store.User{store.RoleReseller: t.resellerAdmin, store.RoleTechnician: t.technician,
 		store.RoleTaxpayer: t.owner, store.RoleAccountant: t.book} {
 		t.byRole[role] = b.person(u.Email)
@@ -150,7 +155,7 @@ func (t *tenant) number(w *store.Writer) error {
 // value is the tenant's own of a kind.
 func (t *tenant) value(k Kind) (string, bool) {
 	values := map[Kind]any{Text: "", TillID: t.agent, DocumentRef: t.key, VersionID: t.version, AlarmID: t.alarm, RecordID: t.record,
-		DeviceSerial: t.serial, CNPJ: t.cnpj, Root: t.root, ResellerID: t.reseller, PersonID: t.owner.ID, GrantID: t.grant, TokenID: t.token, EnrolmentID: t.enrolment, CommandID: t.command, OrderID: t.order, FileBody: ""}
+		DeviceSerial: t.serial, CNPJ: t.cnpj, Root: t.root, ResellerID: t.reseller, PersonID: t.owner.ID, GrantID: t.grant, TokenID: t.token, EnrolmentID: t.enrolment, CommandID: t.command, OrderID: t.order, ChannelID: t.channel, FileBody: ""}
 	v, known := values[k]
 	return fmt.Sprint(v), known
 }
@@ -163,7 +168,7 @@ func (t *tenant) marks() []string {
 // texts are what the parameters that name nobody's get.
 func texts(name string) string {
 	return map[string]string{"email": "novo@example.com", "role": "contador", "plan": "PRO", "month": "202512", "series": "1",
-		"password": "x", "consumer": cpf, "function": "status", "hours": "2", "stage": "esvaziando", "policy": "{}", "from": "2025-12-01", "to": "2025-12-31"}[name]
+		"password": "x", "consumer": cpf, "function": "status", "hours": "2", "least": "critical", "address": "https://127.0.0.1:1", "endpoint": "https://push.example/x", "stage": "esvaziando", "policy": "{}", "from": "2025-12-01", "to": "2025-12-31"}[name]
 }
 
 // TestIsolation walks the table of operations as every role of one tenant with
@@ -194,7 +199,7 @@ func (b *bench) attack(role store.Role, c Caller, mine, theirs *tenant) {
 		if op.Op == OpAudit {
 			continue
 		}
-		if op.Op == opDropPerson || op.Op == OpErase || op.Op == opTake || op.Op == opRevokeAPIToken {
+		if op.Op == opDropPerson || op.Op == OpErase || op.Op == opTake || op.Op == opRevokeAPIToken || op.Op == opDropChannel {
 			// With ids of the caller's own these would end the test's people.
 			b.call(role, c, op, mine, theirs, len(op.Params))
 			continue
@@ -266,8 +271,9 @@ func (b *bench) picture(t *tenant) string {
 		records, err7 := r.Quarantined(100)
 		enrolments, err8 := r.Tokens()
 		orders, err9 := r.Orders(100)
-		out = []any{orders, tills, taxpayers, users, grants, tokens, found, records, enrolments}
-		return errors.Join(err, err2, err3, err4, err5, err6, err7, err8, err9)
+		hooks, err10 := r.Channels(0, true)
+		out = []any{hooks, orders, tills, taxpayers, users, grants, tokens, found, records, enrolments}
+		return errors.Join(err, err2, err3, err4, err5, err6, err7, err8, err9, err10)
 	})
 	text, err2 := json.MarshalIndent(out, "", " ")
 	if err != nil || err2 != nil {

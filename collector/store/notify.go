@@ -124,7 +124,7 @@ func (w *Writer) DropChannel(id int64) error {
 // is told of a failure, "" after a success; dead ends it.
 func (w *Writer) ChannelFared(id int64, problem string, dead bool, now time.Time) error {
 	if problem == "" {
-		return w.exec(`UPDATE channels SET failing_since = 0, failures = 0, last_error = '', last_sent_at = $2 WHERE id = $1`, id, ms(now))
+		return w.exec(`UPDATE channels SET failing_since = 0, failures = 0, last_error = '', dead_at = 0, last_sent_at = $2 WHERE id = $1`, id, ms(now))
 	}
 	err := w.exec(`UPDATE channels SET failing_since = CASE WHEN failing_since = 0 THEN $2 ELSE failing_since END, failures = failures + 1, last_error = $3
 		WHERE id = $1`, id, ms(now), problem)
