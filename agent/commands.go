@@ -38,14 +38,15 @@ func startConfig(path string) (Config, error) {
 
 // makeRemote prepares the carrying out of commands for an enrolled agent. A till
 // where that fails sells all the same.
-func (a *agent) makeRemote(agent string) {
+func (a *agent) makeRemote() {
 	keys, err := remote.OpenKeys(filepath.Join(a.config.Folder, identityFolder))
 	if err != nil {
 		a.log.Error("no remote commands", "err", err)
 		return
 	}
 	r, err := remote.New(remote.Options{
-		Buffer: a.buffer, Codec: a.codec, Agent: agent, Keys: keys, Log: a.log,
+		Buffer: a.buffer, Codec: a.codec, Keys: keys, Log: a.log,
+		Agent:  func() string { return a.keeper.identity().Agent },
 		Device: a.deviceNamed, SinceSale: a.router.SinceSale, Heard: a.heard, Now: a.collectorTime, Clock: time.Now,
 		Poll: a.monitor.Read, Beat: func() { a.uplink.Beat() },
 		OwnLog: func() ([]byte, error) { return readLog(a.config.Folder) }, Bundle: a.supportFiles, Secrets: a.secrets,

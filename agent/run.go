@@ -311,7 +311,7 @@ func (a *agent) makeUplink() error {
 	}
 	keeper.fallback, keeper.proxy, keeper.changed = a.config.Fallback, a.config.proxy(), a.meetAs
 	a.keeper = keeper
-	a.makeRemote(keeper.identity().Agent)
+	a.makeRemote()
 	a.uplink = uplink.New(uplink.Options{
 		Buffer: a.buffer, Codec: a.codec, Log: a.log, Now: time.Now,
 		Transport: keeper, Renew: keeper.ask,

@@ -27,7 +27,7 @@ func (r *Remote) hear(payload []byte) {
 		r.refuse(c.ID, wire.RefusedSignature, "A assinatura não é a do coletor deste caixa.")
 	case err != nil:
 		r.o.Log.Warn("command not readable, passed over", "err", err)
-	case c.Agent != r.o.Agent:
+	case c.Agent != r.o.Agent():
 		r.refuse(c.ID, wire.RefusedAgent, "O comando é para outro caixa.")
 	default:
 		r.admit(c, s.Command)
@@ -73,7 +73,7 @@ func (r *Remote) judge(c wire.Command) wire.Report {
 		return no(wire.RefusedCommand, "A versão do agente deste caixa não conhece este comando. Atualize-o.")
 	case time.UnixMilli(c.Expires).Sub(time.UnixMilli(c.At)) > wire.MaxLife:
 		return no(wire.RefusedArgs, "O prazo é longo demais.")
-	case r.o.Now().After(time.UnixMilli(c.Expires)), c.Expires <= r.floor:
+	case r.o.Heard() && r.o.Now().After(time.UnixMilli(c.Expires)), c.Expires <= r.floor:
 		return wire.Report{State: wire.CommandExpired, Text: tooLate}
 	case spec.Device == (c.Serial == ""):
 		return no(wire.RefusedArgs, "O comando não diz para qual equipamento é, ou não é para um.")

@@ -33,13 +33,16 @@ var functions = map[string]sat.Function{
 	wire.CommandUpdateSoftware: sat.AtualizarSoftwareSAT,
 }
 
+// interrupted is why nobody knows how a command ended.
+const interrupted = "O agente foi interrompido enquanto fazia isto."
+
 // device carries out a command that is one call of a device.
 func (w *work) device(ctx context.Context) ending {
 	serial, spec := w.entry.command.Serial, w.entry.spec
 	d, code, known := w.o.Device(serial)
 	switch {
-	case w.resumed && w.entry.Steps > 0 && spec.Once:
-		return w.evidence(ctx, d, code, "O agente foi interrompido enquanto fazia isto.")
+	case w.mayBeDone(w.entry):
+		return w.evidence(ctx, d, code, interrupted)
 	case !known && w.resumed:
 		return failed("O equipamento " + serial + " não está mais neste computador.")
 	case !known:

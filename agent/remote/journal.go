@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -109,8 +110,12 @@ func (r *Remote) put(b *buffer.Batch, e *entry) error {
 	return nil
 }
 
-// add appends a report to the outgoing stream.
+// add appends a report to the outgoing stream, if the command is for who this agent
+// is now.
 func (r *Remote) add(b *buffer.Batch, c wire.Command, report wire.Report) error {
+	if c.Agent != "" && c.Agent != r.o.Agent() {
+		return nil // nobody who hears this agent gave that command
+	}
 	report.Version, report.Command = wire.Version, c.ID
 	body, err := r.o.Codec.Encode(report)
 	if err != nil {
@@ -150,6 +155,12 @@ func (r *Remote) forget() {
 func (w *work) step(text string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.entry.spec.Once {
+		if err := w.begun.add(w.entry.command, w.o.Now()); err != nil {
+			w.o.Log.Error("command not begun", "id", w.entry.command.ID, "err", err)
+			return err
+		}
+	}
 	w.entry.Steps++
 	err := w.tell(w.entry, wire.Report{State: wire.CommandRunning, Text: text, Lines: w.lines(text)})
 	if err != nil {
@@ -178,11 +189,20 @@ func (w *work) unbegin(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.entry.Steps--
+	if err := w.begun.remove(w.entry.command.ID); err != nil {
+		w.o.Log.Error("command that was not begun counts as begun", "id", w.entry.command.ID, "err", err)
+	}
 	w.tell(w.entry, wire.Report{State: wire.CommandWaiting, Text: text})
 }
 
-// end notes how a command ended, with its result.
-func (r *Remote) end(e *entry, end ending) {
+// mayBeDone reports a command that is never repeated and that was begun before.
+func (r *Remote) mayBeDone(e *entry) bool {
+	return e.spec.Once && (e.Steps > 0 || r.begun.has(e.command.ID))
+}
+
+// end notes how a command ended, with its result; while that fails, again and again,
+// because a command without an end would be done once more. False when ctx ended first.
+func (r *Remote) end(ctx context.Context, e *entry, end ending) bool {
 	report := wire.Report{State: end.state, Text: end.text, Reason: end.reason, Reply: end.reply}
 	if end.file != nil {
 		report.Result = r.bring(e, *end.file)
@@ -190,7 +210,15 @@ func (r *Remote) end(e *entry, end ending) {
 			report.Text += " O resultado não coube no disco deste caixa."
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.tell(e, report)
+	noted := func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.tell(e, report) == nil
+	}
+	for !noted() {
+		if !pause(ctx, lookEvery) {
+			return false
+		}
+	}
+	return true
 }

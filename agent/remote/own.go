@@ -95,13 +95,18 @@ func (w *work) writeConfig(ctx context.Context) ending {
 	}
 	switch {
 	case n.State == trialReverted:
-		return w.tried(failed("Com a configuração nova o agente não falou com o coletor, e voltou à antiga."))
+		return w.tried(ctx, failed("Com a configuração nova o agente não falou com o coletor, e voltou à antiga."))
 	case n.State == trialKept:
-		return w.tried(done("A configuração nova está em uso: com ela o agente falou com o coletor."))
+		return w.tried(ctx, done("A configuração nova está em uso: com ela o agente falou com o coletor."))
+	case !t.inPlace(n) && n.Starts > 0: // taken back, and cut off before that was noted
+		return w.tried(ctx, failed("A configuração nova não está mais em uso: o agente voltou à antiga, ou alguém trocou o arquivo."))
 	case !t.inPlace(n):
 		return w.tryConfig(ctx) // it was cut off before the file was in place
-	case n.Starts == 0:
-		return w.leave(ctx) // cut off before the agent started with it
+	case n.Starts == 0: // its start could not be noted, and the next would not be either
+		if err := t.revert(); err != nil {
+			return w.broken(err)
+		}
+		return w.leave(ctx)
 	}
 	for !w.o.Heard() {
 		if time.Since(w.began) > time.Duration(n.Minutes)*time.Minute {
@@ -118,7 +123,7 @@ func (w *work) writeConfig(ctx context.Context) ending {
 	if err := t.keep(); err != nil {
 		return w.broken(err)
 	}
-	return w.tried(done("A configuração nova está em uso: com ela o agente falou com o coletor."))
+	return w.tried(ctx, done("A configuração nova está em uso: com ela o agente falou com o coletor."))
 }
 
 // tryConfig checks the new configuration and starts the agent with it.
@@ -139,14 +144,16 @@ func (w *work) tryConfig(ctx context.Context) ending {
 		if err := w.o.Trial.revert(); err != nil {
 			return w.broken(err)
 		}
-		return w.tried(end)
+		return w.tried(ctx, end)
 	}
 	return end
 }
 
 // tried notes how a trial ended, and then takes its traces away.
-func (w *work) tried(end ending) ending {
-	w.end(w.entry, end)
+func (w *work) tried(ctx context.Context, end ending) ending {
+	if !w.end(ctx, w.entry, end) {
+		return ending{}
+	}
 	if err := w.o.Trial.forget(); err != nil {
 		w.o.Log.Warn("traces of a configuration's trial remain", "err", err)
 	}

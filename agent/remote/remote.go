@@ -9,7 +9,8 @@
 // its latest report.
 //
 // Files: remote.go runs, admit.go decides what is taken, journal.go remembers and
-// reports, when.go decides when to begin, device.go and evidence.go call devices,
+// reports, begun.go remembers what must not be repeated even if the buffer is an older
+// copy put back, when.go decides when to begin, device.go and evidence.go call devices,
 // own.go does what concerns the agent alone, trial.go tries a new configuration,
 // words.go says in pt-BR what devices answered, result.go brings files, mask.go keeps
 // secrets out of them, keys.go has the keys.
@@ -33,7 +34,7 @@ import (
 type Options struct {
 	Buffer *buffer.Buffer
 	Codec  *wire.Codec
-	Agent  string // the agent's id
+	Agent  func() string // the agent's id, which renewing may change
 	Keys   *Keys
 	// Device finds a device of this computer by its serial number, behind the sales'
 	// queue, with its activation code, "" when nobody knows it; false when there is none.
@@ -67,6 +68,7 @@ type Remote struct {
 	mu      sync.Mutex // guards the journal
 	entries map[wire.CommandID]*entry
 	floor   int64 // the latest expiry of those forgotten, Unix milliseconds
+	begun   *begun
 }
 
 // Doing is a command as people at the till see it.
@@ -86,6 +88,10 @@ const inboxSize = 64
 // New reads the journal of commands.
 func New(o Options) (*Remote, error) {
 	r := &Remote{o: o, inbox: make(chan []byte, inboxSize), began: time.Now(), entries: map[wire.CommandID]*entry{}}
+	var err error
+	if r.begun, err = openBegun(o.Keys.folder); err != nil {
+		return nil, err
+	}
 	return r, r.load()
 }
 
@@ -174,12 +180,21 @@ func (r *Remote) pending() (all []*entry) {
 func (r *Remote) next() *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.forget()
+	heard := r.o.Heard() // before that, the till's clock may be years off
+	if heard {
+		r.forget()
+	}
 	for _, e := range r.pending() {
 		if e.State == wire.CommandRunning {
 			return e
 		}
-		switch ok, text := when(e.command, e.spec, r.o.Now(), r.o.SinceSale()); {
+		ok, text := false, "Espera ouvir o coletor, que sabe a hora certa."
+		if heard {
+			ok, text = when(e.command, e.spec, r.o.Now(), r.o.SinceSale())
+		}
+		switch {
+		case e.command.Agent != r.o.Agent():
+			r.tell(e, wire.Report{State: wire.CommandRefused, Reason: wire.RefusedAgent, Text: "Este caixa tem outra identidade desde que isto foi pedido."})
 		case text == tooLate:
 			r.tell(e, wire.Report{State: wire.CommandExpired, Text: tooLate})
 		case ok:
@@ -217,12 +232,22 @@ func (r *Remote) Latest() (Doing, bool) {
 	return last.doing(), true
 }
 
+// mostSteps bounds how often a command is begun that ends the agent each time.
+const mostSteps = 2 * attempts
+
 // carryOut does a command and tells how it ended. A command that has not ended is
 // taken up again: at once, or when the agent has started again.
 func (r *Remote) carryOut(ctx context.Context, e *entry) {
 	args, err := r.arguments(e.command)
-	if err != nil {
-		r.end(e, refused(wire.RefusedArgs, sentence(err)))
+	switch {
+	case err != nil && r.mayBeDone(e):
+		r.end(ctx, e, ending{state: wire.CommandUnknown, text: interrupted + " Não se sabe se foi feito."})
+		return
+	case err != nil:
+		r.end(ctx, e, refused(wire.RefusedArgs, sentence(err)))
+		return
+	case e.State == wire.CommandRunning && e.Steps >= mostSteps:
+		r.end(ctx, e, failed("O agente foi interrompido vezes demais enquanto fazia isto."))
 		return
 	}
 	w := &work{Remote: r, entry: e, args: args, resumed: e.State == wire.CommandRunning,
@@ -234,7 +259,7 @@ func (r *Remote) carryOut(ctx context.Context, e *entry) {
 		return
 	}
 	r.o.Log.Info("command ended", "name", e.spec.Name, "id", e.command.ID, "state", end.state, "reply", end.reply)
-	r.end(e, end)
+	r.end(ctx, e, end)
 }
 
 // sentence makes a sentence of a pt-BR error.
