@@ -36,6 +36,8 @@ type API struct {
 	o          Options
 	operations map[Op]Operation
 	exports    slots // under way, by person
+	watches    slots // pages that are watched, by person
+	newest     newest
 }
 
 // New makes the operations.

@@ -173,6 +173,7 @@ func emptyCity(t testing.TB) *city {
 	}
 	c.server = httptest.NewServer(pages)
 	t.Cleanup(c.server.Close)
+	t.Cleanup(c.server.CloseClientConnections) // of pages that are still open
 	return c
 }
 

@@ -59,6 +59,7 @@ func (s *site) routes(programs http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
 		"GET /{$}":                                  s.now,
+		"GET /novidades":                            s.live,
 		"GET /caixas":                               s.tills,
 		"GET /caixas/{id}":                          s.till,
 		"POST /caixas/{id}/revogar":                 s.revoke,
@@ -140,7 +141,7 @@ func (s *site) protect(next http.Handler) http.Handler {
 	next = cross.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "+
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "+
 			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
@@ -173,13 +174,14 @@ type page struct {
 	Only    string // CNPJ root of the one taxpayer that is shown; "" for all
 	Heads   bool   // the person looks after others
 	Now     time.Time
+	Live    bool // it keeps itself current
 	Data    any
 }
 
 // render answers with a page.
 func (s *site) render(w http.ResponseWriter, c api.Caller, status int, name, section, title string, data any) error {
 	var b bytes.Buffer
-	err := s.pages[name].Execute(&b, page{Title: title, Section: section, Who: c.Who(), Only: c.Narrowed(), Heads: s.o.API.May(c, api.OpPeople), Now: s.o.Now(), Data: data})
+	err := s.pages[name].Execute(&b, page{Title: title, Section: section, Who: c.Who(), Only: c.Narrowed(), Heads: s.o.API.May(c, api.OpPeople), Now: s.o.Now(), Live: isLive(name), Data: data})
 	if err != nil {
 		return fmt.Errorf("cannot render the page %q: %w", name, err)
 	}

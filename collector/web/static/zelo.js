@@ -7,3 +7,85 @@ document.addEventListener("keydown", function (e) {
   if (field) field.focus();
   else location.href = "/cupons";
 });
+
+// A page whose main part is marked data-live keeps itself current: the server says that
+// something changed, and the page is fetched anew. What is under the pointer or has the
+// focus does not move: the new page waits until that is left, or is asked for.
+(function () {
+  var main = document.querySelector("main[data-live]");
+  if (!main || !window.EventSource) return;
+  var stream, next, typed, fetching, again, since = 0, shown = main.innerHTML;
+
+  var note = document.createElement("p");
+  note.className = "news";
+  note.setAttribute("role", "status");
+  document.body.appendChild(note);
+  note.addEventListener("click", show);
+
+  function held() {
+    return typed || main.contains(document.activeElement) || main.querySelector("tr:hover, li:hover, a:hover, summary:hover, button:hover");
+  }
+
+  function rows() { return [].slice.call(main.querySelectorAll("tbody tr, ol > li")); }
+
+  // topic names what a folded part is about.
+  function topic(d) {
+    var of = d.closest("li, section"), title = of && of.querySelector("h2");
+    return title ? title.textContent : "";
+  }
+
+  function show() {
+    if (!next) return;
+    var old = rows().map(function (r) { return r.textContent; });
+    var open = [].map.call(main.querySelectorAll("details[open]"), topic);
+    shown = next.innerHTML;
+    main.replaceChildren.apply(main, next.childNodes);
+    next = null;
+    typed = false;
+    note.textContent = "";
+    rows().forEach(function (r) { if (old.indexOf(r.textContent) < 0) r.classList.add("fresh"); });
+    main.querySelectorAll("details").forEach(function (d) { d.open = open.indexOf(topic(d)) >= 0; });
+  }
+
+  function offer() {
+    if (!next) return;
+    if (!held()) return show();
+    if (!note.firstChild) note.innerHTML = "<button>Mostrar o que mudou</button>";
+  }
+
+  function refresh() {
+    if (fetching) { again = true; return; }
+    var pause = Math.max(0, since + 1000 - Date.now());
+    fetching = true;
+    setTimeout(function () {
+      again = false;
+      since = Date.now();
+      fetch(location.href).then(function (answer) {
+        if (answer.redirected) location.reload(); // signed out
+        return answer.ok ? answer.text() : "";
+      }).then(function (text) {
+        var fresh = new DOMParser().parseFromString(text, "text/html").querySelector("main[data-live]");
+        next = fresh && fresh.innerHTML !== shown ? fresh : null;
+        if (!next) note.textContent = "";
+        offer();
+      }).catch(function () {}).then(function () {
+        fetching = false;
+        if (again) refresh();
+      });
+    }, pause);
+  }
+
+  function watch() {
+    if (stream) stream.close();
+    stream = null;
+    if (document.hidden) return;
+    stream = new EventSource("/novidades");
+    stream.onmessage = refresh;
+  }
+
+  main.addEventListener("input", function () { typed = true; });
+  document.addEventListener("visibilitychange", watch);
+  document.addEventListener("mouseout", function () { setTimeout(offer, 0); });
+  document.addEventListener("focusout", function () { setTimeout(offer, 0); });
+  watch();
+})();
