@@ -31,7 +31,7 @@ type Config struct {
 	Enrolment    string `toml:"cadastro" doc:"Onde os caixas pedem a sua identidade, em HTTPS com o certificado deste coletor."`
 	MQTT         string `toml:"mqtt" doc:"Onde os agentes dos caixas se conectam, em MQTT com TLS."`
 	Web          string `toml:"mqtt_web" doc:"Onde os agentes chegam por WebSocket quando a porta 8883 está bloqueada, por exemplo 0.0.0.0:443. Vazio: não atende."`
-	External     string `toml:"broker_externo" doc:"Outro broker MQTT 3.1.1 no lugar do que vem no coletor: tls://endereço:8883. Como configurá-lo está em coletor-broker.md. Vazio: o do coletor."`
+	External     string `toml:"broker_externo" doc:"Outro broker MQTT 3.1.1 no lugar do que vem no coletor: tls://endereço:8883. Ou um cluster do NATS: nats://endereço:4222,servidor-1:4222,servidor-2:4222. Como configurá-los está em coletor-broker.md. Vazio: o do coletor."`
 	ExternalUser string `toml:"broker_usuario" doc:"Com que nome este coletor entra no broker externo. Vários coletores com o mesmo banco dividem o broker quando cada um tem o seu: coletor-1, coletor-2."`
 	Database     string `toml:"banco" doc:"Banco de dados PostgreSQL 14 ou mais novo: postgres://usuario:senha@servidor/zelo?sslmode=verify-full. Vários coletores podem usar o mesmo. Vazio: o arquivo zelo.db desta pasta."`
 	Link         string `toml:"coletores_porta" doc:"Onde este coletor atende os outros que usam o mesmo banco, em TLS, por exemplo 0.0.0.0:8884. Só é preciso com vários coletores, cada um com o seu broker. Vazio: não atende."`
@@ -121,7 +121,11 @@ func (c Config) check() error {
 			return fmt.Errorf("%s: escreva endereço:porta, como em 0.0.0.0:8443", p.key)
 		}
 	}
-	if u, err := url.Parse(c.External); c.External != "" && (err != nil || u.Scheme != "tls" || u.Hostname() == "" || u.Port() == "" || u.Path != "" || u.User != nil) {
+	servers := c.cluster()
+	if slices.ContainsFunc(servers, notAddress) {
+		return errors.New("broker_externo: escreva um cluster do NATS como em nats://mqtt.exemplo.com.br:4222,nats-1.exemplo.com.br:4222")
+	}
+	if u, err := url.Parse(c.External); c.External != "" && servers == nil && (err != nil || u.Scheme != "tls" || u.Hostname() == "" || u.Port() == "" || u.Path != "" || u.User != nil) {
 		return errors.New("broker_externo: escreva como em tls://mqtt.exemplo.com.br:8883")
 	}
 	if !strings.HasPrefix(c.ExternalUser, enrol.CollectorName) || strings.Trim(c.ExternalUser, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || wire.ValidAgent(c.ExternalUser) {
@@ -130,10 +134,8 @@ func (c Config) check() error {
 	if c.External != "" && c.Web != "" {
 		return errors.New("mqtt_web: com broker_externo quem atende por WebSocket é esse broker; deixe vazio aqui e escreva o endereço dele em coletor_alternativo nos agentes")
 	}
-	for _, at := range c.peers() {
-		if host, port, err := net.SplitHostPort(at); err != nil || host == "" || port == "" {
-			return errors.New("coletores: escreva endereço:porta de cada um, separados por vírgula")
-		}
+	if slices.ContainsFunc(c.peers(), notAddress) {
+		return errors.New("coletores: escreva endereço:porta de cada um, separados por vírgula")
 	}
 	if (c.Link == "") != (c.Peers == "") || c.Link != "" && (c.External != "" || c.Database == "") {
 		return errors.New("coletores e coletores_porta: andam juntos, com o mesmo banco PostgreSQL em todos e sem broker_externo")
@@ -184,6 +186,22 @@ func (c Config) peers() (list []string) {
 		}
 	}
 	return list
+}
+
+// cluster is where the servers of a NATS cluster elsewhere are, nil when the broker is
+// not one.
+func (c Config) cluster() []string {
+	list, is := strings.CutPrefix(c.External, "nats://")
+	if !is {
+		return nil
+	}
+	return strings.Split(strings.ReplaceAll(list, " ", ""), ",")
+}
+
+// notAddress tells what is no host:port.
+func notAddress(text string) bool {
+	host, port, err := net.SplitHostPort(text)
+	return err != nil || host == "" || port == "" || strings.ContainsAny(text, "/@")
 }
 
 // pagesURL is how people reach the pages.

@@ -41,6 +41,8 @@ func TestConfigFaults(t *testing.T) {
 		"a broker in the clear": {`broker_externo = "tcp://mqtt.example:1883"`, "broker_externo: escreva"},
 		"a broker without port": {`broker_externo = "tls://mqtt.example"`, "broker_externo: escreva"},
 		"a broker with path":    {`broker_externo = "tls://mqtt.example:8883/x"`, "broker_externo: escreva"},
+		"a cluster, no port":    {`broker_externo = "nats://mqtt.example:4222,nats-1.example"`, "broker_externo: escreva um cluster"},
+		"a cluster of nobody":   {`broker_externo = "nats://"`, "broker_externo: escreva um cluster"},
 		"a foreign name there":  {`broker_usuario = "loja"`, "broker_usuario: escreva"},
 		"a name with a space":   {`broker_usuario = "coletor 2"`, "broker_usuario: escreva"},
 		"two brokers":           {"mqtt_web = \"0.0.0.0:443\"\nbroker_externo = \"tls://mqtt.example:8883\"", "mqtt_web: com broker_externo"},

@@ -147,28 +147,68 @@ func (c *collector) links() *broker.Links {
 	return &broker.Links{Listen: c.config.Link, Peers: c.config.peers(), TLS: c.ca.ClientConfig(folder, c.config.ExternalUser, time.Now)}
 }
 
-// useBroker connects to a broker elsewhere, and keeps the certificate that its
-// keeper takes there.
+// useBroker connects to a broker elsewhere.
 func (c *collector) useBroker() (post, error) {
+	codec, err := wire.NewCodec()
+	if err != nil {
+		return post{}, err
+	}
+	if servers := c.config.cluster(); servers != nil {
+		return c.useCluster(servers, codec)
+	}
 	at, err := url.Parse(c.config.External)
 	if err != nil {
 		return post{}, err
 	}
-	folder := filepath.Join(c.folder, externalFolder)
-	made, err := c.ca.KeepServer(folder, at.Hostname(), time.Now())
-	if err != nil {
-		return post{}, fmt.Errorf("não foi possível guardar o certificado do broker externo: %w", err)
-	}
-	if made {
-		c.log.Warn("a certificate for the broker was made, take it there", "broker", at.Host, "file", filepath.Join(folder, enrol.ServerFile))
-	}
-	codec, err := wire.NewCodec()
+	folder, err := c.keepServer(at.Hostname())
 	if err != nil {
 		return post{}, err
 	}
 	b := broker.StartExternal(broker.ExternalOptions{Broker: c.config.External, TLS: c.ca.ClientConfig(folder, c.config.ExternalUser, time.Now),
 		Group: c.config.group(), Codec: codec, Receive: c.ingest.Receive, Log: c.log})
 	return post{b, b.Up, b.Close, nil, enrol.HandlerOptions{Broker: at.Host, Name: at.Hostname(), Log: c.log}}, nil
+}
+
+// useCluster connects to a NATS cluster elsewhere, whose first name is that for tills.
+func (c *collector) useCluster(servers []string, codec *wire.Codec) (post, error) {
+	var names []string
+	for _, at := range servers {
+		name, _, _ := net.SplitHostPort(at)
+		names = append(names, name)
+	}
+	folder, err := c.keepServer(names...)
+	if err != nil {
+		return post{}, err
+	}
+	keys, made, err := broker.KeepCluster(folder)
+	if err != nil {
+		return post{}, fmt.Errorf("não foi possível guardar as chaves do cluster do NATS: %w", err)
+	}
+	if made {
+		c.log.Warn("the rights at the NATS cluster were made, take them to all its servers", "file", filepath.Join(folder, broker.RightsFile))
+	}
+	b, err := broker.StartCluster(broker.ClusterOptions{Servers: servers, TLS: c.ca.ClientConfig(folder, c.config.ExternalUser, time.Now), CAs: c.ca.Pool(),
+		Keys: keys, Codec: codec, Agent: c.registry.Agent, Receive: c.ingest.Receive, Refused: c.figures.refused.Inc, Log: c.log})
+	if err != nil {
+		return post{}, err
+	}
+	_, port, _ := net.SplitHostPort(c.config.MQTT)
+	told := enrol.HandlerOptions{Broker: net.JoinHostPort(names[0], port), Name: names[0], Log: c.log}
+	return post{b, b.Up, b.Close, b.Disconnect, told}, nil
+}
+
+// keepServer keeps the certificate that the keeper of a broker elsewhere, reached by
+// names, takes there, and returns its folder.
+func (c *collector) keepServer(names ...string) (folder string, err error) {
+	folder = filepath.Join(c.folder, externalFolder)
+	made, err := c.ca.KeepServer(folder, names, time.Now())
+	if err != nil {
+		return "", fmt.Errorf("não foi possível guardar o certificado do broker externo: %w", err)
+	}
+	if made {
+		c.log.Warn("a certificate for the broker was made, take it there", "broker", names, "file", filepath.Join(folder, enrol.ServerFile))
+	}
+	return folder, nil
 }
 
 func (c *collector) pages() (http.Handler, error) {

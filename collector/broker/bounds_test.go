@@ -180,10 +180,10 @@ func TestFlood(t *testing.T) {
 	t.Logf("%d of %d messages of the flood came through in %v", flooded.Load(), sent.Load(), time.Since(began).Round(time.Millisecond))
 	late := time.Now().Add(time.Hour)
 	for range forgetOver + 10 {
-		b.dam.admits(fmt.Sprint(late), wire.StreamBeat, 0, late)
+		b.inlet.dam.admits(fmt.Sprint(late), wire.StreamBeat, 0, late)
 		late = late.Add(time.Second)
 	}
-	if n := len(b.dam.agents); n > forgetOver {
+	if n := len(b.inlet.dam.agents); n > forgetOver {
 		t.Errorf("%d agents are remembered", n)
 	}
 }

@@ -17,9 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -57,7 +55,7 @@ type Broker struct {
 
 	turnstile *turnstile
 	refused   seldom
-	dam       *dam
+	inlet     *inlet
 	peers     []*nats.Conn // to other collectors
 
 	mu   sync.Mutex
@@ -98,7 +96,8 @@ var errNotRunning = errors.New("the broker is being started anew")
 // Start opens the listener. It starts one goroutine that watches the server's
 // folder; Close ends everything.
 func Start(o Options) (*Broker, error) {
-	b := &Broker{o: o, stop: make(chan struct{}), done: make(chan struct{}), turnstile: newTurnstile(), dam: newDam()}
+	b := &Broker{o: o, stop: make(chan struct{}), done: make(chan struct{}), turnstile: newTurnstile()}
+	b.inlet = &inlet{receive: o.Receive, log: o.Log, dam: newDam(), arrived: b.turnstile.arrived}
 	var err error
 	b.mqtt, err = parseAddress(o.Listen)
 	if err == nil && o.Web != "" {
@@ -261,28 +260,4 @@ func (b *Broker) check() {
 	b.life = next
 	b.mu.Unlock()
 	b.o.Log.Warn("the broker was started anew, agents reconnect", "folder", next.folder)
-}
-
-// subject is a topic as NATS writes it. Our topics hold no dots.
-func subject(topic string) string {
-	return strings.ReplaceAll(topic, "/", ".")
-}
-
-// deliver hands a message of the server to Receive. One of a stream that the collector
-// does not know is left alone: its records wait at the till until the collector does.
-func (b *Broker) deliver(m *nats.Msg) {
-	agent, stream, err := wire.ParseUpTopic(strings.ReplaceAll(m.Subject, ".", "/"))
-	if err == nil && !slices.Contains(wire.Streams(), stream) {
-		err = fmt.Errorf("agent %s: this collector knows no stream %q", agent, stream)
-	}
-	if err != nil {
-		b.o.Log.Warn("message on an unknown topic", "err", err)
-		return
-	}
-	b.turnstile.arrived(agent)
-	if !b.dam.admits(agent, stream, len(m.Data), time.Now()) {
-		b.o.Log.Debug("a message over its agent's rate was dropped", "agent", agent, "stream", stream)
-		return
-	}
-	b.o.Receive(agent, stream, m.Data)
 }

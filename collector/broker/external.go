@@ -10,7 +10,6 @@ import (
 	mrand "math/rand/v2"
 	"net"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,9 +28,7 @@ type ExternalOptions struct {
 	Broker string      // "tls://host:8883"
 	TLS    *tls.Config // with the collector's own client certificate
 	// Group names a shared subscription for several collectors, on brokers that
-	// offer `$share`; "" subscribes alone. The broker gives each message to one of
-	// them, also each part of one that has several: whoever gets a part publishes it
-	// to all, each of which puts the message together.
+	// offer `$share`; "" subscribes alone.
 	Group   string
 	Codec   *wire.Codec                                // knows parts; needed in a group
 	Receive func(agent, stream string, payload []byte) // as in Options
@@ -44,7 +41,7 @@ type External struct {
 	queue  chan mqtt.Message
 	cancel context.CancelFunc
 	parts  sync.WaitGroup
-	dam    *dam
+	inlet  *inlet
 
 	mu     sync.Mutex
 	client mqtt.Client // nil while there is no connection
@@ -62,7 +59,11 @@ const (
 // goroutines: one keeps the connection, one calls Receive.
 func StartExternal(o ExternalOptions) *External {
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &External{o: o, queue: make(chan mqtt.Message, externalQueue), cancel: cancel, dam: newDam()}
+	e := &External{o: o, queue: make(chan mqtt.Message, externalQueue), cancel: cancel}
+	e.inlet = &inlet{receive: o.Receive, log: o.Log, dam: newDam()}
+	if o.Group != "" {
+		e.inlet.part, e.inlet.pass = o.Codec.Part, e.pass
+	}
 	e.parts.Go(func() { e.keep(ctx) })
 	e.parts.Go(func() { e.deliver(ctx) })
 	return e
@@ -192,31 +193,9 @@ func (e *External) deliver(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case m := <-e.queue:
-			agent, stream, err := wire.ParseUpTopic(strings.Replace(m.Topic(), "/"+partsLevel+"/", "/"+upLevel+"/", 1))
-			switch {
-			case err != nil || len(m.Payload()) > wire.MaxPacket:
-				e.o.Log.Warn("message on an unknown topic, or too large", "topic", m.Topic(), "bytes", len(m.Payload()))
-			case e.o.Group != "" && m.Topic() == wire.UpTopic(agent, stream) && e.o.Codec.Part(m.Payload()):
-				e.pass(partsOf(m.Topic()), m.Payload())
-			case !e.dam.admits(agent, stream, len(m.Payload()), time.Now()):
-				e.o.Log.Debug("a message over its agent's rate was dropped", "agent", agent, "stream", stream)
-			default:
-				e.o.Receive(agent, stream, m.Payload())
-			}
+			e.inlet.take(m.Topic(), m.Payload())
 		}
 	}
-}
-
-// Levels of topics: agents publish below the first, collectors of a group pass parts
-// on below the second, which no agent may touch.
-const (
-	upLevel    = "up"
-	partsLevel = "parts"
-)
-
-// partsOf is the topic on which parts are passed on that came on an agent's topic.
-func partsOf(topic string) string {
-	return strings.Replace(topic, "/"+upLevel+"/", "/"+partsLevel+"/", 1)
 }
 
 // pass gives a part to all collectors, this one among them. One that is lost the

@@ -87,17 +87,11 @@ func (b *Broker) begin(folder string) (_ *life, err error) {
 	}
 	l.port, l.webPort = opts.MQTT.Port, opts.Websocket.Port
 	l.conn, err = nats.Connect("", nats.InProcessServer(l.server), nats.UserInfo(collectorUser, secret),
-		nats.MaxReconnects(-1), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			b.o.Log.Warn("messages of agents were dropped, they send them again", "err", err)
-		}))
+		nats.MaxReconnects(-1), nats.ErrorHandler(b.inlet.tellDropped))
 	if err != nil {
 		return nil, err
 	}
-	sub, err := l.conn.QueueSubscribe(subject(wire.UpTopic("*", "*")), "collectors", b.deliver)
-	if err != nil {
-		return nil, err
-	}
-	if err := sub.SetPendingLimits(maxMessages, maxWaiting); err != nil {
+	if err := b.inlet.subscribe(l.conn); err != nil {
 		return nil, err
 	}
 	if err := l.conn.FlushTimeout(startTime); err != nil {
@@ -209,9 +203,13 @@ func speaksMQTT(c server.ClientAuthentication) bool {
 // permissions are an agent's own topics. The server keeps them for each connection in
 // a tree of maps: naming the streams would take 5 KiB of each till.
 func permissions(agent string) *server.Permissions {
-	up := &server.SubjectPermission{Allow: []string{subject(wire.UpTopic(agent, "*"))}}
-	down := &server.SubjectPermission{Allow: []string{subject(wire.DownTopic(agent, "*"))}}
-	return &server.Permissions{Publish: up, Subscribe: down}
+	up, down := ownSubjects(agent)
+	return &server.Permissions{Publish: &server.SubjectPermission{Allow: []string{up}}, Subscribe: &server.SubjectPermission{Allow: []string{down}}}
+}
+
+// ownSubjects are those that an agent may publish to, and hear.
+func ownSubjects(agent string) (up, down string) {
+	return subject(wire.UpTopic(agent, "*")), subject(wire.DownTopic(agent, "*"))
 }
 
 // probeSubject is where the collector proves that the folder takes records.

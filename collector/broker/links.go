@@ -66,15 +66,14 @@ func (l *Links) admits(c server.ClientAuthentication, certificate *x509.Certific
 // with it.
 func (l *Links) dial(log *slog.Logger) (peers []*nats.Conn, err error) {
 	for _, at := range l.Peers {
-		conn, err := nats.Connect("tls://"+at, nats.Secure(l.TLS), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
-			nats.ReconnectWait(time.Second), nats.ReconnectJitter(time.Second, time.Second), nats.ReconnectBufSize(-1), nats.Timeout(startTime),
+		conn, err := nats.Connect("tls://"+at, append(lasting(l.TLS),
 			nats.ConnectHandler(func(*nats.Conn) { log.Info("linked to another collector", "collector", at) }),
 			nats.ReconnectHandler(func(*nats.Conn) { log.Info("linked to another collector again", "collector", at) }),
 			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 				if err != nil {
 					log.Warn("no link to another collector, commands for its tills wait", "collector", at, "err", err)
 				}
-			}))
+			}))...)
 		if err != nil {
 			return peers, fmt.Errorf("cannot link to the collector at %s: %w", at, err)
 		}

@@ -61,7 +61,11 @@ func newGroup(t *testing.T) *group {
 		g.run(n)
 		n.options.Listen = n.Addr()
 	}
-	g.mqtt = balancer(t, g.nodes)
+	var all []string
+	for _, n := range g.nodes {
+		all = append(all, n.options.Listen)
+	}
+	g.mqtt = balancer(t, all)
 	return g
 }
 
@@ -92,9 +96,9 @@ func (g *group) run(n *node) {
 	g.t.Cleanup(n.end)
 }
 
-// balancer is what stands before several collectors: it gives each connection to the
+// balancer is what stands before several servers: it gives each connection to the
 // next of them that listens, and knows nothing of what goes through.
-func balancer(t *testing.T, nodes []*node) string {
+func balancer(t *testing.T, servers []string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -109,8 +113,8 @@ func balancer(t *testing.T, nodes []*node) string {
 				return
 			}
 			var out net.Conn
-			for i := range nodes {
-				if out, err = net.Dial("tcp", nodes[(next+i)%len(nodes)].options.Listen); err == nil {
+			for i := range servers {
+				if out, err = net.Dial("tcp", servers[(next+i)%len(servers)]); err == nil {
 					break
 				}
 			}

@@ -34,7 +34,7 @@ func mosquitto(s *stand, receive func(string, string, []byte)) {
 		}
 		return path
 	}
-	if _, err := s.ca.KeepServer(folder, "127.0.0.1", time.Now()); err != nil {
+	if _, err := s.ca.KeepServer(folder, []string{"127.0.0.1"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	write("ca.crt", string(s.ca.PEM()))

@@ -29,7 +29,7 @@ import (
 // started again at the same addresses.
 type stand struct {
 	t         *testing.T
-	mqtt, web string // host:port
+	mqtt, web string // host:port; web is "" where there is no WebSocket
 	ca        *enrol.CA
 	registry  *enrol.Registry
 	store     *store.Store
@@ -107,6 +107,7 @@ type shopTill struct {
 	codec  *wire.Codec
 	uplink *uplink.Uplink
 	n      int
+	sold   []string // the records of its documents
 }
 
 // till runs a till; change may alter how it reaches its collector.
@@ -167,6 +168,7 @@ func (c *shopTill) sell(n int) {
 		if _, err := c.buffer.Commit(b); err != nil {
 			c.t.Fatal(err)
 		}
+		c.sold = append(c.sold, string(item))
 	}
 }
 
@@ -183,27 +185,33 @@ func x509Noise(n int) string {
 // until waits for something that the test cannot be told of.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
+	within(t, 2*patience, what, done)
+}
+
+func within(t *testing.T, d time.Duration, what string, done func() bool) {
+	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.After(2 * patience); !done(); {
+	for limit := time.After(d); !done(); {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatalf("%s: not within %v", what, 2*patience)
+			t.Fatalf("%s: not within %v", what, d)
 		}
 	}
 }
 
 func (c *shopTill) drained() {
 	c.t.Helper()
-	until(c.t, "everything acknowledged", func() bool {
-		for _, s := range c.buffer.Stats().Streams {
-			if s.Waiting > 0 {
-				return false
-			}
-		}
-		return true
-	})
+	until(c.t, "everything acknowledged", func() bool { return c.waiting() == 0 })
+}
+
+// waiting is how many records are not acknowledged.
+func (c *shopTill) waiting() (n int) {
+	for _, s := range c.buffer.Stats().Streams {
+		n += s.Waiting
+	}
+	return n
 }
 
 // arrived is how many different records of an agent the collector stored. They
@@ -228,12 +236,14 @@ func (s *stand) arrived(agent string) (n int) {
 // TestEveryBroker: agents and the collector behave the same whatever broker is
 // between them.
 func TestEveryBroker(t *testing.T) {
-	for name, open := range map[string]func(*stand, func(string, string, []byte)){"embedded": embedded, "mosquitto": mosquitto} {
+	for name, open := range map[string]func(*stand, func(string, string, []byte)){"embedded": embedded, "mosquitto": mosquitto, "nats": natsElsewhere} {
 		t.Run(name, func(t *testing.T) {
 			s := newStand(t, open)
 			t.Run("coupons", s.testCoupons)
 			t.Run("restart", s.testRestart)
-			t.Run("port blocked", s.testBlocked)
+			if s.web != "" {
+				t.Run("port blocked", s.testBlocked)
+			}
 			t.Run("proxy", s.testProxy)
 			t.Run("foreign topics", s.testForeign)
 			t.Run("wrong clock", s.testWrongClock)
@@ -331,19 +341,19 @@ func (s *stand) testBlocked(t *testing.T) {
 // testProxy: through a real CONNECT proxy that wants a password, by either way.
 func (s *stand) testProxy(t *testing.T) {
 	p := startProxy(t, "loja:segredo")
-	for name, c := range map[string]*shopTill{
-		"mqtt": s.till(t, func(m *uplink.MQTT) { m.Proxy = p.as("loja:segredo") }),
-		"websocket": s.till(t, func(m *uplink.MQTT) {
+	ways := map[string]func(*uplink.MQTT){s.mqtt: func(m *uplink.MQTT) { m.Proxy = p.as("loja:segredo") }}
+	if s.web != "" {
+		ways[s.web] = func(m *uplink.MQTT) {
 			m.Broker, m.Fallback, m.Proxy = "tls://"+freeAddress(t), "wss://"+s.web+"/mqtt", p.as("loja:segredo")
-		}),
-	} {
+		}
+	}
+	for target, way := range ways {
+		c := s.till(t, way)
 		c.sell(5)
 		c.drained()
 		if n := s.arrived(c.agent); n != 5 {
-			t.Errorf("%s: %d arrived of 5", name, n)
+			t.Errorf("%s: %d arrived of 5", target, n)
 		}
-	}
-	for _, target := range []string{s.mqtt, s.web} {
 		if !p.carried(target) {
 			t.Errorf("%s was not reached through the proxy", target)
 		}

@@ -36,7 +36,7 @@ func (ca *CA) ClientConfig(folder, name string, now func() time.Time) *tls.Confi
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			c, _, err := ca.keep(filepath.Join(folder, name+".pem"), "", &x509.Certificate{
+			c, _, err := ca.keep(filepath.Join(folder, name+".pem"), nil, &x509.Certificate{
 				Subject: pkix.Name{CommonName: name}, NotAfter: now().AddDate(agentLife, 0, 0),
 				ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 			}, now())
@@ -45,19 +45,21 @@ func (ca *CA) ClientConfig(folder, name string, now func() time.Time) *tls.Confi
 }
 
 // KeepServer keeps in folder the certificate and key of a broker elsewhere that
-// agents reach by name, for people to carry there. It is made anew when it is not
-// usable or a third of its life is left; made says so.
-func (ca *CA) KeepServer(folder, name string, now time.Time) (made bool, err error) {
-	t := serverTemplate([]string{name})
+// agents reach by one of names, for people to carry there. The servers of a cluster
+// know each other by it too. It is made anew when it is not usable or a third of its
+// life is left; made says so.
+func (ca *CA) KeepServer(folder string, names []string, now time.Time) (made bool, err error) {
+	t := serverTemplate(names)
 	t.NotAfter = now.AddDate(keptLife, 0, 0)
-	_, made, err = ca.keep(filepath.Join(folder, ServerFile), name, t, now)
+	t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	_, made, err = ca.keep(filepath.Join(folder, ServerFile), names, t, now)
 	return made, err
 }
 
-// keep returns the certificate in a file, or makes the one of template. host is the
-// name that clients know it by; "" is none.
-func (ca *CA) keep(path, host string, template *x509.Certificate, now time.Time) (c *tls.Certificate, made bool, err error) {
-	if pair, err := tls.LoadX509KeyPair(path, path); err == nil && ca.usable(pair.Leaf, host, now) {
+// keep returns the certificate in a file, or makes the one of template. hosts are the
+// names that clients know it by.
+func (ca *CA) keep(path string, hosts []string, template *x509.Certificate, now time.Time) (c *tls.Certificate, made bool, err error) {
+	if pair, err := tls.LoadX509KeyPair(path, path); err == nil && ca.usable(pair.Leaf, hosts, now) {
 		return &pair, false, nil
 	}
 	template.NotBefore = now.Add(-backdate)
@@ -72,10 +74,14 @@ func (ca *CA) keep(path, host string, template *x509.Certificate, now time.Time)
 }
 
 // usable reports whether a kept certificate is still good.
-func (ca *CA) usable(c *x509.Certificate, host string, now time.Time) bool {
+func (ca *CA) usable(c *x509.Certificate, hosts []string, now time.Time) bool {
+	for _, host := range hosts {
+		if c.VerifyHostname(host) != nil {
+			return false
+		}
+	}
 	life := c.NotAfter.Sub(c.NotBefore)
-	return c.CheckSignatureFrom(ca.certificate) == nil && (host == "" || c.VerifyHostname(host) == nil) &&
-		now.After(c.NotBefore) && now.Before(c.NotAfter.Add(-life/3))
+	return c.CheckSignatureFrom(ca.certificate) == nil && now.After(c.NotBefore) && now.Before(c.NotAfter.Add(-life/3))
 }
 
 // save replaces a file by a certificate with its key.

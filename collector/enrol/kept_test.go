@@ -81,18 +81,21 @@ func TestKeepServer(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, ServerFile)
 	for _, step := range []struct {
-		name, host string
-		after      time.Duration
-		made       bool
+		name  string
+		hosts []string
+		after time.Duration
+		made  bool
 	}{
-		{"first", "mqtt.example", 0, true},
-		{"again", "mqtt.example", 0, false},
-		{"another name", "192.0.2.7", 0, true},
-		{"a year on", "192.0.2.7", 365 * 24 * time.Hour, false},
-		{"two years on", "192.0.2.7", 366 * 24 * time.Hour, true},
+		{"first", []string{"mqtt.example"}, 0, true},
+		{"again", []string{"mqtt.example"}, 0, false},
+		{"another name", []string{"192.0.2.7"}, 0, true},
+		{"a year on", []string{"192.0.2.7"}, 365 * 24 * time.Hour, false},
+		{"two years on", []string{"192.0.2.7"}, 366 * 24 * time.Hour, true},
+		{"one more name", []string{"192.0.2.7", "nats-1.example"}, 0, true},
+		{"both again", []string{"nats-1.example", "192.0.2.7"}, 0, false},
 	} {
 		c.t = c.t.Add(step.after)
-		made, err := ca.KeepServer(folder, step.host, c.t)
+		made, err := ca.KeepServer(folder, step.hosts, c.t)
 		if err != nil || made != step.made {
 			t.Errorf("%s: made %v, %v", step.name, made, err)
 		}
@@ -100,14 +103,18 @@ func TestKeepServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: ca.Pool(), DNSName: step.host, CurrentTime: c.t}); err != nil {
-			t.Errorf("%s: %v", step.name, err)
+		for _, host := range step.hosts {
+			for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+				if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: ca.Pool(), DNSName: host, CurrentTime: c.t, KeyUsages: []x509.ExtKeyUsage{use}}); err != nil {
+					t.Errorf("%s: %s: %v", step.name, host, err)
+				}
+			}
 		}
 		if !bytes.Equal(pair.Certificate[1], ca.certificate.Raw) {
 			t.Errorf("%s: the authority is not in the chain", step.name)
 		}
 	}
-	if _, err := ca.KeepServer(filepath.Join(path, "x"), "mqtt.example", c.t); err == nil {
+	if _, err := ca.KeepServer(filepath.Join(path, "x"), []string{"mqtt.example"}, c.t); err == nil {
 		t.Error("kept where nothing can be")
 	}
 }
