@@ -73,6 +73,7 @@ type job struct {
 	code string          // activation code the caller gave
 	// The code is meant for another device: this one is called with its own.
 	foreign bool
+	serial  string // of the device that is meant; "" for whichever is there
 	entry   *entry // of a till's fiscal call; nil otherwise
 	more    bool   // another device may serve it when this one does not
 	taken   atomic.Bool
@@ -316,7 +317,7 @@ func (o *owner) do(ctx context.Context, j *job) result {
 	if err != nil {
 		return notSent(err)
 	}
-	if err := o.unlock(j); err != nil {
+	if err := errors.Join(o.meant(j), o.unlock(j)); err != nil {
 		return notSent(err)
 	}
 	if err := o.settleAll(ctx, j.code); err != nil {
@@ -325,6 +326,9 @@ func (o *owner) do(ctx context.Context, j *job) result {
 	if j.code != "" && !o.sure {
 		if err := o.identify(ctx, j.code); err != nil {
 			return result{err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}
+		}
+		if err := o.meant(j); err != nil {
+			return notSent(err)
 		}
 		if err := o.settleAll(ctx, j.code); err != nil {
 			return result{err: errors.Join(errUnresolved, err)}
@@ -342,6 +346,14 @@ func (o *owner) do(ctx context.Context, j *job) result {
 	o.learn(j.code, reply)
 	o.renewed(j.req, reply)
 	return result{reply: reply, err: err}
+}
+
+// meant fails when another device is here than the one that a job is for.
+func (o *owner) meant(j *job) error {
+	if j.serial == "" || j.serial == o.info.Serial {
+		return nil
+	}
+	return fmt.Errorf("device %s is at %s, and not %s", o.info.Serial, o.address, j.serial)
 }
 
 // unlock puts the device's own code into a job that comes with another's. Only now

@@ -339,9 +339,13 @@ func (r *Router) settled(ctx context.Context, e *entry) (waited bool) {
 // calls fail with sat.ErrGone when there is no such device.
 func (r *Router) Device(name string) sat.Device {
 	if name == "" && len(r.owners) > 0 {
-		return own{r.owners[0]}
+		return own{o: r.owners[0]}
 	}
-	return own{r.named(name)}
+	o := r.named(name)
+	if o == nil || o.address == name {
+		return own{o: o}
+	}
+	return own{o: o, serial: name}
 }
 
 // named finds a device by serial number or address, rather one that answers; nil
@@ -355,13 +359,18 @@ func (r *Router) named(name string) (found *owner) {
 	return found
 }
 
-type own struct{ o *owner }
+// own is a device behind its owner's queue. Calls of one that was asked for by its
+// serial number go to no other that is there by now.
+type own struct {
+	o      *owner
+	serial string // "" for whichever is there
+}
 
 func (d own) Call(ctx context.Context, req sat.Request) (sat.Reply, error) {
 	if d.o == nil {
 		return sat.Reply{}, fmt.Errorf("no such device: %w: %w", sat.ErrGone, sat.ErrNotSent)
 	}
-	res := d.o.submit(ctx, &job{req: req}, 0)
+	res := d.o.submit(ctx, &job{req: req, serial: d.serial}, 0)
 	return res.reply, res.err
 }
 

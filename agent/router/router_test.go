@@ -560,6 +560,14 @@ func TestActivationCode(t *testing.T) {
 		changed := w.call("001", 3, sat.TrocarCodigoDeAtivacao, sim.DefaultCode, "1", "abcdefgh", "abcdefgh")
 		code(t, "code changed", changed, 18000)
 		code(t, "sale with the old code", w.sell(4, "CHA"), 6001)
+		if _, c := w.Code(""); c != "abcdefgh" {
+			t.Errorf("the new code is not known: %q", c)
+		}
+		elsewhere := sat.Request{Function: sat.TrocarCodigoDeAtivacao, Session: 1, Args: []string{"abcdefgh", "1", "outro-novo", "outro-novo"}}
+		if reply, err := w.sim.Call(context.Background(), elsewhere); err != nil || reply.Code != 18000 {
+			t.Fatalf("%s, %v", reply.Code, err)
+		}
+		code(t, "sale with the code of before", w.call("001", 5, sat.EnviarDadosVenda, "abcdefgh", saleXML("CHA")), 6001)
 		if w.Devices()[0].CodeKnown {
 			t.Error("a code that the device refused is kept")
 		}
