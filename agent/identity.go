@@ -48,6 +48,7 @@ const (
 	identityFile   = identityFolder + "/agente.json"
 	freshFile      = identityFolder + "/nova.json"
 	pendingFile    = identityFolder + "/chave-nova.pem"
+	asideFile      = identityFolder + "/agente.json.ilegivel" // identityFile, damaged
 )
 
 // Files of identities of the first versions.
@@ -59,6 +60,9 @@ const (
 
 // errNotEnrolled says that this till has no collector yet. It sells all the same.
 var errNotEnrolled = errors.New("este caixa ainda não foi ligado a um coletor: use `zelo-agent enrol`")
+
+// errDamaged says that the file of an identity could be read and not understood.
+var errDamaged = errors.New("a identidade deste caixa está danificada: ligue-o de novo com `zelo-agent enrol`")
 
 // loadIdentity reads the identity that the agent goes by.
 func loadIdentity(folder string) (*identity, error) {
@@ -86,7 +90,7 @@ func readIdentity(folder, name string) (*identity, error) {
 	}
 	var id identity
 	if err := json.Unmarshal(raw, &id); err != nil {
-		return nil, fmt.Errorf("identidade ilegível em %s: %w", filepath.Join(folder, name), err)
+		return nil, fmt.Errorf("%w: %s: %v", errDamaged, filepath.Join(folder, name), err)
 	}
 	if id.Key == "" {
 		for _, f := range []struct {
@@ -100,7 +104,26 @@ func readIdentity(folder, name string) (*identity, error) {
 			*f.to = string(raw)
 		}
 	}
-	return &id, id.parse()
+	if err := id.parse(); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errDamaged, filepath.Join(folder, name), err)
+	}
+	return &id, nil
+}
+
+// recoverIdentity keeps a damaged identity aside and returns the renewed one that lay
+// beside it, if there is one.
+func recoverIdentity(folder string, damage error) (*identity, error) {
+	if err := os.Rename(filepath.Join(folder, identityFile), filepath.Join(folder, asideFile)); err != nil {
+		return nil, errors.Join(damage, err)
+	}
+	fresh, err := readIdentity(folder, freshFile)
+	if err == nil {
+		err = os.Rename(filepath.Join(folder, freshFile), filepath.Join(folder, identityFile))
+	}
+	if err != nil {
+		return nil, damage
+	}
+	return fresh, nil
 }
 
 // parse makes of the texts what connections need.

@@ -66,6 +66,10 @@ func usualPace() renewalPace {
 // there is none. Run renews.
 func newKeeper(folder string, now func() time.Time, log *slog.Logger) (*keeper, error) {
 	current, err := loadIdentity(folder)
+	if errors.Is(err, errDamaged) {
+		log.Error("the identity of this till is damaged and kept aside", "file", filepath.Join(folder, asideFile), "err", err)
+		current, err = recoverIdentity(folder, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +157,7 @@ func (k *keeper) promote(fresh *identity) {
 // till was enrolled anew meanwhile.
 func (k *keeper) settle(before *identity) error {
 	there, err := loadIdentity(k.folder)
-	if err != nil || there.serial() != before.serial() {
+	if !errors.Is(err, errDamaged) && (err != nil || there.serial() != before.serial()) {
 		return errors.Join(err, os.Remove(filepath.Join(k.folder, freshFile)))
 	}
 	if err := os.Rename(filepath.Join(k.folder, freshFile), filepath.Join(k.folder, identityFile)); err != nil {

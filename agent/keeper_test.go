@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -295,5 +298,53 @@ func TestClonedDisk(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// A till whose identity is damaged starts and sells. What is damaged is kept aside,
+// and a renewed identity beside it is used.
+func TestDamagedIdentity(t *testing.T) {
+	c := newCloud(t, false)
+	whole := c.enrolledFolder()
+	k, err := newKeeper(whole, c.now, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.renew(t.Context(), "https://"+c.https); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(whole, identityFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, damaged := range map[string][]byte{"empty": {}, "zeros": make([]byte, len(text)), "half": text[:len(text)/2],
+		"no key": []byte(`{"agente":"` + k.identity().Agent + `","chave":"x"}`), "another agent": bytes.Replace(text, []byte(k.identity().Agent), []byte("../x"), 1)} {
+		for _, renewed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, renewed %v", name, renewed), func(t *testing.T) {
+				folder := copyFolder(t, whole)
+				if !renewed {
+					os.Remove(filepath.Join(folder, freshFile))
+				}
+				if err := os.WriteFile(filepath.Join(folder, identityFile), damaged, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				var log bytes.Buffer
+				after, err := newKeeper(folder, c.now, slog.New(slog.NewTextHandler(&log, nil)))
+				switch {
+				case !strings.Contains(log.String(), "level=ERROR"):
+					t.Errorf("nobody is told: %q", log.String())
+				case renewed && (err != nil || after.identity().Agent != k.identity().Agent || after.fresh != nil):
+					t.Errorf("the renewed identity is not used: %v", err)
+				case !renewed && !errors.Is(err, errDamaged):
+					t.Errorf("%v", err)
+				}
+				if kept, err := os.ReadFile(filepath.Join(folder, asideFile)); err != nil || !bytes.Equal(kept, damaged) {
+					t.Errorf("not kept: %v", err)
+				}
+				if _, err := newKeeper(folder, c.now, quiet()); renewed && err != nil || !renewed && err != errNotEnrolled {
+					t.Errorf("at the next start: %v", err)
+				}
+			})
+		}
 	}
 }

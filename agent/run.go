@@ -76,9 +76,7 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 		return err
 	}
 	a.makeMonitor()
-	if err := a.makeUplink(); err != nil {
-		return err
-	}
+	a.makeUplink()
 	if err := a.makeLAN(); err != nil {
 		return err
 	}
@@ -299,15 +297,16 @@ func built() time.Time {
 }
 
 // makeUplink prepares the connection to the collector. A till that is not
-// enrolled sells and keeps its documents.
-func (a *agent) makeUplink() error {
+// enrolled, or whose identity cannot be read, sells and keeps its documents.
+func (a *agent) makeUplink() {
 	keeper, err := newKeeper(a.config.Folder, a.clock.Now, a.log)
 	if errors.Is(err, errNotEnrolled) {
 		a.log.Warn("not enrolled: documents stay on this till")
-		return nil
+		return
 	}
 	if err != nil {
-		return err
+		a.log.Error("no connection to the collector, documents stay on this till", "err", err)
+		return
 	}
 	keeper.fallback, keeper.proxy, keeper.changed = a.config.Fallback, a.config.proxy(), a.meetAs
 	a.keeper = keeper
@@ -321,7 +320,6 @@ func (a *agent) makeUplink() error {
 		Beat: a.beat, BeatEvery: time.Duration(a.config.Beat), Clock: a.clock,
 	})
 	keeper.retry = a.uplink.Retry
-	return nil
 }
 
 func (a *agent) makeMonitor() {
