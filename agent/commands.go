@@ -112,8 +112,8 @@ func (a *agent) heard() bool {
 
 // collectorTime is the time at the collector, as well as it is known here.
 func (a *agent) collectorTime() time.Time {
-	if off, known := a.clock.Off(); known {
-		return time.Now().Add(-off)
+	if now, known := a.clock.Collector(); known {
+		return now
 	}
 	return a.clock.Now()
 }

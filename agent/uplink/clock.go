@@ -26,6 +26,8 @@ type Clock struct {
 	mu     sync.Mutex
 	off    time.Duration // till's clock minus the collector's
 	known  bool
+	told   time.Time // the collector's time when it answered last
+	toldAt time.Time // and when that was, by the monotonic clock
 	latest time.Time // collector's time, never going back
 	at     time.Time // when latest was learnt, by the monotonic clock; zero when it is of an earlier run
 	kept   time.Time // latest as the buffer has it
@@ -81,6 +83,14 @@ func (c *Clock) Off() (time.Duration, bool) {
 	return c.off, c.known
 }
 
+// Collector is the collector's time, whatever is done to the till's clock since the
+// collector answered; false when it has not since the start.
+func (c *Clock) Collector() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.told.Add(time.Since(c.toldAt)), c.known
+}
+
 // learn takes the collector's time at the moment it answered, trip after the
 // question was sent, of which the answer lay took with the collector.
 func (c *Clock) learn(collector time.Time, trip, took time.Duration) error {
@@ -91,6 +101,7 @@ func (c *Clock) learn(collector time.Time, trip, took time.Duration) error {
 	}
 	collector = collector.Add(max(trip-took, 0) / 2)
 	c.off, c.known = c.now().Sub(collector), true
+	c.told, c.toldAt = collector, time.Now()
 	if collector.After(c.atLeast()) {
 		c.latest, c.at = collector, time.Now()
 	}

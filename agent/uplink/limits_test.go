@@ -323,12 +323,23 @@ func TestClockOfCertificates(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		said := func(what string, want time.Time, known bool) {
+			t.Helper()
+			if got, ok := c.Collector(); ok != known || known && got.Sub(want).Abs() > time.Second {
+				t.Errorf("%s: the collector says %v, %v, want %v", what, got, ok, want)
+			}
+		}
+		said("nothing learnt", time.Time{}, false)
 		learn(real, longTrip+1)
 		want("an answer too slow", c, built)
 		learn(real, time.Second)
 		time.Sleep(10 * time.Minute)
 		want("learnt, and ten minutes on", c, real.Add(10*time.Minute))
+		said("learnt, and ten minutes on", real.Add(10*time.Minute), true)
+		system = real
+		said("the till's clock is set", real.Add(10*time.Minute), true)
 		learn(real.AddDate(-3, 0, 0), 0)
+		said("the collector's clock goes back", real.AddDate(-3, 0, 0), true)
 		want("the collector's clock goes back", c, real.Add(10*time.Minute))
 		system = real.AddDate(1, 0, 0)
 		want("the till's clock is later", c, system)
