@@ -44,6 +44,7 @@ type Config struct {
 	CancelPDV string   `toml:"codigos_cancelamento_pdv" doc:"Tabela que os programas de PDV conhecem, antiga ou nova. Se for outra que a do SAT, o agente traduz."`
 	Page      string   `toml:"pagina" doc:"Endereço da página \"como está este caixa\" e do /situacao.json que o PDV pode consultar. Vazio: não há página."`
 	Hub       bool     `toml:"sathub" doc:"Oferece também a interface SATHub em /hub/v1/ desse endereço, para programas de PDV feitos para ela."`
+	CertPaths []string `toml:"pastas_certificados" doc:"Pastas onde há arquivos de certificado digital da loja (pfx, p12, pem), além das usuais e dos certificados do Windows. O agente lê somente a parte pública: nenhuma senha, nenhuma chave."`
 	Status    duration `toml:"intervalo_status" doc:"De quanto em quanto tempo o estado do SAT é lido, quando ninguém o usa. A SEFAZ pede que não seja menos de alguns minutos."`
 	Beat      duration `toml:"intervalo_sinal" doc:"De quanto em quanto tempo o agente avisa o coletor de que está vivo."`
 	HourMB    int64    `toml:"limite_mb_hora" doc:"Internet por franquia: quantos MB por hora o agente pode usar. Ao chegar ao limite os cupons esperam aqui; alarmes e eventos sempre passam. 0: sem limite."`
@@ -74,7 +75,7 @@ func defaultConfig() Config {
 	return Config{
 		Folder:  at.folder,
 		Socket:  at.socket,
-		Devices: []string{}, Tills: []string{}, Seek: true, Peers: []string{}, Trusted: []string{}, Policy: "fixa", Doubt: "esperar",
+		Devices: []string{}, CertPaths: []string{}, Tills: []string{}, Seek: true, Peers: []string{}, Trusted: []string{}, Policy: "fixa", Doubt: "esperar",
 		CancelSAT: "antiga", CancelPDV: "antiga",
 		Page:   defaultPage,
 		Status: duration(15 * time.Minute),
@@ -164,6 +165,8 @@ func (c Config) check(path string) error {
 		return bad("pagina", checkPage(c.Page).Error())
 	case c.Hub && c.Page == "":
 		return bad("sathub", "precisa do endereço em pagina")
+	case slices.ContainsFunc(c.CertPaths, func(f string) bool { return !filepath.IsAbs(f) }):
+		return bad("pastas_certificados", "escreva o caminho completo de cada pasta")
 	case time.Duration(c.Status) < time.Second:
 		return bad("intervalo_status", "use um segundo ou mais")
 	case time.Duration(c.Beat) < time.Second:

@@ -35,7 +35,7 @@ func (a *agent) servePage(ctx context.Context, ln net.Listener) {
 	host, _, _ := net.SplitHostPort(a.config.Page)
 	o := till.Options{State: a.tillState, Test: a.testDevice, Host: host, Log: a.log, Now: time.Now}
 	if a.config.Hub {
-		o.Hub = &till.Hub{Device: a.router, Code: func() (string, string) { return a.router.Code("") }, Delivered: a.router.Delivered, Lost: a.router.Lost}
+		o.Hub = &till.Hub{Device: a.monitor.Metered(a.router), Code: func() (string, string) { return a.router.Code("") }, Delivered: a.router.Delivered, Lost: a.router.Lost}
 	}
 	h, err := till.New(o)
 	if err != nil {
@@ -80,7 +80,7 @@ func (a *agent) testDevice(ctx context.Context) error {
 // tillState gathers what the local page shows.
 func (a *agent) tillState() till.State {
 	name, _ := os.Hostname()
-	s := till.State{Name: name, Commands: a.tillCommands()}
+	s := till.State{Name: name, Commands: a.tillCommands(), Certificates: a.companyCertificates()}
 	for i, d := range a.router.Devices() {
 		one := till.Device{Address: d.Address, Info: d.Info, Answering: d.Answering,
 			Since: d.Since, InDoubt: d.OpenCases, DoubtSince: d.DoubtSince, CodeKnown: d.CodeKnown, Unfit: d.Unfit}

@@ -91,18 +91,7 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 	var parts, tills sync.WaitGroup
 	failed := make(chan error, 5)
 	a.startParts(inner, &parts, failed)
-	tills.Go(func() {
-		failed <- ipc.Serve(ctx, at.till, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered, Lost: a.router.Lost})
-	})
-	if at.far != nil {
-		tills.Go(func() {
-			failed <- ipc.Serve(ctx, at.far, a.router, ipc.Options{Log: a.log, Delivered: a.router.Delivered, Lost: a.router.Lost, Key: c.farKey()})
-		})
-	}
-	if page := a.listenPage(); page != nil {
-		tills.Go(func() { a.servePage(ctx, page) })
-	}
-	tills.Go(func() { failed <- a.serveControl(ctx, at.control, at.door) })
+	a.serveTills(ctx, at, &tills, failed)
 	a.log.Info("agent ready", "socket", c.Socket, "devices", c.Devices, "enrolled", a.uplink != nil)
 
 	select {
@@ -118,6 +107,22 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 	parts.Wait()
 	a.log.Info("agent stopped", "took", time.Since(stop).Round(time.Millisecond))
 	return err
+}
+
+// serveTills starts all that tills and people at them call.
+func (a *agent) serveTills(ctx context.Context, at listeners, tills *sync.WaitGroup, failed chan<- error) {
+	calls := a.monitor.Metered(a.router)
+	options := ipc.Options{Log: a.log, Delivered: a.router.Delivered, Lost: a.router.Lost}
+	tills.Go(func() { failed <- ipc.Serve(ctx, at.till, calls, options) })
+	if at.far != nil {
+		sealed := options
+		sealed.Key = a.config.farKey()
+		tills.Go(func() { failed <- ipc.Serve(ctx, at.far, calls, sealed) })
+	}
+	if page := a.listenPage(); page != nil {
+		tills.Go(func() { a.servePage(ctx, page) })
+	}
+	tills.Go(func() { failed <- a.serveControl(ctx, at.control, at.door) })
 }
 
 // startParts starts all that does not serve the tills themselves.
@@ -320,22 +325,6 @@ func (a *agent) makeUplink() {
 		Beat: a.beat, BeatEvery: time.Duration(a.config.Beat), Clock: a.clock,
 	})
 	keeper.retry = a.uplink.Retry
-}
-
-func (a *agent) makeMonitor() {
-	a.monitor = monitor.New(monitor.Options{
-		Devices: a.watched, Buffer: a.buffer, Codec: a.codec,
-		Every: time.Duration(a.config.Status), Log: a.log, Now: time.Now,
-	})
-}
-
-// watched are the devices whose status is read.
-func (a *agent) watched() (all []monitor.Device) {
-	for _, d := range a.router.Devices() {
-		_, code := a.router.Code(d.Info.Serial)
-		all = append(all, monitor.Device{Serial: d.Info.Serial, Code: code, Device: a.router.Device(d.Info.Serial)})
-	}
-	return all
 }
 
 // beat is the agent's pulse.

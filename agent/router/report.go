@@ -186,3 +186,38 @@ func (r *Router) append(b *buffer.Batch, stream string, item wire.Item) error {
 	b.Append(stream, v)
 	return nil
 }
+
+// Known counts the documents of a device, by number after one and up to another, whose
+// call is in the journal, and those of them that a library made without the agent.
+func (r *Router) Known(serial string, after, upto int) (known, direct int) {
+	within := map[int]bool{}
+	r.journal.mu.Lock()
+	defer r.journal.mu.Unlock()
+	for _, t := range r.journal.tills {
+		for _, e := range t.list {
+			n := e.number()
+			if e.Serial != serial || n <= after || n > upto || within[n] {
+				continue
+			}
+			within[n] = true
+			known++
+			if e.Direct {
+				direct++
+			}
+		}
+	}
+	return known, direct
+}
+
+// number is that of the call's document; 0 when it has none. One that nobody can get
+// any more came after the device's last one before the call.
+func (e *entry) number() int {
+	if k, err := cfe.ParseKey(e.Key); err == nil {
+		return k.Number()
+	}
+	last, err := cfe.ParseKey(e.LastKey)
+	if e.State != missing || err != nil {
+		return 0
+	}
+	return last.Number() + 1
+}

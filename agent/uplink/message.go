@@ -83,6 +83,9 @@ func (st *sent) land(records []wire.AckRecord) {
 // hello takes the answer to a beat.
 func (d *drain) hello(h wire.Hello, at time.Time) error {
 	d.u.packer.ready = h.Version >= 2
+	d.u.mu.Lock()
+	d.u.state.Version = h.Version
+	d.u.mu.Unlock()
 	d.u.pace.obey(h.Slow)
 	if len(h.CommandKey) > 0 && d.u.o.CommandKey != nil {
 		d.u.o.CommandKey(h.CommandKey)

@@ -119,6 +119,8 @@ type State struct {
 	// ClockOff is how far the till's clock is ahead of the collector's.
 	ClockOff   time.Duration
 	ClockKnown bool
+	// Version is that of the collector's last Hello; 0 before the first.
+	Version int
 }
 
 // New makes an uplink; Run does the work.
