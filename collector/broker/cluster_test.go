@@ -1,10 +1,13 @@
 package broker
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -146,6 +149,8 @@ func TestCluster(t *testing.T) {
 		}
 	}
 
+	tills[0].queue(large(900 << 10)) // in parts, for either collector
+
 	servers[0].kill()
 	sell(tills, 20)
 	drained("one server killed", tills)
@@ -206,6 +211,21 @@ func TestClusterRights(t *testing.T) {
 		}
 	}
 
+	server := filepath.Join(f.cluster.home, enrol.ServerFile)
+	own, err := tls.LoadX509KeyPair(server, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		cert tls.Certificate
+		in   bool
+	}{{"an agent", cert, false}, {"a collector", *collector, false}, {"a server", own, true}} {
+		if in := f.joins(c.cert); in != c.in {
+			t.Errorf("%s is let in among the servers: %v", c.name, in)
+		}
+	}
+
 	heard, err := p.dialAt(servers[0].mqtt, victim, &victimCert)
 	if err != nil {
 		t.Fatal(err)
@@ -222,8 +242,8 @@ func TestClusterRights(t *testing.T) {
 	}
 	spy.publish(t, wire.DownTopic(victim, wire.DownCommand), []byte("forged"))
 	spy.publish(t, partsOf(wire.UpTopic(victim, wire.StreamDocuments)), []byte("forged"))
-	_, own := spy.subscribe(t, wire.DownTopic(agent, "+"))
-	for to, messages := range map[string]chan mqtt.Message{victim: messages, agent: own} {
+	_, itsOwn := spy.subscribe(t, wire.DownTopic(agent, "+"))
+	for to, messages := range map[string]chan mqtt.Message{victim: messages, agent: itsOwn} {
 		if err := f.nodes[0].Send(to, wire.DownCommand, []byte(to)); err != nil {
 			t.Fatal(err)
 		}
@@ -255,4 +275,26 @@ func TestClusterRights(t *testing.T) {
 	if !heard.IsConnected() {
 		t.Error("another agent was disconnected")
 	}
+}
+
+// joins tries to be a server of the cluster.
+func (f *federation) joins(cert tls.Certificate) bool {
+	f.t.Helper()
+	conn, err := tls.Dial("tcp", f.cluster.routes[0], &tls.Config{RootCAs: f.ca.Pool(), Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(conn, "CONNECT {\"name\":\"nats-4\",\"cluster\":\"zelo\",\"tls_required\":true}\r\n"+
+		"INFO {\"server_id\":\"NX\",\"server_name\":\"nats-4\",\"cluster\":\"zelo\",\"proto\":1,\"headers\":true,\"max_payload\":270000}\r\nPING\r\n")
+	for lines := bufio.NewScanner(conn); lines.Scan(); {
+		switch line := lines.Text(); {
+		case strings.HasPrefix(line, "PONG"):
+			return true
+		case strings.HasPrefix(line, "-ERR"):
+			return false
+		}
+	}
+	return false
 }

@@ -82,14 +82,16 @@ func (n *natsServer) kill() {
 
 // natsCluster is three servers, set up as docs/coletor-broker.md says.
 type natsCluster struct {
+	home    string // with the files that are carried to the servers
 	keys    Keys
 	servers []*natsServer
+	routes  []string // host:port, where they reach each other
 }
 
 func newNATSCluster(t *testing.T, ca *enrol.CA) *natsCluster {
 	t.Helper()
 	home := t.TempDir()
-	if _, err := ca.KeepServer(home, []string{"127.0.0.1"}, time.Now()); err != nil {
+	if _, err := ca.KeepServer(home, []string{"127.0.0.1", "localhost"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	keys, made, err := KeepCluster(home)
@@ -99,13 +101,13 @@ func newNATSCluster(t *testing.T, ca *enrol.CA) *natsCluster {
 	if err := os.WriteFile(filepath.Join(home, "ca.crt"), ca.PEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := &natsCluster{keys: keys}
-	routes := []string{freeAddress(t), freeAddress(t), freeAddress(t)}
-	for i := range routes {
+	c := &natsCluster{keys: keys, home: home, routes: []string{freeAddress(t), freeAddress(t), freeAddress(t)}}
+	byName := func(i int) string { return strings.Replace(c.routes[i], "127.0.0.1", "localhost", 1) }
+	for i := range c.routes {
 		n := &natsServer{t: t, client: freeAddress(t), mqtt: freeAddress(t), diary: &diary{t: t}}
 		text := strings.NewReplacer("server_name: nats-1", fmt.Sprintf("server_name: nats-%d", i+1), "/etc/nats", home,
-			"0.0.0.0:4222", n.client, "0.0.0.0:8883", n.mqtt, "0.0.0.0:6222", routes[i],
-			"nats-1.exemplo.com.br:6222", routes[0], "nats-2.exemplo.com.br:6222", routes[1], "nats-3.exemplo.com.br:6222", routes[2],
+			"0.0.0.0:4222", n.client, "0.0.0.0:8883", n.mqtt, "0.0.0.0:6222", c.routes[i],
+			"nats-1.exemplo.com.br:6222", byName(0), "nats-2.exemplo.com.br:6222", byName(1), "nats-3.exemplo.com.br:6222", byName(2),
 			"/var/lib/nats", filepath.Join(home, fmt.Sprint("store-", i+1))).Replace(manual(t, "nats"))
 		if strings.Contains(text, "0.0.0.0") || strings.Contains(text, "exemplo") {
 			t.Fatalf("the manual has other addresses than this test knows:\n%s", text)

@@ -107,7 +107,7 @@ type shopTill struct {
 	codec  *wire.Codec
 	uplink *uplink.Uplink
 	n      int
-	sold   []string // the records of its documents
+	sold   []string // its records of documents
 }
 
 // till runs a till; change may alter how it reaches its collector.
@@ -163,13 +163,26 @@ func (c *shopTill) sell(n int) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		b := &buffer.Batch{}
-		b.Append(wire.StreamDocuments, item)
-		if _, err := c.buffer.Commit(b); err != nil {
-			c.t.Fatal(err)
-		}
-		c.sold = append(c.sold, string(item))
+		c.queue(item)
 	}
+}
+
+// queue gives a record its place in the outgoing stream.
+func (c *shopTill) queue(record []byte) {
+	c.t.Helper()
+	b := &buffer.Batch{}
+	b.Append(wire.StreamDocuments, record)
+	if _, err := c.buffer.Commit(b); err != nil {
+		c.t.Fatal(err)
+	}
+	c.sold = append(c.sold, string(record))
+}
+
+// large is a record that does not pack.
+func large(n int) []byte {
+	random := make([]byte, n)
+	mrand.NewChaCha8([32]byte{1}).Read(random)
+	return random
 }
 
 // x509Noise is what hardly packs, the same each time.
@@ -283,13 +296,7 @@ func (s *stand) testCoupons(t *testing.T) {
 // testLarge: a document in many packets of the largest size passes.
 func (s *stand) testLarge(t *testing.T) {
 	c := s.till(t, nil)
-	random := make([]byte, 1<<20)
-	mrand.NewChaCha8([32]byte{1}).Read(random)
-	b := &buffer.Batch{}
-	b.Append(wire.StreamDocuments, random)
-	if _, err := c.buffer.Commit(b); err != nil {
-		t.Fatal(err)
-	}
+	c.queue(large(1 << 20))
 	c.drained()
 	if n := s.arrived(c.agent); n != 1 {
 		t.Errorf("%d arrived of 1", n)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -59,7 +60,7 @@ func (ca *CA) KeepServer(folder string, names []string, now time.Time) (made boo
 // keep returns the certificate in a file, or makes the one of template. hosts are the
 // names that clients know it by.
 func (ca *CA) keep(path string, hosts []string, template *x509.Certificate, now time.Time) (c *tls.Certificate, made bool, err error) {
-	if pair, err := tls.LoadX509KeyPair(path, path); err == nil && ca.usable(pair.Leaf, hosts, now) {
+	if pair, err := tls.LoadX509KeyPair(path, path); err == nil && ca.usable(pair.Leaf, hosts, template.ExtKeyUsage, now) {
 		return &pair, false, nil
 	}
 	template.NotBefore = now.Add(-backdate)
@@ -73,15 +74,15 @@ func (ca *CA) keep(path string, hosts []string, template *x509.Certificate, now 
 	return c, true, nil
 }
 
-// usable reports whether a kept certificate is still good.
-func (ca *CA) usable(c *x509.Certificate, hosts []string, now time.Time) bool {
+// usable reports whether a kept certificate is still good for all of hosts and uses.
+func (ca *CA) usable(c *x509.Certificate, hosts []string, uses []x509.ExtKeyUsage, now time.Time) bool {
 	for _, host := range hosts {
 		if c.VerifyHostname(host) != nil {
 			return false
 		}
 	}
 	life := c.NotAfter.Sub(c.NotBefore)
-	return c.CheckSignatureFrom(ca.certificate) == nil && now.After(c.NotBefore) && now.Before(c.NotAfter.Add(-life/3))
+	return c.CheckSignatureFrom(ca.certificate) == nil && slices.Equal(c.ExtKeyUsage, uses) && now.After(c.NotBefore) && now.Before(c.NotAfter.Add(-life/3))
 }
 
 // save replaces a file by a certificate with its key.
