@@ -112,9 +112,14 @@ func certificates(s State, now time.Time) (all []dated) {
 		}
 		all = append(all, c)
 	}
-	for _, own := range s.Certificates {
-		c := newDated(now, "loja", own.Holder, own.Expires)
-		c.finding.Text = "O certificado digital de " + own.Holder + " " + expiry(now, own.Expires)
+	return append(all, shopCertificates(s.Certificates, now)...)
+}
+
+// shopCertificates are the shop's own, as they stand today.
+func shopCertificates(own []Certificate, now time.Time) (all []dated) {
+	for _, one := range own {
+		c := newDated(now, "loja", one.Holder, one.Expires)
+		c.finding.Text = "O certificado digital de " + one.Holder + " " + expiry(now, one.Expires)
 		c.finding.Todo = shopTodo[c.level]
 		all = append(all, c)
 	}

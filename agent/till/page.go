@@ -20,6 +20,8 @@ type view struct {
 	Rows   []row     // the devices, when there are several
 	Here   []Device  // those to show in detail; one that is not configured when there is none
 	Test   *Finding  // the result of a test just made
+	Offer  *Offer    // for the shop's certificate; nil while none of its warnings is due
+	Remind bool      // people here are reminded of it, and may put that off
 }
 
 func (t *till) words() template.FuncMap {
@@ -55,6 +57,18 @@ func (t *till) test(w http.ResponseWriter, r *http.Request) {
 	t.render(w, &Finding{Severity: Fine, Text: "O " + name + " respondeu ao teste das " + clock(begun) + "."})
 }
 
+// dismiss carries out "Não avisar de novo até o próximo prazo".
+func (t *till) dismiss(w http.ResponseWriter, r *http.Request) {
+	if t.o.Reminder != nil {
+		if err := t.o.Reminder.Dismiss(); err != nil {
+			t.o.Log.Error("reminders not put off", "err", err)
+			http.Error(w, "O agente não conseguiu guardar a escolha; o motivo está no registro dele.", http.StatusInternalServerError)
+			return
+		}
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
 func (t *till) render(w http.ResponseWriter, tested *Finding) {
 	v := view{State: t.o.State(), Now: t.o.Now(), Test: tested}
 	all, f := judge(v.State, v.Now), newFleet(v.State)
@@ -62,6 +76,12 @@ func (t *till) render(w http.ResponseWriter, tested *Finding) {
 	if len(v.Here) == 0 {
 		v.Here = []Device{{}}
 	}
+	for _, c := range shopCertificates(v.Certificates, v.Now) {
+		if c.level != noLevel && t.o.Offer != (Offer{}) {
+			v.Offer = &t.o.Offer
+		}
+	}
+	v.Remind = t.o.Reminder != nil && t.o.Reminder.Due()
 	v.Top = all[0]
 	for _, f := range all[1:] {
 		if f.Severity != Fine {

@@ -104,6 +104,10 @@ type certificateJSON struct {
 	Severity Severity `json:"gravidade"`
 	Text     string   `json:"texto"`
 	Todo     string   `json:"o_que_fazer"` // "" while no warning is due
+	// What the reseller offers for renewing it; null when it offers nothing, and for
+	// "sat".
+	Offer *string `json:"renovar_texto"`
+	Link  *string `json:"renovar_link"`
 }
 
 // situation answers GET /situacao.json. Pages that this computer serves itself,
@@ -117,10 +121,10 @@ func (t *till) situation(w http.ResponseWriter, r *http.Request) {
 		}
 		w.Header().Set("Access-Control-Allow-Origin", origin)
 	}
-	writeJSON(w, http.StatusOK, newSituation(t.o.State(), t.o.Now()))
+	writeJSON(w, http.StatusOK, newSituation(t.o.State(), t.o.Offer, t.o.Now()))
 }
 
-func newSituation(s State, now time.Time) situation {
+func newSituation(s State, offer Offer, now time.Time) situation {
 	all, f := judge(s, now), newFleet(s)
 	out := situation{
 		Version: 1, At: instant(now), Till: s.Name,
@@ -147,6 +151,9 @@ func newSituation(s State, now time.Time) situation {
 			Next: dayOf(nextWarning(now, c.expires)), Severity: c.finding.Severity, Text: c.finding.Text}
 		if c.level != noLevel {
 			j.Level, j.Todo = &c.level, c.finding.Todo
+		}
+		if c.kind == "loja" {
+			j.Offer, j.Link = orNull(offer.Text), orNull(offer.Link)
 		}
 		out.Certificates = append(out.Certificates, j)
 	}

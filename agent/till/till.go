@@ -42,6 +42,10 @@ type Options struct {
 	// behind the sales; nil when it answered. Its error goes to the log.
 	Test func(context.Context) error
 	Hub  *Hub // nil: the SATHub interface is off
+	// Offer is shown beside warnings of the shop's certificate.
+	Offer Offer
+	// Reminder is the one whose messages the page puts off; nil when there are none.
+	Reminder *Reminder
 	// Host is an address of this computer by which other computers may reach it;
 	// "" or a loopback address when they may not.
 	Host string
@@ -66,6 +70,7 @@ func New(o Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", t.show)
 	mux.HandleFunc("POST /testar", t.test)
+	mux.HandleFunc("POST /lembrete", t.dismiss)
 	mux.HandleFunc("GET /situacao.json", t.situation)
 	mux.HandleFunc("GET /static/{file}", asset)
 	if o.Hub != nil {
