@@ -51,7 +51,28 @@ func testRevocations(t *testing.T, s *Store) {
 func TestSightings(t *testing.T) { eachEngine(t, testSightings) }
 
 func testSightings(t *testing.T, s *Store) {
-	for i, run := range []string{"a", "b", "a", "b", "a"} {
+	for name, beats := range map[string][]struct {
+		run  string
+		came time.Duration
+	}{
+		"restarted often":                 {{"a", 0}, {"b", 1}, {"c", 2}, {"d", 3}, {"e", 4}, {"f", 5}},
+		"one was late":                    {{"a", 0}, {"b", 1}, {"a", 2}, {"b", 3}, {"b", 4}, {"c", 5}},
+		"told twice":                      {{"a", 0}, {"a", 0}, {"b", 1}, {"b", 1}, {"a", 2}, {"a", 2}, {"b", 3}},
+		"some waited long at a collector": {{"a", 5}, {"b", 9}, {"a", 6}, {"b", 10}, {"a", 7}, {"b", 11}, {"a", 8}, {"b", 12}},
+	} {
+		for _, b := range beats {
+			update(t, s, func(w *Writer) error {
+				return w.SetBeat(Beat{Agent: Agent{ID: name, BeatAt: t0.Add(b.came * time.Minute)}, Run: b.run})
+			})
+		}
+		view(t, s, func(r *Reader) error {
+			if _, err := r.Revocation(name); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: taken for two: %v", name, err)
+			}
+			return nil
+		})
+	}
+	for i, run := range []string{"a", "b", "a", "b", "a", "b"} {
 		update(t, s, func(w *Writer) error {
 			if _, err := w.Revocation("agent001"); !errors.Is(err, ErrNotFound) {
 				t.Errorf("revoked before beat %d: %v", i, err)

@@ -11,11 +11,14 @@ import (
 
 // A cloned disk makes two computers one agent. Its beats prove it: each run of an
 // agent has a random name, and one that returns after another was heard has not
-// ended. So does a computer that returns after another. Either may be a late message
-// once; not so often.
+// ended. So does a computer that returns after another. Either may be a late message,
+// after which the right one returns, once; not twice.
 const (
-	proof         = 3 // returns in a row
+	proof         = 4 // returns in a row
 	keptSightings = 8
+	// longQueued is for how long a message may have waited here before it was read; one
+	// that seems to be older than that says that our clock was set back.
+	longQueued = time.Hour
 )
 
 // sighting is where a beat came from.
@@ -28,13 +31,18 @@ type sighting struct {
 type sightings struct {
 	Last    []sighting `json:"last"`
 	Returns int        `json:"returns"` // in a row, of what was there before
+	At      int64      `json:"at"`      // when the first beat of the newest came, our clock, Unix milliseconds
 }
 
-// with adds a sighting; changed tells whether that says anything new.
-func (v sightings) with(s sighting) (next sightings, changed bool) {
-	if s.Run == "" || len(v.Last) > 0 && v.Last[0] == s {
+// with adds a sighting by a beat that came at a time; changed tells whether that says
+// anything new. One that came before the newest waited here for longer, and says
+// nothing: collectors share their work.
+func (v sightings) with(s sighting, came time.Time) (next sightings, changed bool) {
+	late := time.UnixMilli(v.At).Sub(came)
+	if s.Run == "" || len(v.Last) > 0 && (v.Last[0] == s || late > 0 && late < longQueued) {
 		return v, false
 	}
+	next.At = came.UnixMilli()
 	known := slices.Index(v.Last, s) >= 0 ||
 		s.Machine != "" && len(v.Last) > 0 && v.Last[0].Machine != s.Machine &&
 			slices.ContainsFunc(v.Last, func(o sighting) bool { return o.Machine == s.Machine })
@@ -55,7 +63,7 @@ func (w *Writer) sight(b Beat) error {
 	if err != nil {
 		return err
 	}
-	next, changed := seen.with(sighting{b.Machine, b.Run})
+	next, changed := seen.with(sighting{b.Machine, b.Run}, b.BeatAt)
 	if !changed && terms == b.Terms {
 		return nil
 	}
