@@ -156,8 +156,12 @@ func (f *Fleet) settle(ctx context.Context, overdue []store.Command, waves []sto
 	return f.o.Store.Update(ctx, func(w *store.Writer) error {
 		for _, c := range overdue {
 			state, text := store.CommandExpired, "O prazo passou antes que o comando pudesse ser enviado ao caixa."
-			if c.State == store.CommandSent {
+			switch c.State {
+			case store.CommandQueued:
+			case store.CommandSent:
 				state, text = store.CommandUnknown, "O comando foi enviado e o caixa não respondeu: não sabemos se ele o recebeu."
+			default:
+				state, text = store.CommandUnknown, "O caixa recebeu o comando e não disse como terminou: não sabemos se foi feito."
 			}
 			if err := w.GiveUp(c, state, text, now); err != nil {
 				return err

@@ -183,22 +183,24 @@ func (w *Writer) SetMessage(id string, message []byte, now time.Time) error {
 }
 
 // answerGrace is how long after its time an answer is waited for of a command that
-// was sent: the till may have done it and have had no network since.
+// was sent, and the end of one that was begun: the till may have done it and have had
+// no network since.
 const answerGrace = 24 * time.Hour
 
 // Overdue lists commands that can begin no more: those that were never sent, and
-// those that were sent and whose agent says nothing. Of the latter nobody can tell
-// whether they were done, until the agent speaks.
+// those whose agent does not say how they ended, if it says anything. Of the latter
+// nobody can tell whether they were done, until the agent speaks.
 func (r *Reader) Overdue(now time.Time) ([]Command, error) {
-	args := arguments{CommandQueued, ms(now), CommandSent, ms(now.Add(-answerGrace))}
+	args := arguments{CommandQueued, ms(now), ms(now.Add(-answerGrace))}
 	return all(r, scanCommand, `SELECT `+commandColumns+commandTables+`WHERE c.ended_at = 0 AND
-		(c.state = $1 AND o.expires_at < $2 OR c.state = $3 AND o.expires_at < $4) AND `+r.commands(&args)+` ORDER BY c.id`, args...)
+		(c.state = $1 AND o.expires_at < $2 OR c.state <> $1 AND o.expires_at < $3) AND `+r.commands(&args)+` ORDER BY c.id`, args...)
 }
 
-// GiveUp ends a command that its agent said nothing of. It does nothing when there is
-// word of it meanwhile.
+// GiveUp ends a command whose agent did not say how it ended. It does nothing when
+// there is word of it meanwhile; what the agent says later counts more.
 func (w *Writer) GiveUp(c Command, state CommandState, text string, now time.Time) error {
-	n, err := w.count(`UPDATE commands SET state = $2, text = $3, ended_at = $4 WHERE id = $1 AND state = $5`, c.ID, state, text, ms(now), c.State)
+	n, err := w.count(`UPDATE commands SET state = $2, text = $3, ended_at = $4, number = 0 WHERE id = $1 AND state = $5 AND number = $6`,
+		c.ID, state, text, ms(now), c.State, c.Number)
 	if err != nil || n == 0 {
 		return err
 	}
@@ -210,6 +212,10 @@ func (c Command) ended(who string, state CommandState, now time.Time) Audit {
 	return Audit{At: now, Who: who, Reseller: c.Order.Reseller, Act: "resultado de comando", Object: c.Subject(),
 		Detail: c.Order.Name + " " + c.ID + ": " + string(state)}
 }
+
+// journalLost is why an agent refuses a command that it may have heard before, in the
+// words of the wire.
+const journalLost = "journal"
 
 // nextCommand is how a command stands after a report, and whether the report changes
 // that. Reports come late, twice and in any order; their numbers say how they were
@@ -225,6 +231,8 @@ func nextCommand(c Command, r CommandReport) (CommandState, bool) {
 		return CommandUnknown, true
 	case r.Number <= c.Number || c.Number > 0 && c.State.Ended():
 		return c.State, false
+	case r.State == CommandRefused && r.Reason == journalLost && c.Sent > 1: // it may have done what it heard before that
+		return CommandUnknown, true
 	}
 	return r.State, true
 }

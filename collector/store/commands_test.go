@@ -284,6 +284,53 @@ func testOverdueCommands(t *testing.T, s *Store) {
 	if c := commandOf(t, s, "agent001-0-0"); c.State != CommandExpired || c.Text != "o prazo passou" {
 		t.Errorf("%+v", c)
 	}
+
+	// An agent that began and never said how it ended may have been lost, or speak after all.
+	tell := func(number int64, state CommandState, reason string) CommandState {
+		update(t, s, func(w *Writer) error {
+			_, err := w.TellCommand("agent002", CommandReport{Command: "agent002-0-1", Number: number, State: state, Reason: reason}, now)
+			return err
+		})
+		return commandOf(t, s, "agent002-0-1").State
+	}
+	tell(2, CommandRunning, "")
+	if got = overdue(now.Add(answerGrace)); len(got) != 1 || got[0].State != CommandRunning {
+		t.Fatalf("without an end: %v", got)
+	}
+	tell(3, CommandRunning, "")
+	update(t, s, func(w *Writer) error { return w.GiveUp(got[0], CommandUnknown, "não disse", now) })
+	if c := commandOf(t, s, "agent002-0-1"); c.State != CommandRunning {
+		t.Errorf("given up although it was heard of: %+v", c)
+	}
+	got = overdue(now.Add(answerGrace))
+	update(t, s, func(w *Writer) error { return w.GiveUp(got[0], CommandUnknown, "não disse", now) })
+	if got := overdue(now.Add(answerGrace)); len(got) != 0 {
+		t.Errorf("given up twice: %v", got)
+	}
+	if got := tell(4, CommandDone, ""); got != CommandDone {
+		t.Errorf("the agent spoke after all, and it is %s", got)
+	}
+}
+
+// An agent that lost its journal refuses what it hears. Had that been sent before, it
+// may have done it.
+func TestJournalLost(t *testing.T) { eachEngine(t, testJournalLost) }
+
+func testJournalLost(t *testing.T, s *Store) {
+	ordered(t, s, Order{}, "agent001", "agent002")
+	for id, want := range map[string]CommandState{"agent001-0-0": CommandRefused, "agent002-0-1": CommandUnknown} {
+		update(t, s, func(w *Writer) error {
+			err := w.SetMessage(id, []byte("x"), t0)
+			if want == CommandUnknown {
+				err = errors.Join(err, w.SetMessage(id, []byte("x"), t0))
+			}
+			_, err2 := w.TellCommand(id[:8], CommandReport{Command: id, Number: 1, State: CommandRefused, Reason: "journal"}, t0)
+			return errors.Join(err, err2)
+		})
+		if c := commandOf(t, s, id); c.State != want {
+			t.Errorf("sent %d times: %s, want %s", c.Sent, c.State, want)
+		}
+	}
 }
 
 // TestCommandScope: commands are seen by those who see their till and device.
