@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"zelo/collector/alarm"
 	"zelo/collector/store"
 )
 
-// judgeAtOnce bounds how many subjects are judged in one transaction, monthsAtOnce how
+// judgeAtOnce bounds how many subjects are judged in one transaction, tickAtOnce the
+// same while everything is judged and what changes must not wait, and monthsAtOnce how
 // many months of numbers are read again at a time.
 const (
 	judgeAtOnce  = 200
+	tickAtOnce   = 50
 	monthsAtOnce = 500
 )
 
@@ -69,7 +72,7 @@ func (g *Ingest) Judge(ctx context.Context) error {
 		if err != nil || len(marks) == 0 {
 			return err
 		}
-		if err := g.judge(ctx, marks); err != nil {
+		if _, err := g.judge(ctx, marks); err != nil {
 			return err
 		}
 		after = marks[len(marks)-1].Subject
@@ -77,7 +80,7 @@ func (g *Ingest) Judge(ctx context.Context) error {
 }
 
 // Tick judges all rules about everything, in one pass: time passes without any
-// message. Then it looks for what open alarms have in common, and for those that wait
+// message. What changes meanwhile is judged in between. Then it looks for what open alarms have in common, and for those that wait
 // too long for somebody.
 func (g *Ingest) Tick(ctx context.Context) error {
 	if _, err := g.o.Store.RefreshNumbers(ctx, g.o.Now(), monthsAtOnce, g.o.Voided); err != nil {
@@ -91,18 +94,22 @@ func (g *Ingest) Tick(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for from := 0; from < len(subjects); from += judgeAtOnce {
+	began, changed := time.Now(), 0
+	for part := range slices.Chunk(subjects, tickAtOnce) {
 		var some []store.Marked
-		for _, s := range subjects[from:min(from+judgeAtOnce, len(subjects))] {
+		for _, s := range part {
 			some = append(some, store.Marked{Subject: s})
 		}
-		if err := g.judge(ctx, some); err != nil {
+		n, err := g.judge(ctx, some)
+		if err == nil {
+			err = g.Judge(ctx)
+		}
+		if err != nil {
 			return err
 		}
+		changed += n
 	}
-	if err := g.Judge(ctx); err != nil {
-		return err
-	}
+	g.o.Log.Info("everything judged", "subjects", len(subjects), "changed", changed, "took", time.Since(began).Round(time.Millisecond))
 	g.judging.Lock()
 	defer g.judging.Unlock()
 	return g.o.Store.Update(ctx, func(w *store.Writer) error {
@@ -113,15 +120,15 @@ func (g *Ingest) Tick(ctx context.Context) error {
 	})
 }
 
-// judge looks at some subjects and writes what differs. Its first look, beside all
+// judge looks at some subjects, writes what differs, and says of how many. Its first look, beside all
 // writers, finds what there is to do; what an alarm becomes is judged by facts of the
 // transaction that writes it, so that no judgement replaces one by newer facts. A
 // subject whose facts cannot be judged keeps its alarms and its mark.
-func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) error {
+func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) (changed int, err error) {
 	g.judging.Lock()
 	defer g.judging.Unlock()
 	var differ, settled []store.Marked
-	err := g.o.Store.View(ctx, store.All(), func(r *store.Reader) error {
+	err = g.o.Store.View(ctx, store.All(), func(r *store.Reader) error {
 		for _, m := range subjects {
 			v, now, err := g.verdict(r, m.Subject)
 			if errors.Is(err, errRule) {
@@ -144,9 +151,9 @@ func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) error {
 		return nil
 	})
 	if err != nil || len(differ)+len(settled) == 0 {
-		return err
+		return 0, err
 	}
-	return g.o.Store.Update(ctx, func(w *store.Writer) error {
+	return len(differ), g.o.Store.Update(ctx, func(w *store.Writer) error {
 		for _, m := range differ {
 			v, now, err := g.verdict(&w.Reader, m.Subject)
 			if errors.Is(err, errRule) {
