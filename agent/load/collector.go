@@ -22,6 +22,8 @@ type collector struct {
 	ctx             context.Context
 	program, folder string
 	mqtt, enrolment string // host:port
+	pages           string // the same
+	secret          string // of the link that its first person signs in with
 	log             string // file of its messages
 	cmd             *exec.Cmd
 	done            chan struct{}
@@ -40,9 +42,28 @@ func newCollector(ctx context.Context, bin, folder string) (*collector, error) {
 		defer l.Close()
 		ports[i] = l.Addr().String()
 	}
-	c.mqtt, c.enrolment = ports[0], ports[1]
-	_, err := c.command("init", "-email", "carga@exemplo.com.br", "-nome", "127.0.0.1", "-mqtt", c.mqtt, "-cadastro", c.enrolment, "-paginas", ports[2])
-	return c, err
+	c.mqtt, c.enrolment, c.pages = ports[0], ports[1], ports[2]
+	out, err := c.command("init", "-email", "carga@exemplo.com.br", "-nome", "127.0.0.1", "-mqtt", c.mqtt, "-cadastro", c.enrolment, "-paginas", c.pages)
+	if err != nil {
+		return c, err
+	}
+	_, c.secret, _ = strings.Cut(strings.TrimSpace(out), "/entrar/")
+	return c, c.allowPrivateHooks()
+}
+
+// allowPrivateHooks lets webhooks go to this machine.
+func (c *collector) allowPrivateHooks() error {
+	file := filepath.Join(c.folder, "coletor.toml")
+	config, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	const setting = "avisos_rede_interna = "
+	changed := strings.Replace(string(config), setting+"false", setting+"true", 1)
+	if !strings.Contains(changed, setting+"true") {
+		return fmt.Errorf("%s has no setting %s", file, setting)
+	}
+	return os.WriteFile(file, []byte(changed), 0o600)
 }
 
 // command runs one of the collector's commands and returns what it prints.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,6 +52,7 @@ type member struct {
 	mu    sync.Mutex
 	last  report
 	trips []time.Duration
+	facts []happened
 }
 
 // startCrew starts the processes and has their tills enrolled.
@@ -111,7 +111,8 @@ func (m *member) listen(out io.Reader) {
 		m.mu.Lock()
 		r.Ready = r.Ready || m.last.Ready
 		m.trips = append(m.trips, r.Trips...)
-		r.Trips = nil
+		m.facts = append(m.facts, r.Facts...)
+		r.Trips, r.Facts = nil, nil
 		m.last = r
 		m.mu.Unlock()
 	}
@@ -221,12 +222,25 @@ func (c *crew) trip(percent int) time.Duration {
 		all = append(all, m.trips...)
 		m.mu.Unlock()
 	}
-	if len(all) == 0 {
-		return 0
-	}
 	slices.Sort(all)
-	at := int(math.Ceil(float64(len(all)*percent)/100)) - 1
-	return all[at].Round(time.Millisecond)
+	return percentile(all, percent)
+}
+
+// facts are all that happened.
+func (c *crew) facts() (all []happened) {
+	for _, m := range c.workers {
+		m.mu.Lock()
+		all = append(all, m.facts...)
+		m.mu.Unlock()
+	}
+	return all
+}
+
+// happen has a till write down a fact.
+func (c *crew) happen(f fact) {
+	at := f.Till / workerTills
+	f.Till -= at * workerTills
+	c.workers[at].in.Encode(order{Fact: &f})
 }
 
 // end has the workers write down what was sold, and waits for them.

@@ -10,7 +10,7 @@
 //
 // Files: main.go the phases, crew.go the workers together, collector.go the
 // collector's process, worker.go one process of tills, till.go one till, enrol.go
-// their certificates, sale.go their documents.
+// their certificates, sale.go their documents, watch.go who looks at alarms.
 package main
 
 import (
@@ -68,13 +68,13 @@ func load(ctx context.Context, tills int, phase time.Duration, bin, folder strin
 	if s.collector, err = newCollector(ctx, bin, folder); err != nil {
 		return err
 	}
-	for _, step := range []func() error{s.enrol, s.connect, s.sell, s.restart, s.outage, s.finish} {
+	for _, step := range []func() error{s.enrol, s.connect, s.watch, s.sell, s.alarms, s.restart, s.outage, s.finish} {
 		if err := step(); err != nil {
 			return errors.Join(err, s.collector.lastWords())
 		}
 	}
-	fmt.Printf("load: %d tills, %.1f KiB/till, %.0f docs/s, reconnect all in %.1f s, %d lost\n",
-		tills, s.perTill, s.crew.best, s.reconnect.Seconds(), s.lost)
+	fmt.Printf("load: %d tills, %.1f KiB/till, %.0f docs/s, reconnect all in %.1f s, %d lost, alarm p99 %d ms\n",
+		tills, s.perTill, s.crew.best, s.reconnect.Seconds(), s.lost, s.alarm.Milliseconds())
 	if s.lost > 0 {
 		return fmt.Errorf("%d documents of tills are not at the collector as they were sold", s.lost)
 	}
@@ -94,6 +94,10 @@ type stage struct {
 	perTill   float64 // KiB
 	reconnect time.Duration
 	lost      int
+
+	watcher *watcher
+	raised  int           // facts
+	alarm   time.Duration // p99 of both the page and the channel, from the fact on
 }
 
 func (s *stage) say(format string, args ...any) {
@@ -101,6 +105,9 @@ func (s *stage) say(format string, args ...any) {
 }
 
 func (s *stage) cleanUp() {
+	if s.watcher != nil {
+		s.watcher.close()
+	}
 	if s.crew != nil {
 		s.crew.kill()
 	}
@@ -184,7 +191,7 @@ func (s *stage) sell() error {
 		sold, cpu := s.crew.totals().sold, s.collector.cpu()
 		s.crew.order(order{Rate: p.rate})
 		s.crew.forgetTrips()
-		if err := s.crew.pass(s.phase); err != nil {
+		if err := s.raise(s.phase); err != nil {
 			return err
 		}
 		s.say("%s: %.0f documentos por segundo, do buffer até a confirmação p50 %v, p99 %v; CPU do coletor %.0f %% de um núcleo", p.name,
@@ -194,6 +201,64 @@ func (s *stage) sell() error {
 		}
 	}
 	s.crew.order(order{Rate: steadyRate})
+	return nil
+}
+
+// watch opens the page and the channel that facts are looked for on.
+func (s *stage) watch() (err error) {
+	s.watcher, err = newWatcher(s.ctx, s.collector.pages, s.collector.secret)
+	return err
+}
+
+// Facts come one by one, so far apart that each is news of its own, and each is over a
+// while later.
+const (
+	factEvery = time.Second
+	factLasts = 5 // facts
+)
+
+// raise lets facts happen for a time, each at another till.
+func (s *stage) raise(d time.Duration) error {
+	end := time.Now().Add(d)
+	steps := int(d / factEvery)
+	facts := max(0, min(steps-factLasts, s.tills-s.raised))
+	till := func(n int) int { return (s.raised + n) * 7919 % s.tills } // far apart
+	for step := range steps {
+		if step < facts {
+			s.crew.happen(fact{Till: till(step)})
+		}
+		if err := s.crew.pass(factEvery / 2); err != nil {
+			return err
+		}
+		if over := step - factLasts; over >= 0 && over < facts {
+			s.crew.happen(fact{Till: till(over), Over: true})
+		}
+		if err := s.crew.pass(factEvery / 2); err != nil {
+			return err
+		}
+	}
+	s.raised += facts
+	return s.crew.pass(time.Until(end))
+}
+
+// seenWithin is how long the last facts may take to be seen.
+const seenWithin = 30 * time.Second
+
+// alarms looks how long facts took to the page and to the channel.
+func (s *stage) alarms() error {
+	seen := func() bool { return s.watcher.complete(2 * s.raised) }
+	if err := s.crew.watch(seenWithin, seen, func() error { return nil }); err != nil {
+		return err
+	}
+	page, channel, err := s.watcher.delays(s.crew.facts())
+	if err != nil {
+		return fmt.Errorf("not every fact was seen: %w", err)
+	}
+	s.say("%d fatos: na página p50 %v, p99 %v; no webhook p50 %v, p99 %v; uma leitura da lista de alarmes p50 %v", len(page),
+		percentile(page, 50), percentile(page, 99), percentile(channel, 50), percentile(channel, 99), s.watcher.reading())
+	s.alarm = max(percentile(page, 99), percentile(channel, 99))
+	s.watcher.close()
+	s.watcher = nil
 	return nil
 }
 

@@ -90,6 +90,27 @@ func (t *till) sell(p *press) error {
 	return nil
 }
 
+// happen writes down that nobody can tell whether a sale was issued, or that it is
+// known, as the router does.
+func (t *till) happen(f fact) (happened, error) {
+	code := wire.EventUnresolved
+	if f.Over {
+		code = wire.EventResolved
+	}
+	at := time.Now()
+	item, err := t.codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindEvent, Serial: t.serial, Till: "001", At: at.UnixMilli(),
+		Code: code, Detail: map[string]string{"case": "carga"}})
+	if err != nil {
+		return happened{}, err
+	}
+	b := &buffer.Batch{}
+	b.Append(wire.StreamEvents, item)
+	if _, err := t.buffer.Commit(b); err != nil {
+		return happened{}, fmt.Errorf("cannot keep an event of %s: %w", t.name, err)
+	}
+	return happened{f, t.serial, at}, nil
+}
+
 // heard notes which documents the collector acknowledges, beside the uplink, which
 // does what is to be done.
 func (t *till) heard(kind string, payload []byte) {

@@ -23,6 +23,7 @@ type order struct {
 	Rate    float64 `json:",omitempty"` // sales a second of each till; negative is none
 	Cut     int     `json:",omitempty"` // per cent of the tills to cut off
 	Mend    bool    `json:",omitempty"` // connect them again
+	Fact    *fact   `json:",omitempty"` // of the till with that number in this process
 	End     bool    `json:",omitempty"` // write down what was sold, and end
 }
 
@@ -37,6 +38,7 @@ type report struct {
 	Ready, Ended             bool
 	Connected, Sold, Waiting int
 	Trips                    []time.Duration // of the documents acknowledged since the last
+	Facts                    []happened      // since the last
 	Err                      string          // why a till is not connected, or why the worker ends
 }
 
@@ -53,6 +55,7 @@ type worker struct {
 	codec  *wire.Codec
 	press  *press
 	tills  []*till
+	facts  []happened   // not yet reported
 	rate   atomic.Int64 // sales in 1,000 seconds, of all tills
 	out    *json.Encoder
 }
@@ -117,6 +120,12 @@ func (w *worker) run(ctx context.Context, orders <-chan order) error {
 				for _, t := range w.tills {
 					parts.Go(func() { t.uplink.Run(ctx) })
 				}
+			case o.Fact != nil:
+				h, err := w.tills[o.Fact.Till].happen(*o.Fact)
+				if err != nil {
+					return err
+				}
+				w.facts = append(w.facts, h)
 			case o.End:
 				stopSelling()
 				sales.Wait()
@@ -199,6 +208,7 @@ func (w *worker) sellOn(ctx context.Context, sales *sync.WaitGroup, failed chan<
 }
 
 func (w *worker) report() (r report) {
+	r.Facts, w.facts = w.facts, nil
 	for _, t := range w.tills {
 		if st := t.uplink.State(); st.Connected {
 			r.Connected++
