@@ -45,6 +45,9 @@ type Config struct {
 	Page      string   `toml:"pagina" doc:"Endereço da página \"como está este caixa\" e do /situacao.json que o PDV pode consultar. Vazio: não há página."`
 	Hub       bool     `toml:"sathub" doc:"Oferece também a interface SATHub em /hub/v1/ desse endereço, para programas de PDV feitos para ela."`
 	CertPaths []string `toml:"pastas_certificados" doc:"Pastas onde há arquivos de certificado digital da loja (pfx, p12, pem), além das usuais e dos certificados do Windows. O agente lê somente a parte pública: nenhuma senha, nenhuma chave."`
+	Remind    bool     `toml:"aviso_certificado" doc:"Avisa na tela deste computador quando o certificado digital da loja está para vencer: aos 90, 30 e 15 dias e todo dia na última semana, no máximo uma vez por dia e nunca durante uma venda."`
+	Offer     string   `toml:"renovar_texto" doc:"O que dizer à loja sobre a renovação do certificado, junto do aviso e na página. Uma frase."`
+	OfferLink string   `toml:"renovar_link" doc:"Endereço do parceiro que renova o certificado: https://... Vazio: não há."`
 	Status    duration `toml:"intervalo_status" doc:"De quanto em quanto tempo o estado do SAT é lido, quando ninguém o usa. A SEFAZ pede que não seja menos de alguns minutos."`
 	Beat      duration `toml:"intervalo_sinal" doc:"De quanto em quanto tempo o agente avisa o coletor de que está vivo."`
 	HourMB    int64    `toml:"limite_mb_hora" doc:"Internet por franquia: quantos MB por hora o agente pode usar. Ao chegar ao limite os cupons esperam aqui; alarmes e eventos sempre passam. 0: sem limite."`
@@ -75,7 +78,7 @@ func defaultConfig() Config {
 	return Config{
 		Folder:  at.folder,
 		Socket:  at.socket,
-		Devices: []string{}, CertPaths: []string{}, Tills: []string{}, Seek: true, Peers: []string{}, Trusted: []string{}, Policy: "fixa", Doubt: "esperar",
+		Devices: []string{}, CertPaths: []string{}, Tills: []string{}, Seek: true, Remind: true, Peers: []string{}, Trusted: []string{}, Policy: "fixa", Doubt: "esperar",
 		CancelSAT: "antiga", CancelPDV: "antiga",
 		Page:   defaultPage,
 		Status: duration(15 * time.Minute),
@@ -167,6 +170,10 @@ func (c Config) check(path string) error {
 		return bad("sathub", "precisa do endereço em pagina")
 	case slices.ContainsFunc(c.CertPaths, func(f string) bool { return !filepath.IsAbs(f) }):
 		return bad("pastas_certificados", "escreva o caminho completo de cada pasta")
+	case c.OfferLink != "" && badLink(c.OfferLink):
+		return bad("renovar_link", "escreva um endereço https://")
+	case strings.ContainsAny(c.Offer, "\r\n") || len(c.Offer) > maxOffer:
+		return bad("renovar_texto", "use uma frase, numa linha só")
 	case time.Duration(c.Status) < time.Second:
 		return bad("intervalo_status", "use um segundo ou mais")
 	case time.Duration(c.Beat) < time.Second:
@@ -208,6 +215,14 @@ func (c Config) proxy() proxyFunc {
 func badFallback(address string) bool {
 	u, err := url.Parse(address)
 	return err != nil || u.Scheme != "wss" || u.Hostname() == "" || u.User != nil
+}
+
+// maxOffer is the length of a text that fits into a message on the screen, in bytes.
+const maxOffer = 300
+
+func badLink(address string) bool {
+	u, err := url.Parse(address)
+	return err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil
 }
 
 // badDevice says what is wrong with the addresses of the devices.

@@ -33,7 +33,7 @@ func (a *agent) listenPage() net.Listener {
 // servePage answers until ctx ends. Its failure is not the agent's.
 func (a *agent) servePage(ctx context.Context, ln net.Listener) {
 	host, _, _ := net.SplitHostPort(a.config.Page)
-	o := till.Options{State: a.tillState, Test: a.testDevice, Host: host, Log: a.log, Now: time.Now}
+	o := till.Options{State: a.tillState, Test: a.testDevice, Host: host, Offer: a.offer(), Reminder: a.reminder, Log: a.log, Now: time.Now}
 	if a.config.Hub {
 		o.Hub = &till.Hub{Device: a.monitor.Metered(a.router), Code: func() (string, string) { return a.router.Code("") }, Delivered: a.router.Delivered, Lost: a.router.Lost}
 	}

@@ -21,6 +21,7 @@ import (
 	"zelo/agent/monitor"
 	"zelo/agent/remote"
 	"zelo/agent/router"
+	"zelo/agent/till"
 	"zelo/agent/uplink"
 	"zelo/agent/wire"
 	"zelo/buffer"
@@ -30,21 +31,22 @@ import (
 
 // agent holds the running parts, in the order they start.
 type agent struct {
-	config  Config
-	log     *slog.Logger
-	started time.Time
-	lock    *devices.Lock // of the devices, against libraries
-	buffer  *buffer.Buffer
-	codec   *wire.Codec
-	router  *router.Router
-	monitor *monitor.Monitor
-	clock   *uplink.Clock
-	uplink  *uplink.Uplink // nil until enrolled
-	lan     *lan.LAN       // nil when there are no neighbours
-	keys    *remote.Keys   // of remote commands; nil without
-	remote  *remote.Remote // nil until enrolled
-	again   chan struct{}  // to start the agent again
-	keeper  *keeper        // nil until enrolled
+	config   Config
+	log      *slog.Logger
+	started  time.Time
+	lock     *devices.Lock // of the devices, against libraries
+	buffer   *buffer.Buffer
+	codec    *wire.Codec
+	router   *router.Router
+	monitor  *monitor.Monitor
+	reminder *till.Reminder // nil when nobody is to be reminded
+	clock    *uplink.Clock
+	uplink   *uplink.Uplink // nil until enrolled
+	lan      *lan.LAN       // nil when there are no neighbours
+	keys     *remote.Keys   // of remote commands; nil without
+	remote   *remote.Remote // nil until enrolled
+	again    chan struct{}  // to start the agent again
+	keeper   *keeper        // nil until enrolled
 }
 
 // run starts everything top to bottom, waits for ctx, and stops bottom to top. The
@@ -76,6 +78,7 @@ func run(ctx context.Context, c Config, out io.Writer) error {
 		return err
 	}
 	a.makeMonitor()
+	a.makeReminder()
 	a.makeUplink()
 	if err := a.makeLAN(); err != nil {
 		return err
@@ -136,6 +139,9 @@ func (a *agent) startParts(ctx context.Context, parts *sync.WaitGroup, failed ch
 		parts.Go(func() { a.remote.Run(ctx) })
 	}
 	parts.Go(func() { a.monitor.Run(ctx) })
+	if a.reminder != nil {
+		parts.Go(func() { a.reminder.Run(ctx) })
+	}
 	if a.lan != nil {
 		parts.Go(func() { failed <- a.lan.Run(ctx) })
 	}

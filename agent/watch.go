@@ -18,6 +18,24 @@ func (a *agent) makeMonitor() {
 	})
 }
 
+// makeReminder makes what reminds people at the till of the shop's certificate; it is
+// nil when they do not want it.
+func (a *agent) makeReminder() {
+	if !a.config.Remind {
+		return
+	}
+	a.reminder = &till.Reminder{
+		Certificates: a.companyCertificates, SinceSale: a.router.SinceSale, Show: till.Popup, Offer: a.offer(),
+		Buffer: a.buffer, Log: a.log, Now: time.Now,
+	}
+	if a.config.Page != "" {
+		a.reminder.Page = "http://" + a.config.Page
+	}
+}
+
+// offer is what the shop is told of renewing its certificate.
+func (a *agent) offer() till.Offer { return till.Offer{Text: a.config.Offer, Link: a.config.OfferLink} }
+
 // watched are the devices whose status is read.
 func (a *agent) watched() (all []monitor.Device) {
 	for _, d := range a.router.Devices() {
