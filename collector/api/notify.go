@@ -38,8 +38,14 @@ type Channel struct {
 	Failed []store.Message
 }
 
+// Preset is the template of a common chat, Subscription where a browser gets pushes.
+type (
+	Preset       = notify.Preset
+	Subscription = notify.Subscription
+)
+
 // Presets are the templates of common chats.
-func Presets() []notify.Preset { return notify.Presets() }
+func Presets() []Preset { return notify.Presets() }
 
 // Notices are the channels of a caller, and for who may have them the hooks of their
 // reseller.
@@ -137,7 +143,7 @@ func errNoNotify() error { return problem("Este coletor não envia avisos.") }
 
 // Subscribe adds the caller's browser to what they are told by. The same browser again
 // takes the place of itself.
-func (a *API) Subscribe(ctx context.Context, c Caller, name string, s notify.Subscription) error {
+func (a *API) Subscribe(ctx context.Context, c Caller, name string, s Subscription) error {
 	if _, err := a.allow(c, opSubscribe); err != nil {
 		return err
 	}
@@ -277,15 +283,15 @@ func (a *API) DropChannel(ctx context.Context, c Caller, id int64) error {
 	})
 }
 
-// severityOf is a severity by its name in answers; 0 for what is none.
-func severityOf(name string) alarm.Severity {
+// SeverityOf is a severity by its name in answers; 0 for what is none.
+func SeverityOf(name string) alarm.Severity {
 	return map[string]alarm.Severity{"notice": alarm.Notice, "warning": alarm.Warning, "critical": alarm.Critical}[name]
 }
 
 // ReadWish makes a wish of what a form or program gives: a severity's name, times of day
 // as 22:00, and the hour of the digest, "" for none.
 func ReadWish(muted bool, least, quietFrom, quietTo string, criticalPasses bool, digest string) (w Wish, err error) {
-	w = Wish{Muted: muted, Least: severityOf(least), CriticalPasses: criticalPasses, Digest: -1}
+	w = Wish{Muted: muted, Least: SeverityOf(least), CriticalPasses: criticalPasses, Digest: -1}
 	for _, t := range []struct {
 		text string
 		to   *int

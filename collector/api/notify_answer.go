@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"zelo/collector/notify"
 	"zelo/collector/store"
 )
 
@@ -29,12 +28,12 @@ func notices() []Operation {
 		{opSubscribe, "POST", "/notices/push", everyone(), "", par("name", "text", "endpoint", "text", "auth", "text", "p256dh", "text"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				v := in.Values
-				return nil, a.Subscribe(ctx, c, v["name"], notify.Subscription{Endpoint: v["endpoint"], Auth: v["auth"], P256dh: v["p256dh"]})
+				return nil, a.Subscribe(ctx, c, v["name"], Subscription{Endpoint: v["endpoint"], Auth: v["auth"], P256dh: v["p256dh"]})
 			}},
 		{OpHook, "POST", "/notices/hooks", heads(), "", par("name", "text", "address", "text", "template", "text", "least", "text"), hookAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				v := in.Values
-				return says(func(secret string) hookAnswer { return hookAnswer{secret} })(a.AddHook(ctx, c, Hook{v["name"], v["address"], v["template"], severityOf(v["least"])}))
+				return says(func(secret string) hookAnswer { return hookAnswer{secret} })(a.AddHook(ctx, c, Hook{v["name"], v["address"], v["template"], SeverityOf(v["least"])}))
 			}},
 		{opTryChannel, "POST", "/notices/channels/{channel}/test", everyone(), "", par("channel", "channel"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {

@@ -48,7 +48,7 @@ func decide(ch store.Channel, t store.Telling, now time.Time) (act, time.Time) {
 		}
 		return collect, time.Time{}
 	}
-	if quietAt(wish, now) && !(severity == alarm.Critical && wish.CriticalPasses) {
+	if quietAt(wish, now) && !(a.Severity == alarm.Critical && a.ClearedAt.IsZero() && wish.CriticalPasses) {
 		return later, nextMinute(now, wish.QuietTo)
 	}
 	return tell, time.Time{}

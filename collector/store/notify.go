@@ -111,7 +111,7 @@ func (w *Writer) AddChannel(c Channel) (id int64, err error) {
 // SetWish changes what a channel is told and when, and lets a dead one live again.
 func (w *Writer) SetWish(id int64, wish Wish) error {
 	return w.exec(`UPDATE channels SET muted = $2, min_severity = $3, quiet_from = $4, quiet_to = $5, critical_passes = $6, digest_hour = $7,
-		dead_at = 0, failing_since = 0, failures = 0 WHERE id = $1`, id, truth(wish.Muted), wish.Least, wish.QuietFrom, wish.QuietTo, truth(wish.CriticalPasses), wish.Digest)
+		dead_at = 0, failing_since = 0, failures = 0, last_error = '' WHERE id = $1`, id, truth(wish.Muted), wish.Least, wish.QuietFrom, wish.QuietTo, truth(wish.CriticalPasses), wish.Digest)
 }
 
 // DropChannel takes a channel away with all that waits for it.

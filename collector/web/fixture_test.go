@@ -19,6 +19,7 @@ import (
 	"zelo/collector/enrol"
 	"zelo/collector/fleet"
 	"zelo/collector/ingest"
+	"zelo/collector/notify"
 	"zelo/collector/store"
 	"zelo/sat"
 	"zelo/sat/cfe"
@@ -165,7 +166,12 @@ func emptyCity(t testing.TB) *city {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.api = api.New(api.Options{Store: c.store, Fleet: sender, Accounts: account.New(c.store, account.Key{}, now), Registry: enrol.New(ca, c.store, now),
+	notifier, err := notify.New(notify.Options{Store: c.store, Key: [32]byte{7}, Scope: account.ScopeOf, Private: true, Log: log, Now: now,
+		Mail: &notify.Mail{Host: "localhost", Port: 1, Security: notify.Clear, From: "avisos@exemplo.com.br"}, Pages: "https://zelo.exemplo.com.br"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.api = api.New(api.Options{Store: c.store, Fleet: sender, Notify: notifier, Accounts: account.New(c.store, account.Key{}, now), Registry: enrol.New(ca, c.store, now),
 		Ingest: c.ingest, Enrolment: "https://zelo.exemplo.com.br:8443", Now: now})
 	pages, err := New(Options{API: c.api, Log: log, Now: now})
 	if err != nil {

@@ -40,7 +40,7 @@ type site struct {
 // New makes the handler of all pages.
 func New(o Options) (http.Handler, error) {
 	s := &site{o: o, pages: map[string]*template.Template{}}
-	for _, name := range append(commandPages(), "now", "tills", "till", "numbering", "alarms", "alarm", "device", "limits", "coupons", "coupon", "quarantine", "export", "clients", "client", "identify", "subject", "people", "audit", "plans", "account",
+	for _, name := range append(commandPages(), "now", "tills", "till", "numbering", "alarms", "alarm", "device", "limits", "coupons", "coupon", "quarantine", "export", "clients", "client", "identify", "subject", "people", "audit", "plans", "notices", "account",
 		"enrol", "enter", "trouble") {
 		t, err := template.New("layout.html").Funcs(words()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
@@ -101,6 +101,8 @@ func (s *site) routes(programs http.Handler) http.Handler {
 		"GET /auditoria":                            s.audit,
 		"GET /planos":                               s.plans,
 		"POST /planos":                              s.setPlan,
+		"GET /avisos":                               s.notices,
+		"POST /avisos":                              s.noticesForm,
 		"POST /pessoas":                             s.personForm,
 		"GET /conta":                                s.account,
 		"POST /conta":                               s.accountForm,

@@ -17,7 +17,7 @@ func words() template.FuncMap {
 		"n": api.Thousands, "count": count, "money": money, "amount": api.Amount, "price": price, "quantity": quantity, "cents": api.Money, "size": size, "percent": percent,
 		"register": api.Register, "role": api.RoleWord, "key": groups, "state": state, "sentence": sentence, "subject": subject, "whose": whose, "shop": shop,
 		"kind": api.KindWord, "verdict": api.VerdictWord, "checkState": checkState, "payment": api.PaymentWord, "event": eventWord,
-		"lower": strings.ToLower, "capital": capital, "clockOff": clockOff, "month": month, "months": months, "change": changeWord, "lives": lives, "lifeWord": lifeWord, "whatsapp": api.WhatsApp, "forecast": api.ForecastWords,
+		"lower": strings.ToLower, "capital": capital, "clockOff": clockOff, "month": month, "months": months, "change": changeWord, "lives": lives, "lifeWord": lifeWord, "whatsapp": api.WhatsApp, "forecast": api.ForecastWords, "wallClock": api.Clock,
 		"network": network, "number": func(n int) string { return fmt.Sprintf("%06d", n) }, "title": documentTitle, "meaning": meaning,
 		"numbered": numberedSentence, "numberedMeaning": numberedMeaning, "between": numbersBetween, "bars": bars, "period": period, "lastKnown": lastKnown, "gapAdvice": gapAdvice, "firstGaps": firstGaps,
 		"int":     func(n int64) int { return int(n) },
