@@ -12,7 +12,7 @@ import (
 type Retention struct {
 	Coupons    int // models 59: whole years after that of issue
 	Notes      int // other models: months from issue
-	Events     int // what agents told: months from receipt
+	Events     int // what agents told, lines of devices' logs, commands that ended with what they brought: months
 	Alarms     int // that are over: months from their end
 	Quarantine int // what a person dealt with: months from then
 	Access     int // links, sessions and tokens that are over: months from their end
@@ -21,8 +21,9 @@ type Retention struct {
 }
 
 // Least is what documents are kept for at least (dossier on CF-e documents, section on
-// what remains of the obligations: five years and the current one; dossier on NFC-e,
-// on retention: 132 months), and what is usual of the rest: what agents told is evidence
+// what remains of the obligations: five years are usual, and nobody has read the text
+// that asks for them; dossier on NFC-e, on retention: 132 months, which some take to bind
+// the tax office alone), and what is usual of the rest: what agents told is evidence
 // about documents, and Marco Civil da Internet, article 15, has providers keep records of
 // access for six months.
 func Least() Retention {
@@ -30,7 +31,7 @@ func Least() Retention {
 }
 
 // ErrTooShort reports rows that would be given up before their time.
-var ErrTooShort = errors.New("documents and audit are kept for longer by law")
+var ErrTooShort = errors.New("documents and the audit are to be kept for longer")
 
 // Check fails with ErrTooShort, or when a time is none.
 func (p Retention) Check() error {
@@ -57,23 +58,38 @@ type kind struct {
 	before time.Time
 	table  string
 	id     string
-	due    string // condition on before, as $1
-	first  string // what goes along, of the rows with an id in (%s)
+	due    string   // condition on before, as $1
+	first  []string // what goes along, of the rows with an id in (%s)
 }
 
 // kinds are all but documents, with the time before which theirs are over.
 func (p Retention) kinds(now time.Time) []kind {
-	ago := func(months int) time.Time { return now.AddDate(0, -months, 0) }
+	ago := func(months int) time.Time { return monthsBefore(now, months) }
 	return []kind{
-		{"eventos dos agentes", ago(p.Events), "events", "id", "received_at < $1", ""},
-		{"alarmes encerrados", ago(p.Alarms), "alarms", "id", "cleared_at > 0 AND cleared_at < $1", `DELETE FROM alarm_changes WHERE alarm_id IN (%s)`},
-		{"quarentena já vista", ago(p.Quarantine), "quarantine", "id", "settled_at > 0 AND settled_at < $1", ""},
-		{"links de acesso vencidos", ago(p.Access), "links", "hash", "expires_at < $1", ""},
-		{"sessões encerradas", ago(p.Access), "sessions", "hash", "expires_at < $1", ""},
-		{"códigos de API vencidos", ago(p.Access), "api_tokens", "id", "(expires_at < $1 OR revoked_at > 0 AND revoked_at < $1)", ""},
-		{"códigos de ligação vencidos", ago(p.Access), "tokens", "id", "(expires_at < $1 OR ended_at > 0 AND ended_at < $1)", ""},
-		{"auditoria", ago(p.Audit), "audit", "id", "at < $1", ""},
+		{"eventos dos agentes", ago(p.Events), "events", "id", "received_at < $1", nil},
+		{"logs dos equipamentos", ago(p.Events), "device_logs", "id", "received_at < $1", nil},
+		{"comandos terminados", ago(p.Events), "commands", "id", "ended_at > 0 AND ended_at < $1",
+			[]string{`DELETE FROM command_lines WHERE command_id IN (%s)`, `DELETE FROM command_parts WHERE command_id IN (%s)`}},
+		{"ordens sem comandos", ago(p.Events), "orders", "id", "created_at < $1 AND NOT EXISTS (SELECT 1 FROM commands c WHERE c.order_id = orders.id)", nil},
+		{"alarmes encerrados", ago(p.Alarms), "alarms", "id", "cleared_at > 0 AND cleared_at < $1", []string{`DELETE FROM alarm_changes WHERE alarm_id IN (%s)`}},
+		{"quarentena já vista", ago(p.Quarantine), "quarantine", "id", "settled_at > 0 AND settled_at < $1", nil},
+		{"links de acesso vencidos", ago(p.Access), "links", "hash", "expires_at < $1", nil},
+		{"sessões encerradas", ago(p.Access), "sessions", "hash", "expires_at < $1", nil},
+		{"códigos de API vencidos", ago(p.Access), "api_tokens", "id", "(expires_at < $1 OR revoked_at > 0 AND revoked_at < $1)", nil},
+		{"códigos de ligação vencidos", ago(p.Access), "tokens", "id", "(expires_at < $1 OR ended_at > 0 AND ended_at < $1)", nil},
+		{"auditoria", ago(p.Audit), "audit", "id", "at < $1", nil},
 	}
+}
+
+// brasilia is the zone of the tax offices, whose days and years count.
+func brasilia() *time.Location { return time.FixedZone("-03", -3*60*60) }
+
+// monthsBefore is when the day began that is so many months before now. A day that its
+// month has not, as the 31st of February, is that month's last: nothing goes early.
+func monthsBefore(now time.Time, months int) time.Time {
+	year, month, day := now.In(brasilia()).Date()
+	last := time.Date(year, month-time.Month(months)+1, 0, 0, 0, 0, 0, brasilia())
+	return last.AddDate(0, 0, min(day, last.Day())-last.Day())
 }
 
 // Retain gives up the rows that are past their time, few at a time, each time with a
@@ -121,8 +137,8 @@ func (s *Store) drop(ctx context.Context, k kind, now time.Time) (rows int, err 
 	for n := int64(dropAtOnce); n == dropAtOnce; rows += int(n) {
 		err := s.Update(ctx, func(w *Writer) (err error) {
 			some := fmt.Sprintf(`SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d`, k.id, k.table, k.due, k.id, dropAtOnce)
-			if k.first != "" {
-				if err := w.exec(fmt.Sprintf(k.first, some), ms(k.before)); err != nil {
+			for _, first := range k.first {
+				if err := w.exec(fmt.Sprintf(first, some), ms(k.before)); err != nil {
 					return err
 				}
 			}
@@ -152,11 +168,10 @@ type documentsDue struct {
 // documents are the two kinds of documents. A coupon of any day of a year is kept to
 // the end of the same year later, in the zone of the tax offices, three hours behind.
 func (p Retention) documents(now time.Time) []documentsDue {
-	brasilia := time.FixedZone("-03", -3*60*60)
-	year := time.Date(now.In(brasilia).Year()-p.Coupons, 1, 1, 0, 0, 0, 0, brasilia)
+	year := time.Date(now.In(brasilia()).Year()-p.Coupons, 1, 1, 0, 0, 0, 0, brasilia())
 	return []documentsDue{
 		{Expired{Kind: "CF-e", Before: year}, "model = 59"},
-		{Expired{Kind: "NFC-e, NF-e e outros", Before: now.AddDate(0, -p.Notes, 0)}, "model <> 59"},
+		{Expired{Kind: "NFC-e, NF-e e outros", Before: monthsBefore(now, p.Notes)}, "model <> 59"},
 	}
 }
 
