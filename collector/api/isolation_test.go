@@ -90,7 +90,7 @@ func (b *bench) fill(w *store.Writer, t *tenant) (err error) {
 	}
 	rec := store.Record{Agent: t.agent, Epoch: "e", Stream: "documents", Seq: 1, SHA256: [32]byte{1}, At: now()}
 	t.version, _, err = w.AddDocument(store.Document{Key: t.key, Kind: "venda", Model: 59, Issuer: t.cnpj, IssuerName: t.name, Serial: t.serial, Number: 1,
-		Consumer: cpf, Total: "1.00", Verdict: "verified", Issued: now().Add(-time.Hour), ReceivedAt: now()}, b.store.Pack([]byte("<CFe>"+t.name+"</CFe>")))
+		Consumer: cpf, Total: "1.00", Verdict: "verified", Issued: now().Add(-time.Hour), ReceivedAt: now()}, b.store.Pack([]byte("<CFe>"+t.name+"<CPF>"+cpf+"</CPF></CFe>")))
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (b *bench) fill(w *store.Writer, t *tenant) (err error) {
 	}
 	rec.Seq = 2
 	if err := errors.Join(w.AddEvent(store.Event{Agent: t.agent, Serial: t.serial, Code: "device-gone", Ref: t.key, At: now(), ReceivedAt: now()}, rec),
-		w.Quarantine(store.Quarantined{Agent: t.agent, Reason: "ilegível " + t.name, ReceivedAt: now()}, b.store.Pack([]byte("?"+t.name))),
+		w.Quarantine(store.Quarantined{Agent: t.agent, Reason: "ilegível " + t.name, ReceivedAt: now()}, b.store.Pack([]byte("?"+t.name+cpf))),
 		w.SetAlarms(alarm.Subject{Kind: alarm.OfDevice, ID: t.serial}, []alarm.Raised{{Code: alarm.MemoryFilling, Severity: alarm.Warning, Step: 1, Detail: t.name, Since: now()}}, now()),
 	); err != nil {
 		return err

@@ -102,7 +102,7 @@ const (
 	opNumbersOfSeries Op = "numbers.series"
 	opImport          Op = "documents.import"
 	opQuarantine      Op = "quarantine"
-	opQuarantineBytes Op = "quarantine.original"
+	OpQuarantineBytes Op = "quarantine.original"
 	opSettle          Op = "quarantine.settle"
 	opShops           Op = "exports.shops"
 	opPreview         Op = "exports.preview"
@@ -178,7 +178,7 @@ func watching() []Operation {
 				list, total, err := a.Quarantine(ctx, c)
 				return quarantineAnswer{each(list, sayQuarantined), total}, err
 			}},
-		{opQuarantineBytes, "GET", "/quarantine/{record}/original", staff(), "", par("record", "record"), File{},
+		{OpQuarantineBytes, "GET", "/quarantine/{record}/original", heads(), "", par("record", "record"), File{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				raw, err := a.QuarantinedBytes(ctx, c, in.number("record"))
 				return File{in.Values["record"] + ".bin", raw}, err

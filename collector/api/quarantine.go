@@ -44,16 +44,17 @@ func (a *API) Quarantine(ctx context.Context, c Caller) (list []Quarantined, tot
 	return list, total, err
 }
 
-// QuarantinedBytes returns a record as it came. It may hold personal data.
+// QuarantinedBytes returns a record as it came. It may hold personal data, so that it is
+// nothing for a technician.
 func (a *API) QuarantinedBytes(ctx context.Context, c Caller, id int64) (raw []byte, err error) {
-	err = a.view(ctx, c, opQuarantineBytes, func(r *store.Reader) error {
+	err = a.view(ctx, c, OpQuarantineBytes, func(r *store.Reader) error {
 		raw, err = r.QuarantinedBody(id)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return raw, a.record(ctx, c, opQuarantineBytes, "download da quarentena", fmt.Sprintf("registro %d", id), "")
+	return raw, a.record(ctx, c, OpQuarantineBytes, "download da quarentena", fmt.Sprintf("registro %d", id), "")
 }
 
 // Again counts what reading quarantined records once more came to.

@@ -52,7 +52,8 @@ func (s *site) quarantine(w http.ResponseWriter, r *http.Request, c api.Caller) 
 	return s.render(w, c, http.StatusOK, "quarantine", "quarantine", "Quarentena", struct {
 		List  []api.Quarantined
 		Total int
-	}{list, total})
+		Bytes bool // the person may have them as they came
+	}{list, total, s.o.API.May(c, api.OpQuarantineBytes)})
 }
 
 func (s *site) settle(w http.ResponseWriter, r *http.Request, c api.Caller) error {
