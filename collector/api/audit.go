@@ -30,6 +30,9 @@ func (a *API) Audit(ctx context.Context, c Caller, q AuditQuery) (p AuditPage, e
 	if _, denied := a.allow(c, OpAudit); denied != nil || err != nil {
 		return p, cmpError(denied, err)
 	}
+	if c.Narrowed() != "" {
+		return p, problem("A auditoria não é separada por contribuinte. Volte a ver todos os clientes para consultá-la.")
+	}
 	err = a.view(ctx, c, OpAudit, func(r *store.Reader) error {
 		p.Lines, err = r.ListAudit(s)
 		return err

@@ -73,10 +73,16 @@ func (w *Writer) AddAPIToken(secret string, t APIToken) error {
 		secretHash(secret), t.User, t.Label, t.Root, ms(t.CreatedAt), ms(t.ExpiresAt))
 }
 
-// APITokens lists the tokens of one person that were not revoked, newest first.
+// APITokens lists the tokens of one person that were not revoked, newest first: of a
+// reader who is narrowed to a taxpayer those that are narrowed to the same.
 func (r *Reader) APITokens(user int64) ([]APIToken, error) {
 	args := arguments{user}
-	return all(r, scanAPIToken, apiTokenQuery+`k.user_id = $1 AND `+r.people(&args)+` ORDER BY k.id DESC`, args...)
+	where := r.people(&args)
+	if r.scope.Root() != "" {
+		args = arguments{user}
+		where = "k.root IN (SELECT t.root FROM taxpayers t WHERE " + r.scope.taxpayers(&args) + ")"
+	}
+	return all(r, scanAPIToken, apiTokenQuery+`k.user_id = $1 AND `+where+` ORDER BY k.id DESC`, args...)
 }
 
 // APITokenBySecret returns the token a secret opens. ErrNotFound: none, it was

@@ -147,15 +147,18 @@ func (r *Reader) ofDevices(column string, args *arguments) string {
 }
 
 // ofReseller is the condition for rows of a reseller's own: column is that of its id.
-// Of these taxpayers and accountants see none.
+// Of these taxpayers and accountants see none. Who is narrowed to a taxpayer sees those
+// of its reseller alone, which may still tell of its other taxpayers.
 func (r *Reader) ofReseller(column string, args *arguments) string {
 	switch {
-	case r.scope.kind == scopeAll:
-		return "1 = 1"
+	case r.scope.kind != scopeAll && r.scope.kind != scopeReseller:
+		return "1 = 0"
+	case r.scope.root != "":
+		return column + " IN (SELECT t.reseller_id FROM taxpayers t WHERE " + r.scope.taxpayers(args) + ")"
 	case r.scope.kind == scopeReseller:
 		return column + " = " + args.add(r.scope.id)
 	}
-	return "1 = 0"
+	return "1 = 1"
 }
 
 // system fails for a reader of a person: what it guards is the collector's own.

@@ -82,7 +82,7 @@ const listedTokens = 200
 // Tokens lists the newest tokens of the resellers that the reader sees, newest first.
 func (r *Reader) Tokens() ([]Token, error) {
 	args := arguments{listedTokens}
-	return all(r, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE `+r.ofReseller("reseller_id", &args)+`
+	return all(r, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE `+r.tokens(&args)+`
 		ORDER BY created_at DESC, id DESC LIMIT $1`, args...)
 }
 
@@ -97,7 +97,17 @@ func (r *Reader) Enrolled(token int64) ([]Agent, error) {
 // Token returns one token.
 func (r *Reader) Token(id int64) (Token, error) {
 	args := arguments{id}
-	return one(r, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE id = $1 AND `+r.ofReseller("reseller_id", &args), args...)
+	return one(r, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE id = $1 AND `+r.tokens(&args), args...)
+}
+
+// tokens is the condition for tokens that the reader sees: those of its reseller, or of
+// the taxpayer that it is narrowed to.
+func (r *Reader) tokens(args *arguments) string {
+	where := r.ofReseller("reseller_id", args)
+	if root := r.scope.Root(); root != "" {
+		where += " AND cnpj >= " + args.add(root+firstBranch) + " AND cnpj <= " + args.add(root+lastBranch)
+	}
+	return where
 }
 
 // EndToken lets no more computers enrol with a token. Those that did stay.

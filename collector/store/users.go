@@ -53,9 +53,12 @@ func (w *Writer) AddPerson(u User) (User, error) {
 }
 
 // people is the condition for the persons, as u, that a reader sees: everybody, or
-// those of its reseller, itself, and those who see a taxpayer that it sees.
+// those of its reseller, itself, and those who see a taxpayer that it sees. Who is
+// narrowed to a taxpayer sees those who were granted that.
 func (r *Reader) people(args *arguments) string {
 	switch {
+	case r.scope.root != "" && r.scope.kind != scopePerson:
+		return r.granted(args)
 	case r.scope.kind == scopeAll:
 		return "1 = 1"
 	case r.scope.kind == scopeReseller:
