@@ -295,7 +295,7 @@ func (a *API) CancelOrder(ctx context.Context, c Caller, id int64) (n int, err e
 		if !mayStop(c, o) {
 			return ErrNotFound
 		}
-		if n, err = w.StopOrder(id, "Cancelado por "+c.Who()+".", a.o.Now()); err != nil {
+		if n, err = w.StopOrder(id, store.StoppedBy(c.Who()), a.o.Now()); err != nil {
 			return err
 		}
 		if n == 0 {

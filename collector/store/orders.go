@@ -96,8 +96,11 @@ func (r *Reader) Waves() ([]Order, error) {
 		(SELECT 1 FROM commands c WHERE c.order_id = o.id AND c.state = $1) ORDER BY o.id`, CommandQueued)
 }
 
+// StoppedBy says that a person stopped an order, pt-BR.
+func StoppedBy(who string) string { return "Cancelado por " + who + "." }
+
 // StopOrder cancels the commands of an order that were not sent yet and returns how
-// many those were. By says who stopped it, or why.
+// many those were. By is StoppedBy a person, or why.
 func (w *Writer) StopOrder(id int64, by string, now time.Time) (int, error) {
 	if err := w.exec(`UPDATE orders SET stopped_at = $2, stopped_by = $3 WHERE id = $1 AND stopped_at = 0`, id, ms(now), by); err != nil {
 		return 0, err

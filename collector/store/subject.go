@@ -12,7 +12,7 @@ func Pseudonym(user int64) string { return "pessoa " + strconv.FormatInt(user, 1
 // they did.
 func addressed() [][2]string {
 	return [][2]string{{"grants", "given_by"}, {"grants", "taken_by"}, {"quarantine", "settled_by"}, {"alarms", "taken_by"}, {"alarm_changes", "who"},
-		{"policies", "set_by"}, {"stages", "who"}, {"orders", "who"}, {"orders", "stopped_by"}}
+		{"policies", "set_by"}, {"stages", "who"}, {"orders", "who"}}
 }
 
 // EraseUser takes a person away with their name, address and every way in. What they
@@ -25,6 +25,11 @@ func (w *Writer) EraseUser(u User, now time.Time) error {
 	}
 	for _, at := range addressed() {
 		if err := w.exec(`UPDATE `+at[0]+` SET `+at[1]+` = $2 WHERE `+at[1]+` = $1`, u.Email, name); err != nil {
+			return err
+		}
+	}
+	for _, at := range [][2]string{{"orders", "stopped_by"}, {"commands", "text"}} {
+		if err := w.exec(`UPDATE `+at[0]+` SET `+at[1]+` = $2 WHERE `+at[1]+` = $1`, StoppedBy(u.Email), StoppedBy(name)); err != nil {
 			return err
 		}
 	}
