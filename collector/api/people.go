@@ -84,6 +84,9 @@ func (a *API) AddPerson(ctx context.Context, c Caller, p NewPerson) (secret stri
 	if !slices.Contains(everyone(), p.Role) || p.Role == store.RolePlatform && !c.Is(platform()...) {
 		return "", problem("Escolha o papel da pessoa.")
 	}
+	if len(p.Name) > 100 {
+		return "", problem("O nome tem mais de 100 letras: escreva um mais curto.")
+	}
 	err = a.update(ctx, c, opAddPerson, func(w *store.Writer, seen *store.Reader) error {
 		u, err := newUser(c, seen, p)
 		if err != nil {
@@ -122,19 +125,21 @@ func checkEmail(email string) error {
 // after by its reseller.
 func newUser(c Caller, seen *store.Reader, p NewPerson) (store.User, error) {
 	u := store.User{Email: p.Email, Name: p.Name, Role: p.Role, Reseller: p.Reseller}
-	switch p.Role {
-	case store.RolePlatform:
+	staff := p.Role != store.RoleTaxpayer && p.Role != store.RoleAccountant
+	switch {
+	case staff && p.Root != "":
+		return u, problem("Só contribuintes e contadores veem um contribuinte escolhido: deixe o CNPJ em branco, ou escolha outro papel.")
+	case p.Role == store.RolePlatform:
 		u.Reseller = 0
-	case store.RoleReseller, store.RoleTechnician:
+	case staff:
 		if u.Reseller == 0 {
 			u.Reseller = c.Reseller()
 		}
 		_, err := seen.Reseller(u.Reseller)
 		return u, err
+	case p.Root == "":
+		return u, problem("Escreva o CNPJ do contribuinte que a pessoa vai ver.")
 	default:
-		if p.Root == "" {
-			return u, problem("Escreva o CNPJ do contribuinte que a pessoa vai ver.")
-		}
 		t, err := seen.Taxpayer(p.Root)
 		u.Reseller = t.Reseller
 		return u, err
