@@ -29,6 +29,37 @@ func TestNarrowed(t *testing.T) {
 	}
 }
 
+// TestStaffHasNoGrants: a person of a reseller's staff is not added with a taxpayer, so
+// that nobody learns which taxpayers others have, nor appears among their people.
+func TestStaffHasNoGrants(t *testing.T) {
+	b := setup(t)
+	mine, _, other := b.tenants()
+	for _, root := range []string{other.root, "99999999", mine.root} {
+		for _, role := range []Role{store.RoleReseller, store.RoleTechnician} {
+			_, err := b.AddPerson(t.Context(), mine.byRole[store.RoleReseller], NewPerson{Email: "novo" + root + "@example.com", Role: role, Root: root})
+			if mend := new(*Problem); !errors.As(err, mend) {
+				t.Errorf("%s with taxpayer %s: %v", role, root, err)
+			}
+		}
+	}
+	_, err := b.AddPerson(t.Context(), b.ana, NewPerson{Email: "nova@example.com", Role: store.RolePlatform, Root: other.root})
+	if mend := new(*Problem); !errors.As(err, mend) {
+		t.Errorf("the platform: %v", err)
+	}
+}
+
+// TestPagesOfClients: the mark of a page says nothing about a taxpayer out of sight.
+func TestPagesOfClients(t *testing.T) {
+	b := setup(t)
+	mine, _, other := b.tenants()
+	for _, after := range []string{mine.root, "99999999"} {
+		page, err := b.Taxpayers(t.Context(), other.byRole[store.RoleReseller], "", after)
+		if err != nil || len(page.Taxpayers) != 0 {
+			t.Errorf("after %s: %+v, %v", after, page, err)
+		}
+	}
+}
+
 // withCPF are the operations that give files in which consumers' CPF stand.
 func withCPF() map[Op]bool {
 	return map[Op]bool{opDocumentBytes: true, opExportZIP: true, opExportCSV: true, OpQuarantineBytes: true}

@@ -130,7 +130,7 @@ func (r *Reader) SearchTaxpayers(q Clients) (list []Taxpayer, more bool, err err
 	}
 	if q.After != "" {
 		last := args.add(q.After)
-		where = append(where, `(t.name, t.root) > (SELECT l.name, l.root FROM taxpayers l WHERE l.root = `+last+`)`)
+		where = append(where, `(t.name, t.root) > (SELECT t.name, t.root FROM taxpayers t WHERE t.root = `+last+` AND `+r.scope.taxpayers(&args)+`)`)
 	}
 	list, err = all(r, scanTaxpayer, taxpayerQuery+strings.Join(where, " AND ")+` ORDER BY t.name, t.root LIMIT `+strconv.Itoa(q.Limit+1), args...)
 	if len(list) > q.Limit {
@@ -248,8 +248,9 @@ func (r *Reader) OnlyBroughtBy(root string, reseller int64) (bool, error) {
 
 // MoveTaxpayer gives a taxpayer with all it has to another reseller. People whom
 // the old one looked after and who see the taxpayer lose what the old one could
-// know of their access; others lose what the old one's people granted them. Tokens
-// for its establishments end.
+// know of their access; others lose what the old one's people granted them, or people
+// who are gone. Tokens for its establishments end, and so do commands that the old one
+// gave and that were not sent.
 func (w *Writer) MoveTaxpayer(root string, to int64, now time.Time) error {
 	t, err := w.Taxpayer(root)
 	if err != nil || t.Reseller == to {
@@ -261,9 +262,12 @@ func (w *Writer) MoveTaxpayer(root string, to int64, now time.Time) error {
 	first, last := root+firstBranch, root+lastBranch
 	return errors.Join(
 		w.exec(`UPDATE grants SET taken_at = $4, taken_by = 'coletor' WHERE root = $1 AND taken_at = 0
-			AND given_by IN (SELECT u.email FROM users u WHERE u.reseller_id = $2)
+			AND given_by <> 'coletor' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.email = grants.given_by AND u.reseller_id <> $2)
 			AND user_id NOT IN (SELECT u.id FROM users u WHERE u.reseller_id = $3)`, root, t.Reseller, to, ms(now)),
 		w.exec(`UPDATE tokens SET ended_at = $3 WHERE cnpj >= $1 AND cnpj <= $2 AND ended_at = 0`, first, last, ms(now)),
+		w.exec(`UPDATE commands SET state = $4, text = 'O contribuinte mudou de revenda.', ended_at = $5 WHERE state = $6
+			AND order_id IN (SELECT o.id FROM orders o WHERE o.reseller_id = $3) AND (agent IN (SELECT g.id FROM agents g WHERE g.cnpj >= $1 AND g.cnpj <= $2)
+			OR serial IN (SELECT d.serial FROM devices d WHERE d.cnpj >= $1 AND d.cnpj <= $2))`, first, last, t.Reseller, CommandCancelled, ms(now), CommandQueued),
 		w.exec(`UPDATE agents SET reseller_id = $3 WHERE cnpj >= $1 AND cnpj <= $2`, first, last, to),
 		w.exec(`UPDATE devices SET reseller_id = $3 WHERE cnpj >= $1 AND cnpj <= $2`, first, last, to),
 		w.exec(`UPDATE taxpayers SET reseller_id = $2 WHERE root = $1`, root, to))

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"testing"
@@ -156,6 +157,46 @@ func testClaimedDevice(t *testing.T, s *Store) {
 	}
 }
 
+// TestMoveEnds: commands that the old reseller had planned are not sent, and who was let
+// in by somebody of it who is gone is let in no more.
+func TestMoveEnds(t *testing.T) { eachEngine(t, testMoveEnds) }
+
+func testMoveEnds(t *testing.T, s *Store) {
+	twoResellers(t, s)
+	enrolled(t, s, "agent001", 1, "11111111000191")
+	enrolled(t, s, "agent002", 1, "55555555000191")
+	var friend User
+	update(t, s, func(w *Writer) (err error) {
+		if friend, err = w.AddPerson(User{Email: "conta@example.com", Role: RoleAccountant}); err != nil {
+			return err
+		}
+		gone, err := w.AddPerson(User{Email: "saiu@example.com", Role: RoleReseller, Reseller: 1})
+		if err != nil {
+			return err
+		}
+		for _, reseller := range []int64{0, 1} {
+			o := Order{Name: "restart", Reseller: reseller, CreatedAt: t0, NotBefore: t0.AddDate(0, 0, 7), ExpiresAt: t0.AddDate(0, 0, 8)}
+			if _, err := w.AddOrder(o, []Command{{ID: fmt.Sprint(reseller), Agent: "agent001", Wave: 1}, {ID: fmt.Sprint("other ", reseller), Agent: "agent002", Wave: 1}}); err != nil {
+				return err
+			}
+		}
+		return errors.Join(w.AddTaxpayer(Taxpayer{Root: "55555555", Name: "CINCO", Reseller: 1}), w.Give(friend.ID, "11111111", gone.Email, t0), w.DropUser(gone.ID, "coletor", t0),
+			w.MoveTaxpayer("11111111", 2, t0))
+	})
+	view(t, s, func(r *Reader) error {
+		for id, want := range map[string]CommandState{"0": CommandQueued, "1": CommandCancelled, "other 1": CommandQueued} {
+			if c, err := r.Command(id); err != nil || c.State != want {
+				t.Errorf("the command of %s: %q, %v", id, c.State, err)
+			}
+		}
+		list, err := r.GrantsOf("11111111")
+		if len(list) != 0 {
+			t.Errorf("still granted: %+v", list)
+		}
+		return err
+	})
+}
+
 // TestMoveTaxpayer: the archive goes along, and the old reseller knows no way in.
 func TestMoveTaxpayer(t *testing.T) { eachEngine(t, testMoveTaxpayer) }
 
@@ -174,8 +215,12 @@ func testMoveTaxpayer(t *testing.T, s *Store) {
 			return err
 		}
 		return errors.Join(w.AddTaxpayer(Taxpayer{Root: "44444444", Name: "QUATRO", Reseller: 1}), w.Give(owner.ID, "11111111", "x", t0),
-			w.Give(book.ID, "11111111", "x", t0), w.Give(book.ID, "44444444", "x", t0), w.PutLink("link", owner.ID, t0, t0.Add(time.Hour)),
-			w.PutSession("session", book.ID, t0, t0.Add(time.Hour)), w.SetPassword(owner.ID, "hash", "totp"))
+			w.Give(book.ID, "11111111", owner.Email, t0), w.Give(book.ID, "44444444", "x", t0), w.PutLink("link", owner.ID, t0, t0.Add(time.Hour)),
+			w.PutSession("session", book.ID, t0, t0.Add(time.Hour)), w.SetPassword(owner.ID, "hash", "totp"), w.AddMailChannels(t0))
+	})
+	update(t, s, func(w *Writer) error {
+		_, err := w.AddChannel(Channel{Kind: ChannelPush, User: owner, Target: "https://push.example/1", CreatedAt: t0})
+		return err
 	})
 	update(t, s, func(w *Writer) error { return w.MoveTaxpayer("11111111", 2, t0) })
 	for reseller, want := range map[int64][3]int{1: {0, 0, 0}, 2: {1, 1, 1}} {
@@ -191,6 +236,9 @@ func testMoveTaxpayer(t *testing.T, s *Store) {
 		book, err2 := r.User(book.ID)
 		if owner.Reseller != 2 || owner.Password != "" || book.Reseller != 0 {
 			t.Errorf("%+v %+v", owner, book)
+		}
+		if list, err := r.Channels(owner.ID, false); err != nil || len(list) != 1 || list[0].Kind != ChannelEmail {
+			t.Errorf("channels of the owner: %+v, %v", list, err)
 		}
 		if _, err := r.Session("session", t0); !errors.Is(err, ErrNotFound) {
 			t.Errorf("a session that the old reseller may know: %v", err)

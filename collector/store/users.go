@@ -118,10 +118,20 @@ func (w *Writer) Failed(user int64, failed int, locked time.Time) error {
 }
 
 // Rehome gives a person to another reseller, 0 being the platform, and ends every
-// way in that the one before could know.
+// way in that the one before could know, and every channel but the person's e-mail: the
+// one before could sign in as them and set up its own.
 func (w *Writer) Rehome(user, reseller int64) error {
 	if err := w.exec(`UPDATE users SET reseller_id = $2 WHERE id = $1`, user, reseller); err != nil {
 		return err
+	}
+	others, err := all(&w.Reader, value[int64], `SELECT id FROM channels WHERE user_id = $1 AND kind <> $2`, user, ChannelEmail)
+	if err != nil {
+		return err
+	}
+	for _, id := range others {
+		if err := w.DropChannel(id); err != nil {
+			return err
+		}
 	}
 	return w.LockOut(user, time.UnixMilli(1))
 }
