@@ -79,7 +79,7 @@ func (r *Reader) Channel(id, user int64, hooks bool) (Channel, error) {
 // channels is the condition for those of a person, whose number is the first argument.
 func (r *Reader) channels(user int64, hooks bool, args *arguments) string {
 	where := "h.user_id <> 0 AND h.user_id = $1"
-	if hooks {
+	if hooks && r.scope.Root() == "" {
 		where += " OR h.user_id = 0 AND " + r.ofReseller("h.reseller_id", args)
 	}
 	return "(" + where + ")"
