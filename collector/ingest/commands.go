@@ -15,6 +15,7 @@ const reasonCommand = "o registro fala de um comando que o coletor não deu a es
 const (
 	maxText  = 2000 // bytes of one line
 	maxLines = 2000
+	maxParts = wire.MaxResult / wire.ResultPart // of one result
 )
 
 // commandNews is what a record says of a command: a report, or a piece of its result.
@@ -26,7 +27,8 @@ type commandNews struct {
 
 func (g *Ingest) prepareCommand(r *record, item wire.Item) {
 	var rep wire.Report
-	if err := g.codec.Decode(item.Body, &rep); err != nil {
+	err := g.codec.Decode(item.Body, &rep)
+	if err != nil || rep.Part != nil && (rep.Part.Index < 0 || rep.Part.Index >= maxParts || len(rep.Part.Data) > wire.ResultPart) {
 		g.refuse(r, reasonRecord)
 		return
 	}

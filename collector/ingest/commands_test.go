@@ -99,6 +99,17 @@ func TestOthersCommand(t *testing.T) {
 	})
 }
 
+// TestPartsBeyondAResult: no agent fills the store with pieces that no result has.
+func TestPartsBeyondAResult(t *testing.T) {
+	s := newShop(t)
+	s.ordered(agentID, wire.CommandBundle)
+	sum := s.ingest(s.records(wire.StreamCommands, 1, s.report(wire.Report{Part: &wire.Part{Index: maxParts - 1, Data: []byte("x")}}),
+		s.report(wire.Report{Part: &wire.Part{Index: maxParts, Data: []byte("x")}}), s.report(wire.Report{Part: &wire.Part{Index: -1, Data: []byte("x")}}))...)
+	if sum.Stored != 1 || sum.Quarantined != 2 || len(sum.Acks) == 0 {
+		t.Errorf("%+v", sum)
+	}
+}
+
 // TestBeatBringsTheSealKey: secrets are sealed with what the newest beat said.
 func TestBeatBringsTheSealKey(t *testing.T) {
 	s := newShop(t)
