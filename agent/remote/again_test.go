@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,8 +76,15 @@ func TestBeginningNotNoted(t *testing.T) {
 // A computer that became another agent, because its disk was copied or because it was
 // enrolled anew, does not do what waited for the one before.
 func TestAnotherIdentity(t *testing.T) {
-	now := agentID
-	identity := func(o *Options) { o.Agent = func() string { return now } }
+	var renewed atomic.Bool
+	identity := func(o *Options) {
+		o.Agent = func() string {
+			if renewed.Load() {
+				return "agent002"
+			}
+			return agentID
+		}
+	}
 	inWorld(t, nil, identity, func(w *world) {
 		w.sell(1)
 		c := w.command(wire.CommandPing, nil)
@@ -84,7 +92,7 @@ func TestAnotherIdentity(t *testing.T) {
 		id := w.send(c)
 		synctest.Wait()
 		told, before := len(w.reports(id)), w.calls(sat.ConsultarSAT)
-		now = "agent002"
+		renewed.Store(true)
 		time.Sleep(time.Hour)
 		if n := w.calls(sat.ConsultarSAT); n != before {
 			t.Errorf("called %d times", n-before)
@@ -96,7 +104,7 @@ func TestAnotherIdentity(t *testing.T) {
 			t.Errorf("it still waits: %+v, %+v", w.Under(), d)
 		}
 		c = w.command(wire.CommandPing, nil)
-		c.Agent = now
+		c.Agent = "agent002"
 		w.ends(w.send(c), wire.CommandDone)
 	})
 }
@@ -151,10 +159,12 @@ func TestCommandThatEndsTheAgent(t *testing.T) {
 // Before the collector was heard the till's clock may be years off: nothing begins,
 // ends or is forgotten by it.
 func TestClockBeforeTheCollectorIsHeard(t *testing.T) {
-	heard, off := true, time.Duration(0)
+	var heard atomic.Bool
+	var off atomic.Int64
+	heard.Store(true)
 	clock := func(o *Options) {
-		o.Heard = func() bool { return heard }
-		o.Now = func() time.Time { return time.Now().Add(off) }
+		o.Heard = heard.Load
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
 	}
 	inWorld(t, nil, clock, func(w *world) {
 		_, done := w.does(wire.CommandDone, wire.CommandPing, nil)
@@ -163,7 +173,8 @@ func TestClockBeforeTheCollectorIsHeard(t *testing.T) {
 		w.send(waits)
 		synctest.Wait()
 		w.stop()
-		heard, off = false, 10*365*24*time.Hour
+		heard.Store(false)
+		off.Store(int64(10 * 365 * 24 * time.Hour))
 		w.start()
 		fresh := w.send(w.command(wire.CommandPing, nil))
 		time.Sleep(time.Minute)
@@ -175,7 +186,8 @@ func TestClockBeforeTheCollectorIsHeard(t *testing.T) {
 		if w.entries[done] == nil || w.floor != 0 {
 			t.Error("a command was forgotten by a wrong clock")
 		}
-		heard, off = true, 0
+		off.Store(0)
+		heard.Store(true)
 		w.ends(fresh, wire.CommandDone)
 		w.ends(waits.ID, wire.CommandDone)
 	})
