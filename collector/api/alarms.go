@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -108,11 +109,15 @@ type Overview struct {
 // Now tells what needs a hand.
 func (a *API) Now(ctx context.Context, c Caller) (o Overview, err error) {
 	err = a.view(ctx, c, opNow, func(r *store.Reader) error {
-		alarms, tills, err := readAlarms(r, openAlarms)
+		found, err := openAlarms(r)
 		if err != nil {
 			return err
 		}
-		o.Causes = causes(alarms)
+		tills, err := readTills(r)
+		if err != nil {
+			return err
+		}
+		o.Causes = causes(explain(found, tills))
 		for _, t := range tills {
 			if t.State != Archive {
 				o.Tills++
@@ -193,16 +198,46 @@ func openAlarms(r *store.Reader) ([]store.Alarm, error) {
 	return list, err
 }
 
+// fewAlarms are read with their tills one by one, more with the list of all tills.
+const fewAlarms = 150
+
 // readAlarms reads alarms with the tills they are about.
-func readAlarms(r *store.Reader, list func(*store.Reader) ([]store.Alarm, error)) ([]Alarm, []Till, error) {
-	tills, err := readTills(r)
-	if err != nil {
-		return nil, nil, err
-	}
+func readAlarms(r *store.Reader, list func(*store.Reader) ([]store.Alarm, error)) ([]Alarm, error) {
 	found, err := list(r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	ofShop := func(a store.Alarm) bool { return a.Subject.Kind == alarm.OfShop } // named by any of its tills
+	if len(found) > fewAlarms || slices.ContainsFunc(found, ofShop) {
+		tills, err := readTills(r)
+		return explain(found, tills), err
+	}
+	var tills []Till
+	seen := map[string]bool{}
+	for _, a := range found {
+		id := a.Agent
+		if id == "" && a.Subject.Kind == alarm.OfDevice {
+			id = a.Subject.ID
+		}
+		if id == "" || seen[id] {
+			continue
+		}
+		seen[id] = true
+		var p TillPage
+		err := readTill(r, id, &p)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		tills = append(tills, p.Till)
+	}
+	return explain(found, tills), nil
+}
+
+// explain puts alarms and the tills they are about together.
+func explain(found []store.Alarm, tills []Till) []Alarm {
 	about := map[alarm.Subject]*Till{}
 	shops := map[string]string{}
 	for i, t := range tills {
@@ -223,7 +258,7 @@ func readAlarms(r *store.Reader, list func(*store.Reader) ([]store.Alarm, error)
 		}
 		out = append(out, one)
 	}
-	return out, tills, nil
+	return out
 }
 
 // closedShown is how many ended alarms are listed.
@@ -233,10 +268,10 @@ const closedShown = 50
 // last, and the ones that ended last.
 func (a *API) Alarms(ctx context.Context, c Caller) (open, closed []Alarm, err error) {
 	err = a.view(ctx, c, opAlarms, func(r *store.Reader) error {
-		if open, _, err = readAlarms(r, openAlarms); err != nil {
+		if open, err = readAlarms(r, openAlarms); err != nil {
 			return err
 		}
-		closed, _, err = readAlarms(r, func(r *store.Reader) ([]store.Alarm, error) { return r.ClosedAlarms(closedShown) })
+		closed, err = readAlarms(r, func(r *store.Reader) ([]store.Alarm, error) { return r.ClosedAlarms(closedShown) })
 		return err
 	})
 	return open, closed, err
@@ -253,7 +288,7 @@ type AlarmPage struct {
 // Alarm returns one alarm.
 func (a *API) Alarm(ctx context.Context, c Caller, id int64) (p AlarmPage, err error) {
 	err = a.view(ctx, c, opAlarm, func(r *store.Reader) error {
-		found, _, err := readAlarms(r, func(r *store.Reader) ([]store.Alarm, error) {
+		found, err := readAlarms(r, func(r *store.Reader) ([]store.Alarm, error) {
 			one, err := r.Alarm(id)
 			return []store.Alarm{one}, err
 		})
@@ -261,7 +296,7 @@ func (a *API) Alarm(ctx context.Context, c Caller, id int64) (p AlarmPage, err e
 			return err
 		}
 		p.Alarm = found[0]
-		if p.Children, _, err = readAlarms(r, func(r *store.Reader) ([]store.Alarm, error) { return r.Children(id) }); err != nil {
+		if p.Children, err = readAlarms(r, func(r *store.Reader) ([]store.Alarm, error) { return r.Children(id) }); err != nil {
 			return err
 		}
 		if a.May(c, OpTakeAlarm) {
