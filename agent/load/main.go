@@ -97,6 +97,7 @@ type stage struct {
 
 	watcher *watcher
 	raised  int           // facts
+	open    []int         // tills with a fact that is not over, the oldest first
 	alarm   time.Duration // p99 of both the page and the channel, from the fact on
 }
 
@@ -210,35 +211,36 @@ func (s *stage) watch() (err error) {
 	return err
 }
 
-// Facts come one by one, so far apart that each is news of its own, and each is over a
-// while later.
-const (
-	factEvery = time.Second
-	factLasts = 5 // facts
-)
+// Facts come one by one, so far apart that each is news of its own, and each is over
+// once it was seen.
+const factEvery = time.Second
 
 // raise lets facts happen for a time, each at another till.
 func (s *stage) raise(d time.Duration) error {
-	end := time.Now().Add(d)
-	steps := int(d / factEvery)
-	facts := max(0, min(steps-factLasts, s.tills-s.raised))
-	till := func(n int) int { return (s.raised + n) * 7919 % s.tills } // far apart
-	for step := range steps {
-		if step < facts {
-			s.crew.happen(fact{Till: till(step)})
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		if s.raised < s.tills {
+			till := s.raised * 7919 % s.tills // far apart
+			s.crew.happen(fact{Till: till})
+			s.raised++
+			s.open = append(s.open, till)
 		}
 		if err := s.crew.pass(factEvery / 2); err != nil {
 			return err
 		}
-		if over := step - factLasts; over >= 0 && over < facts {
-			s.crew.happen(fact{Till: till(over), Over: true})
-		}
+		s.settle()
 		if err := s.crew.pass(factEvery / 2); err != nil {
 			return err
 		}
 	}
-	s.raised += facts
-	return s.crew.pass(time.Until(end))
+	return nil
+}
+
+// settle ends the oldest fact if it was seen.
+func (s *stage) settle() {
+	if len(s.open) > 0 && s.watcher.saw(seenKey{serialOf(s.open[0]), false}) {
+		s.crew.happen(fact{Till: s.open[0], Over: true})
+		s.open = s.open[1:]
+	}
 }
 
 // seenWithin is how long the last facts may take to be seen.
@@ -246,7 +248,7 @@ const seenWithin = 30 * time.Second
 
 // alarms looks how long facts took to the page and to the channel.
 func (s *stage) alarms() error {
-	seen := func() bool { return s.watcher.complete(2 * s.raised) }
+	seen := func() bool { s.settle(); return s.watcher.complete(2 * s.raised) }
 	if err := s.crew.watch(seenWithin, seen, func() error { return nil }); err != nil {
 		return err
 	}

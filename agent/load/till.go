@@ -38,8 +38,11 @@ type till struct {
 	trips   []time.Duration // from sale to acknowledgement, since they were last taken
 }
 
+// serialOf is that of a till's device.
+func serialOf(number int) string { return fmt.Sprintf("%09d", 500_000_000+number) }
+
 func newTill(folder string, number int, codec *wire.Codec, broker string, id identity) (*till, error) {
-	t := &till{name: fmt.Sprintf("caixa-%06d", number), serial: fmt.Sprintf("%09d", 500_000_000+number), codec: codec,
+	t := &till{name: fmt.Sprintf("caixa-%06d", number), serial: serialOf(number), codec: codec,
 		started: time.Now(), waiting: map[uint64]time.Time{}}
 	log := slog.New(slog.DiscardHandler)
 	var err error

@@ -227,6 +227,13 @@ func signed(signature, secret string, body []byte) bool {
 	return err == nil && hmac.Equal(given, m.Sum(nil))
 }
 
+// saw tells whether the page and the channel saw something.
+func (w *watcher) saw(key seenKey) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.page[key].IsZero() && !w.channel[key].IsZero()
+}
+
 // complete tells whether so many facts were seen, on the page and by the channel.
 func (w *watcher) complete(facts int) bool {
 	w.mu.Lock()
