@@ -57,6 +57,11 @@ func TestConfigFaults(t *testing.T) {
 		"kept for no time":      {`guarda_alarmes_meses = 0`, "guarda: escreva"},
 		"a level":               {`log = "loud"`, "log: use debug"},
 		"a log's format":        {`log_formato = "xml"`, "log_formato: use texto"},
+		"e-mail, no port":       {`email_servidor = "smtp.example"`, "email_servidor: escreva"},
+		"e-mail from nobody":    {`email_servidor = "smtp.example:587"`, "email_remetente: escreva"},
+		"e-mail in the clear":   {"email_servidor = \"smtp.example:25\"\nemail_remetente = \"a@x.example\"\nemail_seguranca = \"nenhuma\"", "nenhuma só serve"},
+		"two passwords":         {"email_servidor = \"smtp.example:587\"\nemail_remetente = \"a@x.example\"\nemail_senha = \"x\"\nemail_senha_arquivo = \"y\"", "só um dos dois"},
+		"a made-up security":    {`email_seguranca = "ssl"`, "email_seguranca: use"},
 		"figures for all":       {`metricas = "0.0.0.0:9090"`, "metricas: só atendem neste computador"},
 	} {
 		t.Run(name, func(t *testing.T) {
