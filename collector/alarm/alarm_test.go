@@ -176,6 +176,19 @@ var cases = []struct {
 	{"lost and seen", LostSeen, device(func(d *Device) { d.Stage, d.StageSince = Lost, now.Add(-day) }), Warning, 1, "extraviado em 20/11/2026 14:00, deu sinal"},
 	{"issued through us alone", IssuedOutside, healthy(), 0, 0, ""},
 	{"issued outside", IssuedOutside, device(func(d *Device) { d.Outside = some(2, now) }), Warning, 1, "2 documentos por fora do agente"},
+	{"issued through the direct bridge", IssuedOutside, device(func(d *Device) { d.Direct = some(2, now) }), Warning, 1, "pela ponte direta: o serviço do agente não respondia. O último: exemplo."},
+	{"issued both ways", IssuedOutside, device(func(d *Device) { d.Direct, d.Outside = some(2, now), some(3, now) }), Warning, 1, "5 documentos por fora do agente, desde 21/11/2026 13:00: 2 pela ponte direta, 3 pela ferramenta"},
+	{"the device went on by itself", IssuedOutside, wentOn(20*time.Minute, func(*Facts) {}), Warning, 1, "3 documentos por fora do agente"},
+	{"it went on a moment ago", IssuedOutside, wentOn(14*time.Minute, func(*Facts) {}), 0, 0, ""},
+	{"it went on, and documents wait at the agent", IssuedOutside, wentOn(20*time.Minute, func(f *Facts) { f.Agent.Oldest = now.Add(-21 * time.Minute) }), 0, 0, ""},
+	{"it went on, and newer records wait", IssuedOutside, wentOn(20*time.Minute, func(f *Facts) { f.Agent.Oldest = now }), Warning, 1, ""},
+	{"it went on by documents told to be missing", IssuedOutside, wentOn(20*time.Minute, func(f *Facts) { f.Missing = some(3, now) }), 0, 0, ""},
+	{"it went on while a case is open", IssuedOutside, wentOn(20*time.Minute, func(f *Facts) { f.Unresolved = some(1, now) }), 0, 0, ""},
+	{"it went on, without an agent", IssuedOutside, wentOn(20*time.Minute, func(f *Facts) { f.Agent = nil }), 0, 0, ""},
+	{"the agent tells of fewer than it went on by", IssuedOutside, wentOn(20*time.Minute, func(f *Facts) { f.Device.Outside = some(2, now) }), Warning, 1, "3 documentos por fora"},
+	{"the end is missing", NumbersMissing, wentOn(time.Hour, func(*Facts) {}), Warning, 1, "Faltam 3 números, a última perto de 21/11/2026: 000010 a 000012. No fim da numeração, segundo o próprio equipamento: 000010 a 000012."},
+	{"the end and more", NumbersMissing, wentOn(time.Hour, func(f *Facts) { f.Device.Gaps = some(2, now.Add(-day)) }), Critical, 2, "Faltam 5 números"},
+	{"the end may be on its way", NumbersMissing, wentOn(59*time.Minute, func(*Facts) {}), 0, 0, ""},
 	{"issued outside 7 days ago", IssuedOutside, device(func(d *Device) { d.Outside = some(2, now.Add(-7*day)) }), 0, 0, ""},
 	{"no number missing", NumbersMissing, healthy(), 0, 0, ""},
 	{"missing for 59 min", NumbersMissing, gaps(59*time.Minute, now), 0, 0, ""},
@@ -241,6 +254,24 @@ var cases = []struct {
 	{"in contingency 12 h", ContingencyOpen, contingency(12 * time.Hour), Warning, 2, ""},
 	{"in contingency 20 h", ContingencyOpen, contingency(20 * time.Hour), Critical, 3, ""},
 	{"in contingency a day", ContingencyOpen, contingency(24 * time.Hour), Critical, 4, ""},
+
+	{"an event shows that a number was used", SeriesGapOpen, usedSeries(false), Warning, 2, "Faltam 4 números de NFC-e: série 2, nº 5. O nº 5 foi emitido, como mostra"},
+	{"and in contingency", SeriesGapOpen, usedSeries(true), Warning, 2, "O nº 5 foi emitido em contingência, como mostra um evento dele: falta o arquivo, e ele não pode ser inutilizado."},
+	{"contingency in an unknown state", ContingencyOpen, inState("", 3*time.Hour, Policy{}), Notice, 1, "vence em 22/11/2026 11:00 (contamos 24 horas: o estado da loja não é conhecido)."},
+	{"contingency in SP", ContingencyOpen, inState("SP", 3*time.Hour, Policy{}), Notice, 1, "vence em 22/11/2026 11:00 (contamos 24 horas: o prazo de SP não está confirmado)."},
+	{"contingency in PE", ContingencyOpen, inState("PE", 25*time.Hour, Policy{}), Critical, 4, "O prazo venceu em 21/11/2026 13:00, prazo de PE."},
+	{"contingency in MG over Friday and weekend", ContingencyOpen, inState("MG", 25*time.Hour, Policy{}), Critical, 4, "O prazo vence em 23/11/2026 23:59, prazo de MG."},
+	{"contingency in MG before a holiday of the state", ContingencyOpen, inState("MG", 3*time.Hour, Policy{Holidays: []string{"23/11"}}), Notice, 1, "vence em 24/11/2026 23:59"},
+	{"contingency in MG too late", ContingencyOpen, inState("MG", 5*day, Policy{}), Critical, 5, "O prazo venceu em 17/11/2026 23:59"},
+	{"contingency in SE", ContingencyOpen, inState("SE", 3*time.Hour, Policy{}), Notice, 1, "prazo de SE (não confirmado na SEFAZ)."},
+	{"contingency by the shop's own term", ContingencyOpen, inState("MG", 3*time.Hour, Policy{Contingency: 3}), Critical, 4, "O prazo venceu em 21/11/2026 14:00, pelo prazo configurado."},
+	{"a note without an answer for 14 min", NoteUnknown, notes(14*time.Minute - time.Hour), 0, 0, ""},
+	{"a note without an answer", NoteUnknown, notes(0), Warning, 1, "2 notas sem resposta da SEFAZ, a mais antiga de 21/11/2026 13:00. A última: exemplo."},
+	{"a note without an answer for a day", NoteUnknown, notes(day), Critical, 2, ""},
+	{"a note without an answer for months", NoteUnknown, notes(61 * day), Notice, 2, ""},
+	{"no notes without an answer", NoteUnknown, shop(func(*Shop) {}), 0, 0, ""},
+	{"a number on-line and off-line", NoteTwins, shop(func(s *Shop) { s.Twins = some(1, now) }), Critical, 1, "1 número emitido em modo normal e também em contingência"},
+	{"long ago", NoteTwins, shop(func(s *Shop) { s.Twins = some(1, now.AddDate(0, 0, -30)) }), 0, 0, ""},
 }
 
 func basic(has, newest string, days int) Facts {
@@ -306,7 +337,34 @@ func shop(change func(*Shop)) Facts {
 }
 
 func series(before time.Time) Facts {
-	return shop(func(s *Shop) { s.Gaps = []SeriesGap{{"1", 7, 9, before}} })
+	return shop(func(s *Shop) { s.Gaps = []SeriesGap{{Series: "1", From: 7, To: 9, Before: before}} })
+}
+
+// wentOn are facts of a device that named three numbers more than are held.
+func wentOn(ago time.Duration, change func(*Facts)) Facts {
+	f := healthy()
+	f.Device.Ahead = Happening{Count: 3, First: now.Add(-ago), Last: now, Example: "000010 a 000012"}
+	f.Agent.BeatAt = now
+	change(&f)
+	return f
+}
+
+// usedSeries has two gaps, of one of which an event shows that a number was used.
+func usedSeries(offline bool) Facts {
+	f := series(now.Add(-3 * day))
+	f.Shop.Gaps = append(f.Shop.Gaps, SeriesGap{Series: "2", From: 5, To: 5, Before: now.Add(-4 * day), Used: 5, Offline: offline})
+	return f
+}
+
+// inState is a note of contingency of an age in a state, by a policy.
+func inState(state string, age time.Duration, p Policy) Facts {
+	f := contingency(age)
+	f.Shop.State, f.Policy = state, p
+	return f
+}
+
+func notes(age time.Duration) Facts {
+	return shop(func(s *Shop) { s.Unknown = some(2, now.Add(-age)) })
 }
 
 func contingency(age time.Duration) Facts {

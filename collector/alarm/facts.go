@@ -28,10 +28,29 @@ type Happening struct {
 	Example     string // names one of them: a key, a reason, a range
 }
 
+// And is both; the example is the first's.
+func (h Happening) And(o Happening) Happening {
+	switch {
+	case h.Count == 0:
+		return o
+	case o.Count == 0:
+		return h
+	}
+	h.Count += o.Count
+	if o.First.Before(h.First) {
+		h.First = o.First
+	}
+	if o.Last.After(h.Last) {
+		h.Last = o.Last
+	}
+	return h
+}
+
 // Agent are the facts of one agent.
 type Agent struct {
 	Heard       time.Time // collector's clock at the last message
 	BeatAt      time.Time
+	Oldest      time.Time     // of its records not acknowledged at the last beat; zero when none waited
 	Evicted     Happening     // records the agent dropped unsent for want of room
 	Damaged     Happening     // times its buffer was found damaged
 	Collided    Happening     // records that came twice with different content
@@ -133,7 +152,11 @@ type Device struct {
 	Invalid   Happening // documents whose signature is wrong or missing
 	Gaps      Happening // missing numbers; First is when they were first found missing
 	Doubled   Happening // numbers of several documents
-	Outside   Happening // documents issued past the agent
+	// Ahead are numbers past the last one held, which the device says that it issued;
+	// First is the first status since that told of one not held.
+	Ahead   Happening
+	Direct  Happening // documents of the direct bridge
+	Outside Happening // documents issued past the agent otherwise, as the agent tells
 }
 
 // Battery is the level of a device's battery.
@@ -164,8 +187,11 @@ type Certificate struct {
 
 // Shop are the facts of one establishment.
 type Shop struct {
+	State     string // abbreviation; "" when not known
 	Gaps      []SeriesGap
 	Unsettled Happening // notes issued off-line that the tax office has not authorised
+	Unknown   Happening // notes issued on-line of which nobody knows whether they were authorised
+	Twins     Happening // numbers issued both on-line and off-line, neither note being cancelled
 }
 
 // SeriesGap is a range of missing numbers of one NFC-e series.
@@ -173,4 +199,8 @@ type SeriesGap struct {
 	Series   string
 	From, To int
 	Before   time.Time // issue of the first note above it
+	// Used is the first of its numbers that an event shows to be issued, 0 for none;
+	// Offline tells that it was issued in contingency.
+	Used    int
+	Offline bool
 }

@@ -16,15 +16,29 @@ type Standing struct {
 	Since    time.Time
 	Shop     string // CNPJ; "" when not known
 	Reseller string // its number; "" when none
+	State    string // of the shop, abbreviated; "" when not known
+	City     string // of the shop; "" when nobody wrote it
 	Model    string // of the device, with its basic software; "" when not known
 }
 
-// Population is how many there are of what alarms may be about.
+// Population is how many there are of what alarms may be about. A place is a reseller's
+// number, "1", a state of it, "1/SP", or a city of that, "1/SP/Campinas"; instead of the
+// reseller's number there is Platform for all resellers together.
 type Population struct {
-	AgentsOfShop    map[string]int // by CNPJ
-	ShopsOfReseller map[string]int // that have agents; by the reseller's number
-	DevicesOf       map[string]int // with an agent; by the reseller's number
-	DevicesOfModel  map[string]int // the same; by the reseller's number, a slash, and Standing.Model
+	AgentsOfShop   map[string]int // by CNPJ
+	Shops          map[string]int // that have agents; by place
+	Devices        map[string]int // with an agent; by reseller and by state
+	DevicesOfModel map[string]int // the same; by the reseller's number, a slash, and Standing.Model
+}
+
+// Platform stands for all resellers in the names of places.
+const Platform = "0"
+
+// Held is a cause that is open.
+type Held struct {
+	Code    Code
+	Subject Subject
+	Since   time.Time
 }
 
 // Shared is one cause of several open alarms.
@@ -39,88 +53,107 @@ const (
 	atOnce        = 10 * time.Minute // alarms of one shop or carrier begin within
 	contactAtOnce = 2 * time.Hour    // devices speak to the tax office at least so often
 	fewest        = 5                // shops of a carrier, devices of a cause
-	share         = 5                // one of so many shops or devices of a reseller
+	share         = 5                // one of so many shops or devices of a place
 	shareOfModel  = 3                // one of so many devices with one basic software
+	fewestLeft    = 2                // a cause that is open ends later than it begins
 )
 
 // Group finds the causes that open alarms share. An alarm is explained by one cause
-// at most, the widest that fits: the network of many shops before that of one.
-func Group(open []Standing, of Population) (causes []Shared) {
+// at most, the widest that fits: the network of many shops before that of one. Held are
+// the causes that are open: each goes on while enough of its alarms are left.
+func Group(open []Standing, of Population, held []Held) (causes []Shared) {
 	open = slices.Clone(open)
 	slices.SortFunc(open, func(a, b Standing) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID)) })
-	shops := offline(open, of)
+	causes = append(carriers(open, of, held), taxOffice(open, of, held)...)
 	explained := map[int64]bool{}
-	for reseller, silent := range by(shops, func(s []Standing) string { return s[0].Reseller }) {
-		var all []Standing
-		for _, part := range together(silent, atOnce, func(s []Standing) time.Time { return s[0].Since }) {
-			if enough(len(part), of.ShopsOfReseller[reseller], share) {
-				all = append(all, slices.Concat(part...)...)
-			}
-		}
-		if len(all) == 0 {
-			continue
-		}
-		for _, s := range all {
-			explained[s.ID] = true
-		}
-		stores := len(by(all, func(s Standing) string { return s.Shop }))
-		causes = append(causes, shared(Subject{OfReseller, reseller}, CarrierDown, all,
-			fmt.Sprintf("%d lojas, com %s, ficaram sem notícia ao mesmo tempo", stores, count(len(all), "caixa", "caixas"))))
-	}
-	for _, s := range shops {
-		if len(s) > 1 && !explained[s[0].ID] {
-			causes = append(causes, shared(Subject{OfShop, s[0].Shop}, ShopOffline, s,
-				fmt.Sprintf("Os %d caixas desta loja ficaram sem notícia ao mesmo tempo", len(s))))
+	for _, c := range causes {
+		for _, id := range c.Children {
+			explained[id] = true
 		}
 	}
-	causes = append(causes, taxOffice(open, of)...)
-	causes = append(causes, software(open, of)...)
+	left := slices.DeleteFunc(slices.Clone(open), func(s Standing) bool { return explained[s.ID] })
+	causes = append(causes, shopsOffline(left, of, held)...)
+	causes = append(causes, software(open, of, held)...)
 	slices.SortFunc(causes, func(a, b Shared) int {
 		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Subject.ID, b.Subject.ID))
 	})
 	return causes
 }
 
-// offline are the alarms of each shop all of whose agents fell silent together.
-func offline(open []Standing, of Population) (shops [][]Standing) {
+// shopsOffline finds shops whose tills fell silent together.
+func shopsOffline(open []Standing, of Population, held []Held) (causes []Shared) {
 	silent := by(open, func(s Standing) string { return s.where(AgentSilent, s.Shop) })
+	together := map[string][]Standing{}
+	for _, s := range offline(silent, of) {
+		if len(s) > 1 {
+			together[s[0].Shop] = s
+		}
+	}
+	for _, h := range held {
+		s := silent[h.Subject.ID]
+		if h.Code == ShopOffline && len(s) >= fewestLeft && 2*len(s) >= of.AgentsOfShop[h.Subject.ID] {
+			together[h.Subject.ID] = s
+		}
+	}
+	for shop, s := range together {
+		causes = append(causes, shared(Subject{OfShop, shop}, ShopOffline, s,
+			fmt.Sprintf("%d caixas desta loja ficaram sem notícia ao mesmo tempo", len(s))))
+	}
+	return causes
+}
+
+// offline are the alarms of each shop all of whose agents fell silent together, in the
+// order of when.
+func offline(silent map[string][]Standing, of Population) (shops [][]Standing) {
 	for shop, s := range silent {
 		if s[0].Reseller != "" && len(s) >= max(1, of.AgentsOfShop[shop]) && s[len(s)-1].Since.Sub(s[0].Since) <= atOnce {
 			shops = append(shops, s)
 		}
 	}
-	slices.SortFunc(shops, func(a, b []Standing) int { return a[0].Since.Compare(b[0].Since) })
+	slices.SortFunc(shops, func(a, b []Standing) int {
+		return cmp.Or(a[0].Since.Compare(b[0].Since), cmp.Compare(a[0].ID, b[0].ID))
+	})
 	return shops
 }
 
-// taxOffice finds devices of a reseller that lost contact with the tax office at once.
-func taxOffice(open []Standing, of Population) (causes []Shared) {
-	for reseller, s := range by(open, func(s Standing) string { return s.where(NoContact, s.Reseller) }) {
-		var all []Standing
+// taxOffice finds devices of a reseller that lost contact with the tax office of their
+// state at once.
+func taxOffice(open []Standing, of Population, held []Held) (causes []Shared) {
+	lost := by(open, func(s Standing) string { return s.where(NoContact, s.stateOf(s.Reseller)) })
+	found := map[string][]Standing{}
+	for place, s := range lost {
 		for _, part := range together(s, contactAtOnce, func(s Standing) time.Time { return s.Since }) {
-			if enough(len(part), of.DevicesOf[reseller], share) {
-				all = append(all, part...)
+			if enough(len(part), of.Devices[place], share) {
+				found[place] = append(found[place], part...)
 			}
 		}
-		if len(all) > 0 {
-			causes = append(causes, shared(Subject{OfReseller, reseller}, TaxOfficeDown, all,
-				fmt.Sprintf("%d equipamentos perderam o contato com a SEFAZ ao mesmo tempo", len(all))))
+	}
+	for _, h := range held {
+		s := after(lost[h.Subject.ID], h.Since.Add(-contactAtOnce))
+		if h.Code == TaxOfficeDown && still(len(s), of.Devices[h.Subject.ID], share) {
+			found[h.Subject.ID] = s
 		}
+	}
+	for place, s := range found {
+		causes = append(causes, shared(Subject{OfReseller, place}, TaxOfficeDown, s,
+			fmt.Sprintf("%d equipamentos%s perderam o contato com a SEFAZ ao mesmo tempo", len(s), inPlace(place))))
 	}
 	return causes
 }
 
 // software finds devices of one model and basic software that refuse sales.
-func software(open []Standing, of Population) (causes []Shared) {
+func software(open []Standing, of Population, held []Held) (causes []Shared) {
 	for key, s := range by(open, func(s Standing) string {
 		if s.Reseller == "" || s.Model == "" {
 			return ""
 		}
 		return s.where(SalesRejected, s.Reseller+"/"+s.Model)
 	}) {
-		if enough(len(s), of.DevicesOfModel[key], shareOfModel) {
+		about := Subject{OfReseller, key}
+		isHeld := slices.ContainsFunc(held, func(h Held) bool { return h.Code == SoftwareFaulty && h.Subject == about })
+		if all := of.DevicesOfModel[key]; enough(len(s), all, shareOfModel) || isHeld && still(len(s), all, shareOfModel) {
 			_, model, _ := strings.Cut(key, "/")
-			causes = append(causes, shared(Subject{OfReseller, key}, SoftwareFaulty, s,
+			causes = append(causes, shared(about, SoftwareFaulty, s,
 				fmt.Sprintf("%d caixas com %s têm vendas recusadas acima do normal", len(s), model)))
 		}
 	}
@@ -137,6 +170,15 @@ func (s Standing) where(code Code, key string) string {
 
 // enough tells whether so many of all are too many for a coincidence.
 func enough(n, all, oneOf int) bool { return n >= fewest && n*oneOf >= all }
+
+// still tells whether so many of all are left that a cause goes on.
+func still(n, all, oneOf int) bool { return n >= fewest || n >= fewestLeft && 2*n*oneOf >= all }
+
+// after are the alarms, sorted by time, that began at a time or later.
+func after(list []Standing, begin time.Time) []Standing {
+	i, _ := slices.BinarySearchFunc(list, begin, func(s Standing, t time.Time) int { return s.Since.Compare(t) })
+	return list[i:]
+}
 
 // shared makes a cause of alarms, with what happened in words.
 func shared(about Subject, code Code, of []Standing, what string) Shared {

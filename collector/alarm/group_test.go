@@ -2,6 +2,7 @@ package alarm
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestGroup(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, g := range Group(c.f.open, c.f.of) {
+			for _, g := range Group(c.f.open, c.f.of, nil) {
 				got = append(got, fmt.Sprintf("%s %s %d %v", g.Code, g.Subject.ID, len(g.Children), g.Severity))
 				if !strings.Contains(g.Detail, "desde") || strings.Contains(g.Detail, "%!") || g.Since.IsZero() {
 					t.Errorf("detail %q since %v", g.Detail, g.Since)
@@ -73,13 +74,114 @@ func TestGroup(t *testing.T) {
 	}
 }
 
+// put is where some shops of a fleet are.
+func (f *fleet) put(from, to int, reseller, state, city string) *fleet {
+	for s := from; s < to; s++ {
+		for i := range f.open {
+			if o := &f.open[i]; o.Shop == shopName(s) {
+				o.Reseller, o.State, o.City = reseller, state, city
+			}
+		}
+	}
+	return f
+}
+
+// holds sets how many shops, and devices, places have.
+func (f *fleet) holds(shops map[string]int) *fleet {
+	if shops[Platform] == 0 { // the reseller is the only one
+		for place, n := range maps.Clone(shops) {
+			shops[Platform+strings.TrimPrefix(place, "1")] = n
+		}
+	}
+	f.of.Shops, f.of.Devices = shops, shops
+	return f
+}
+
+func TestGroupByPlace(t *testing.T) {
+	silent := func(shops int) *fleet { return newFleet(shops, 1).raise(AgentSilent, 0, shops, 1, now) }
+	const all = "1"
+	for _, c := range []struct {
+		name string
+		f    *fleet
+		want string
+	}{
+		{"a city of a large reseller", silent(6).put(0, 6, all, "SP", "Campinas").holds(map[string]int{all: 500, "1/SP": 400, "1/SP/Campinas": 10}),
+			"carrier-down 1/SP/Campinas 6"},
+		{"two cities of a state", silent(12).put(0, 6, all, "SP", "Campinas").put(6, 12, all, "SP", "Santos").holds(map[string]int{all: 500, "1/SP": 400, "1/SP/Campinas": 10, "1/SP/Santos": 10}),
+			"carrier-down 1/SP/Campinas 6, carrier-down 1/SP/Santos 6"},
+		{"much of a state", silent(12).put(0, 6, all, "SP", "Campinas").put(6, 12, all, "SP", "Santos").holds(map[string]int{all: 500, "1/SP": 50, "1/SP/Campinas": 10, "1/SP/Santos": 10}),
+			"carrier-down 1/SP 12"},
+		{"a state and a shop elsewhere", silent(7).put(0, 6, all, "SP", "").put(6, 7, all, "CE", "").holds(map[string]int{all: 20, "1/SP": 10, "1/CE": 10}),
+			"carrier-down 1/SP 6"},
+		{"two states", silent(12).put(0, 6, all, "SP", "").put(6, 12, all, "CE", "").holds(map[string]int{all: 20, "1/SP": 10, "1/CE": 10}),
+			"carrier-down 1 12"},
+		{"a few in each of many states", silent(6).put(0, 3, all, "SP", "").put(3, 6, all, "CE", "").holds(map[string]int{all: 12, "1/SP": 6, "1/CE": 6}),
+			"carrier-down 1 6"},
+		{"two shops each of three resellers", silent(6).put(0, 2, "1", "SP", "Campinas").put(2, 4, "2", "SP", "Campinas").put(4, 6, "3", "SP", "Campinas").
+			holds(map[string]int{"0": 900, "0/SP": 800, "0/SP/Campinas": 20, "1": 300, "1/SP": 300, "1/SP/Campinas": 90, "2": 300, "2/SP": 300, "3": 300, "3/SP": 300}),
+			"carrier-down 1/SP/Campinas 2, carrier-down 2/SP/Campinas 2, carrier-down 3/SP/Campinas 2"},
+		{"too few of all resellers", silent(4).put(0, 2, "1", "SP", "Campinas").put(2, 4, "2", "SP", "Campinas").holds(map[string]int{"0": 900, "0/SP": 800, "0/SP/Campinas": 20}), ""},
+		{"contact lost in one state", newFleet(12, 1).raise(NoContact, 0, 6, 1, now).put(0, 6, all, "SP", "").holds(map[string]int{all: 100, "1/SP": 20}),
+			"tax-office-down 1/SP 6"},
+		{"contact lost here and there", newFleet(12, 1).raise(NoContact, 0, 6, 1, now).put(0, 3, all, "SP", "").put(3, 6, all, "CE", "").holds(map[string]int{all: 12, "1/SP": 6, "1/CE": 6}), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := words(Group(c.f.open, c.f.of, nil)); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func words(causes []Shared) string {
+	var out []string
+	for _, g := range causes {
+		out = append(out, fmt.Sprintf("%s %s %d", g.Code, g.Subject.ID, len(g.Children)))
+	}
+	return strings.Join(out, ", ")
+}
+
+// TestGroupGoesOn: a cause ends later than it begins, and stays where it began.
+func TestGroupGoesOn(t *testing.T) {
+	down := func(code Code, kind Kind, id string) []Held { return []Held{{code, Subject{kind, id}, now}} }
+	carrier := down(CarrierDown, OfReseller, "1")
+	for _, c := range []struct {
+		name string
+		f    *fleet
+		held []Held
+		want string
+	}{
+		{"four of ten shops are left", newFleet(10, 2).raise(AgentSilent, 0, 4, 2, now), carrier, "carrier-down 1 8"},
+		{"one till of each is back", newFleet(10, 2).raise(AgentSilent, 0, 5, 1, now), carrier, "carrier-down 1 5"},
+		{"one shop is left", newFleet(10, 2).raise(AgentSilent, 0, 1, 2, now), carrier, "shop-offline 00000000000191 2"},
+		{"two of a hundred are left", newFleet(100, 1).raise(AgentSilent, 0, 2, 1, now), carrier, ""},
+		{"some follow later", newFleet(10, 1).raise(AgentSilent, 0, 3, 1, now).raise(AgentSilent, 3, 6, 1, now.Add(time.Hour)), carrier, "carrier-down 1 6"},
+		{"what was silent long before is its own", newFleet(10, 1).raise(AgentSilent, 0, 3, 1, now).raise(AgentSilent, 3, 4, 1, now.Add(-time.Hour)), carrier, "carrier-down 1 3"},
+		{"it stays where it began", newFleet(6, 1).raise(AgentSilent, 0, 6, 1, now).put(0, 6, "1", "SP", "Campinas").holds(map[string]int{"1": 20, "1/SP": 20, "1/SP/Campinas": 10}),
+			down(CarrierDown, OfReseller, "1/SP"), "carrier-down 1/SP 6"},
+		{"a wider one takes it in", newFleet(12, 1).raise(AgentSilent, 0, 12, 1, now).put(0, 6, "1", "SP", "Campinas").put(6, 12, "1", "SP", "Santos").
+			holds(map[string]int{"1": 50, "1/SP": 40, "1/SP/Campinas": 10, "1/SP/Santos": 10}), down(CarrierDown, OfReseller, "1/SP/Campinas"), "carrier-down 1/SP 12"},
+		{"three tills of a shop, one is back", newFleet(10, 3).raise(AgentSilent, 0, 1, 2, now), down(ShopOffline, OfShop, shopName(0)), "shop-offline 00000000000191 2"},
+		{"four tills of a shop, three are back", newFleet(10, 4).raise(AgentSilent, 0, 1, 1, now), down(ShopOffline, OfShop, shopName(0)), ""},
+		{"contact is coming back", newFleet(10, 2).raise(NoContact, 0, 3, 1, now), down(TaxOfficeDown, OfReseller, "1"), "tax-office-down 1 3"},
+		{"refusals get fewer", newFleet(5, 2).raise(SalesRejected, 0, 4, 1, now), down(SoftwareFaulty, OfReseller, "1/SAT X 01"), "software-faulty 1/SAT X 01 4"},
+		{"another's cause is no reason", newFleet(5, 2).raise(SalesRejected, 0, 4, 1, now), down(SoftwareFaulty, OfReseller, "2/SAT X 01"), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := words(Group(c.f.open, c.f.of, c.held)); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 // TestGroupNobodys: tills that belong to no reseller share no cause.
 func TestGroupNobodys(t *testing.T) {
 	f := newFleet(10, 2).raise(AgentSilent, 0, 10, 2, now).raise(SalesRejected, 0, 10, 2, now).raise(NoContact, 0, 10, 2, now)
 	for i := range f.open {
 		f.open[i].Reseller = ""
 	}
-	if got := Group(f.open, f.of); len(got) != 0 {
+	if got := Group(f.open, f.of, nil); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -88,7 +190,7 @@ func TestGroupNobodys(t *testing.T) {
 func BenchmarkGroup(b *testing.B) {
 	f := newFleet(2500, 2).raise(AgentSilent, 0, 1000, 2, now)
 	for b.Loop() {
-		if got := Group(f.open, f.of); len(got) != 1 || len(got[0].Children) != 2000 {
+		if got := Group(f.open, f.of, nil); len(got) != 1 || len(got[0].Children) != 2000 {
 			b.Fatalf("%d causes", len(got))
 		}
 	}

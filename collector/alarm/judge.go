@@ -214,7 +214,8 @@ func lostSeen(l *look) *finding {
 // numbersMissing is grave while something can be done: numbers missing for months are
 // for the accountant.
 func numbersMissing(l *look) *finding {
-	g := l.Device.Gaps
+	ahead := l.Device.Ahead
+	g := l.Device.Gaps.And(ahead)
 	if g.Count == 0 {
 		return nil
 	}
@@ -226,7 +227,51 @@ func numbersMissing(l *look) *finding {
 		f.severity = Warning
 	}
 	f.detail = fmt.Sprintf("%s, a última perto de %s: %s.", missing(g.Count), date(g.Last), g.Example)
+	if ahead.Count > 0 {
+		f.detail += fmt.Sprintf(" No fim da numeração, segundo o próprio equipamento: %s.", ahead.Example)
+	}
 	return f
+}
+
+// issuedOutside tells of documents of the direct bridge, and of those that the agent's
+// calls do not explain: as the agent tells, or because the device went on while nothing
+// waited at the agent.
+func issuedOutside(l *look) *finding {
+	foreign := l.Device.Outside
+	if a := l.passed(); a.Count > foreign.Count {
+		foreign = a
+	}
+	all := foreign.And(l.Device.Direct)
+	last := all.Example
+	all.Example = ""
+	f := all.within(recent, l.now, "documento", "documentos", " por fora do agente, desde %s", "")
+	switch {
+	case f == nil:
+		return nil
+	case foreign.Count == 0:
+		f.detail += ", pela ponte direta: o serviço do agente não respondia."
+	case l.Device.Direct.Count == 0:
+		f.detail += ", pela ferramenta do fabricante ou por outro computador."
+	default:
+		f.detail += fmt.Sprintf(": %d pela ponte direta, %d pela ferramenta do fabricante ou por outro computador.", l.Device.Direct.Count, foreign.Count)
+	}
+	f.detail += fmt.Sprintf(" O último: %s.", last)
+	return f
+}
+
+// settled is how long an agent that serves a device has to bring what it issued.
+const settled = 15 * time.Minute
+
+// passed are numbers that the device went on by while its agent served it: what waited
+// there has come, and no call of the agent is open or lost.
+func (l *look) passed() Happening {
+	a, ahead := l.Agent, l.Device.Ahead
+	if a == nil || ahead.Count <= l.Missing.Count || l.Unresolved.Count > 0 || a.BeatAt.Sub(ahead.First) < settled ||
+		!a.Oldest.IsZero() && a.Oldest.Before(ahead.First.Add(settled)) {
+		return Happening{}
+	}
+	ahead.Count -= l.Missing.Count
+	return ahead
 }
 
 func missing(n int) string {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
 func bufferFilling(l *look) *finding {
@@ -209,65 +208,4 @@ func salesSlow(l *look) (worst *finding) {
 		}
 	}
 	return worst
-}
-
-// Days of the month for NFC-e gaps (dossier on NFC-e documents, 7).
-const (
-	gapSettles = 48 * time.Hour // files of younger notes may still be on their way
-	gapUrgent  = 5
-	gapDue     = 10
-)
-
-// seriesGap judges the gap with the nearest end: until the 10th of the month after it
-// its numbers can be declared unused.
-func seriesGap(l *look) (worst *finding) {
-	if l.Shop == nil {
-		return nil
-	}
-	total := 0
-	for _, g := range l.Shop.Gaps {
-		if g.Before.IsZero() || l.now.Sub(g.Before) < gapSettles {
-			continue
-		}
-		total += g.To - g.From + 1
-		y, m, _ := g.Before.In(brasilia).Date()
-		urgent, due := time.Date(y, m+1, gapUrgent, 0, 0, 0, 0, brasilia), time.Date(y, m+1, gapDue+1, 0, 0, 0, 0, brasilia)
-		f := &finding{Notice, 1, g.Before, fmt.Sprintf("série %s, %s, até o dia %s para inutilizar.", g.Series, numbers(g.From, g.To), date(due.Add(-time.Hour)))}
-		switch {
-		case !l.now.Before(due):
-			f.severity, f.step = Warning, 4
-			f.detail = fmt.Sprintf("série %s, %s, com o prazo de inutilização vencido em %s.", g.Series, numbers(g.From, g.To), date(due.Add(-time.Hour)))
-		case !l.now.Before(due.AddDate(0, 0, -2)):
-			f.severity, f.step = Critical, 3
-		case !l.now.Before(urgent):
-			f.severity, f.step = Warning, 2
-		}
-		if worst == nil || f.severity > worst.severity || f.severity == worst.severity && g.Before.Before(worst.since) {
-			worst = f
-		}
-	}
-	if worst != nil {
-		worst.detail = missing(total) + " de NFC-e: " + worst.detail
-	}
-	return worst
-}
-
-// numbers names a range of numbers.
-func numbers(from, to int) string {
-	if from == to {
-		return fmt.Sprintf("nº %d", from)
-	}
-	return fmt.Sprintf("nº %d a %d", from, to)
-}
-
-func contingencyOpen(l *look) *finding {
-	if l.Shop == nil || l.Shop.Unsettled.Count == 0 {
-		return nil
-	}
-	h := l.Shop.Unsettled
-	f := l.aged(h.First, "%s")
-	if f != nil {
-		f.detail = count(h.Count, "nota", "notas") + fmt.Sprintf(" em contingência sem autorização, a mais antiga de %s.", moment(h.First))
-	}
-	return f
 }

@@ -82,6 +82,9 @@ type Policy struct {
 	// sets them per device (dossier on CF-e documents, 4.3).
 	ContactLimit int `json:"contact,omitempty"`
 	PendingLimit int `json:"pending,omitempty"`
+	// Contingency is within how many hours the shop must transmit a note issued
+	// off-line; 0 is what is known of its state.
+	Contingency int `json:"contingency,omitempty"`
 	// Escalate is after how many minutes of business a critical alarm that nobody took
 	// on goes one level up; nil is the default.
 	Escalate []int `json:"escalate,omitempty"`
@@ -121,6 +124,9 @@ func (p Policy) Over(wider Policy) Policy {
 	}
 	if out.PendingLimit == 0 {
 		out.PendingLimit = wider.PendingLimit
+	}
+	if out.Contingency == 0 {
+		out.Contingency = wider.Contingency
 	}
 	if out.Escalate == nil {
 		out.Escalate = wider.Escalate
@@ -170,6 +176,9 @@ func (p Policy) Check() error {
 		if limit < 0 || limit > 60 {
 			return fmt.Errorf("o limite de dias do equipamento vai de 1 a 60; para o padrão, deixe vazio")
 		}
+	}
+	if p.Contingency < 0 || p.Contingency > 168 {
+		return fmt.Errorf("o prazo da contingência vai de 1 a 168 horas; para o do estado, deixe vazio")
 	}
 	if len(p.Escalate) > 5 {
 		return fmt.Errorf("o escalonamento tem no máximo 5 níveis")

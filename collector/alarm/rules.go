@@ -107,6 +107,8 @@ const (
 	CompanyCertificate  Code = "company-certificate"
 	SeriesGapOpen       Code = "series-gap"
 	ContingencyOpen     Code = "contingency-open"
+	NoteUnknown         Code = "note-unknown"
+	NoteTwins           Code = "note-twins"
 	ShopOffline         Code = "shop-offline"
 	CarrierDown         Code = "carrier-down"
 	TaxOfficeDown       Code = "tax-office-down"

@@ -161,8 +161,7 @@ func partRules() []Rule {
 			Title:    "Emissão por fora do agente",
 			Meaning:  "O equipamento emitiu sem passar pelo agente: pela ponte direta, pela ferramenta do fabricante ou por outro computador. Esses cupons só chegam à nuvem se forem recuperados.",
 			WhatToDo: "Confira se o serviço do agente estava parado e se o PDV usa a biblioteca do Zelo. Este aviso termina 7 dias depois da última vez.",
-			judge: recently(func(f *Facts) Happening { return f.Device.Outside },
-				"documento", "documentos", " por fora do agente, desde %s.", " O último: %s."),
+			judge:    issuedOutside,
 		},
 	}
 }

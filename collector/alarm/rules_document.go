@@ -90,10 +90,25 @@ func companyRules() []Rule {
 		{
 			Code: ContingencyOpen, Subjects: []Kind{OfShop}, Severity: Notice,
 			Title:    "NFC-e em contingência sem autorização",
-			Meaning:  "A nota foi emitida sem internet e ainda não foi autorizada. O prazo de envio é de 24 horas; depois dele a nota pode ser considerada inidônea.",
+			Meaning:  "A nota foi emitida sem internet e ainda não foi autorizada. Depois do prazo de envio a nota pode ser considerada inidônea.",
 			WhatToDo: "Abra o PDV e transmita as notas em contingência. Se forem rejeitadas, corrija e envie com o mesmo número e a mesma série.",
 			Scale:    Scale{Unit: Hours, Steps: []Step{{2, Notice}, {12, Warning}, {20, Critical}, {24, Critical}}, Min: 1, Max: 168},
 			judge:    contingencyOpen,
+		},
+		{
+			Code: NoteUnknown, Subjects: []Kind{OfShop}, Severity: Warning,
+			Title:    "NFC-e sem desfecho conhecido",
+			Meaning:  "A nota foi emitida em modo normal e não sabemos se a SEFAZ a autorizou ou rejeitou: a resposta se perdeu, ou falta o arquivo com o protocolo.",
+			WhatToDo: "Consulte a nota na SEFAZ pela chave, no PDV. Não inutilize o número nem repita a venda antes da resposta.",
+			Scale:    Scale{Unit: Minutes, Steps: []Step{{15, Warning}, {24 * 60, Critical}}, Min: 15, Max: 7 * 24 * 60},
+			judge:    noteUnknown,
+		},
+		{
+			Code: NoteTwins, Subjects: []Kind{OfShop}, Severity: Critical,
+			Title:    "Possível duplicidade de NFC-e",
+			Meaning:  "O mesmo número saiu em modo normal e em contingência. Se a SEFAZ autorizar as duas notas, a mesma venda fica com dois documentos.",
+			WhatToDo: "Consulte as duas notas pela chave. Se ambas valem para a mesma venda, cancele a de modo normal por substituição em até 168 horas e avise o contador. O alarme termina com o cancelamento ou em 30 dias.",
+			judge:    noteTwins,
 		},
 	}
 }

@@ -49,8 +49,8 @@ func tillRules() []Rule {
 		{
 			Code: AgentCloned, Subjects: []Kind{OfAgent}, Severity: Critical,
 			Title:    "Caixa clonado ou restaurado",
-			Meaning:  "Chegaram registros diferentes com a mesma identificação: dois computadores usam a mesma identidade, ou uma cópia antiga do disco voltou ao uso. Tudo foi guardado.",
-			WhatToDo: "Descubra se o disco deste caixa foi copiado ou restaurado e cadastre de novo o computador que não é o original. Este alarme termina 7 dias depois da última vez.",
+			Meaning:  "Dois computadores usaram a mesma identidade, por cópia ou restauração de disco; cada um recebeu uma nova. Tudo o que enviaram foi guardado.",
+			WhatToDo: "Se um deles não é da loja, revogue-o na página do caixa. Este alarme termina 7 dias depois da última vez.",
 			judge: recently(func(f *Facts) Happening { return f.Agent.Collided },
 				"registro", "registros", " com identificação repetida e outro conteúdo, desde %s.", " Canal: %s."),
 		},

@@ -65,7 +65,7 @@ func ProposeStage(f Facts, now time.Time) (s Stage, why string, ok bool) {
 	}
 	fresh := !d.StatusAt.IsZero() && now.Sub(d.StatusAt) < 2*day
 	switch {
-	case d.Stage == Draining && fresh && d.PendingSince.IsZero() && d.Gaps.Count == 0 && f.Missing.Count == 0 && f.Unresolved.Count == 0:
+	case d.Stage == Draining && fresh && d.PendingSince.IsZero() && d.Gaps.Count == 0 && d.Ahead.Count == 0 && f.Missing.Count == 0 && f.Unresolved.Count == 0:
 		return Closed, "O equipamento confirma que não há pendentes, e todos os números dele estão salvos na nuvem.", true
 	case !d.Silent.IsZero() && now.Sub(d.Silent) >= 30*day:
 		return Lost, fmt.Sprintf("O equipamento não responde desde %s, e o caixa dele continua em contato.", moment(d.Silent)), true

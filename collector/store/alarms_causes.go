@@ -24,12 +24,15 @@ type standing struct {
 // is in nobody's way: only those that were heard within groupedFor count.
 func (r *Reader) standings(now time.Time) ([]standing, error) {
 	return all(r, func(s scanner, v *standing) error {
-		return s.Scan(&v.ID, &v.Code, &v.Severity, at(&v.Since), &v.Shop, &v.Reseller, &v.Model, &v.cause)
+		var state string
+		err := s.Scan(&v.ID, &v.Code, &v.Severity, at(&v.Since), &v.Shop, &v.Reseller, &v.Model, &state, &v.City, &v.cause)
+		v.State = alarm.StateOf(state)
+		return err
 	}, `SELECT a.id, a.code, a.severity, a.since, `+alarmCNPJ+`, coalesce(CAST(t.reseller_id AS TEXT), CASE WHEN coalesce(g.reseller_id, 0) = 0
-			THEN '' ELSE CAST(g.reseller_id AS TEXT) END), coalesce(CASE WHEN m.software = '' THEN '' ELSE m.name || ' ' || m.software END, ''), a.cause_id`+alarmTables+`
+			THEN '' ELSE CAST(g.reseller_id AS TEXT) END), coalesce(CASE WHEN m.software = '' THEN '' ELSE m.name || ' ' || m.software END, ''), coalesce(e.state, ''), coalesce(e.city, ''), a.cause_id`+alarmTables+`
 		LEFT JOIN devices m ON m.serial = CASE WHEN a.kind = 'device' THEN a.subject WHEN a.kind = 'agent'
 			THEN (SELECT min(x.serial) FROM devices x WHERE x.agent = a.subject) END
-		LEFT JOIN taxpayers t ON t.root = substr(`+alarmCNPJ+`, 1, 8)
+		LEFT JOIN taxpayers t ON t.root = substr(`+alarmCNPJ+`, 1, 8) LEFT JOIN establishments e ON e.cnpj = `+alarmCNPJ+`
 		WHERE a.cleared_at = 0 AND a.kind IN ('agent', 'device') AND (a.cause_id <> 0 OR a.behind = '' AND a.since > $1 AND a.code IN ('`+
 		string(alarm.AgentSilent)+`', '`+string(alarm.NoContact)+`', '`+string(alarm.SalesRejected)+`')) ORDER BY a.id`, ms(now.Add(-groupedFor)))
 }
@@ -51,14 +54,35 @@ func (r *Reader) population(now time.Time) (p alarm.Population, err error) {
 	}
 	heard := ms(now.Add(-groupedFor))
 	p.AgentsOfShop = counted(`SELECT cnpj, count(*) FROM agents WHERE cnpj <> '' AND heard_at > $1 GROUP BY cnpj`, heard)
-	p.ShopsOfReseller = counted(`SELECT CAST(t.reseller_id AS TEXT), count(DISTINCT g.cnpj) FROM agents g JOIN taxpayers t ON t.root = substr(g.cnpj, 1, 8)
-		WHERE g.cnpj <> '' AND g.heard_at > $1 GROUP BY t.reseller_id`, heard)
-	p.DevicesOf = counted(`SELECT CAST(t.reseller_id AS TEXT), count(*) FROM devices d JOIN taxpayers t ON t.root = substr(d.cnpj, 1, 8)
-		WHERE d.agent <> '' AND d.status_at > $1 GROUP BY t.reseller_id`, heard)
+	const place = `CAST(t.reseller_id AS TEXT) || '/' || coalesce(e.state, '') || '/' || coalesce(e.city, '')`
+	p.Shops = places(counted(`SELECT `+place+`, count(DISTINCT g.cnpj) FROM agents g JOIN taxpayers t ON t.root = substr(g.cnpj, 1, 8)
+		LEFT JOIN establishments e ON e.cnpj = g.cnpj WHERE g.cnpj <> '' AND g.heard_at > $1 GROUP BY t.reseller_id, e.state, e.city`, heard))
+	p.Devices = places(counted(`SELECT `+place+`, count(*) FROM devices d JOIN taxpayers t ON t.root = substr(d.cnpj, 1, 8)
+		LEFT JOIN establishments e ON e.cnpj = d.cnpj WHERE d.agent <> '' AND d.status_at > $1 GROUP BY t.reseller_id, e.state, e.city`, heard))
 	p.DevicesOfModel = counted(`SELECT CAST(t.reseller_id AS TEXT) || '/' || d.name || ' ' || d.software, count(*) FROM devices d
 		JOIN taxpayers t ON t.root = substr(d.cnpj, 1, 8) WHERE d.agent <> '' AND d.software <> '' AND d.status_at > $1
 		GROUP BY t.reseller_id, d.name, d.software`, heard)
 	return p, err
+}
+
+// places adds up what was counted by reseller, code of the state, and city, to what a
+// Population counts by.
+func places(counted map[string]int) map[string]int {
+	all := map[string]int{}
+	for key, n := range counted {
+		parts := strings.SplitN(key, "/", 3)
+		for _, place := range []string{parts[0], alarm.Platform} {
+			all[place] += n
+			for _, part := range []string{alarm.StateOf(parts[1]), parts[2]} {
+				if part == "" {
+					break
+				}
+				place += "/" + part
+				all[place] += n
+			}
+		}
+	}
+	return all
 }
 
 // GroupAlarms finds the causes that open alarms share, raises them, and hangs the
@@ -84,8 +108,12 @@ func (w *Writer) GroupAlarms(now time.Time) error {
 			free = append(free, s.Standing)
 		}
 	}
+	var held []alarm.Held
+	for _, a := range open {
+		held = append(held, alarm.Held{Code: a.Code, Subject: a.Subject, Since: a.Since})
+	}
 	hang := map[int64][]int64{}
-	for _, c := range alarm.Group(free, of) {
+	for _, c := range alarm.Group(free, of, held) {
 		id, err := w.setCause(&open, c, now)
 		if err != nil {
 			return err

@@ -58,7 +58,7 @@ func (r *Reader) deviceFacts(f *alarm.Facts) error {
 	agent := Agent{}
 	if d.Agent != "" {
 		if agent, err = r.Agent(d.Agent); err == nil {
-			f.Agent = &alarm.Agent{Heard: agent.heard()}
+			f.Agent = &alarm.Agent{Heard: agent.heard(), BeatAt: agent.BeatAt, Oldest: agent.OldestAt}
 		} else if !errors.Is(err, ErrNotFound) {
 			return err
 		}
@@ -71,6 +71,7 @@ func (r *Reader) deviceFacts(f *alarm.Facts) error {
 		func() error { return r.dayFacts(d.Serial, f.Device) },
 		func() error { return r.outsideFacts(d.Serial, d.Agent, f.Device) },
 		func() error { return r.lineFacts(d, f.Device) },
+		func() error { return r.aheadFacts(d, f.Device) },
 	} {
 		if err := read(); err != nil {
 			return err

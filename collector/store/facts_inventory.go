@@ -94,10 +94,16 @@ func (w *Writer) SetThing(t Thing, rec Record) error {
 		gone = excluded.gone, body = excluded.body WHERE excluded.stream_id > inventory.stream_id
 		OR excluded.stream_id = inventory.stream_id AND excluded.seq > inventory.seq`,
 		rec.Agent, t.What, t.Key, stream, rec.place(), ms(rec.At), t.Gone, body)
-	if err == nil && t.What == WhatCertificate {
-		err = w.Mark(alarm.Subject{Kind: alarm.OfCertificate, ID: t.Key})
+	if err != nil || t.What != WhatCertificate {
+		return err
 	}
-	return err
+	// One that is new may be what the others there wait for.
+	waiting, err := all(&w.Reader, func(s scanner, v *alarm.Subject) error { v.Kind = alarm.OfCertificate; return s.Scan(&v.ID) },
+		`SELECT key FROM inventory WHERE agent = $1 AND what = $2`, rec.Agent, WhatCertificate)
+	if err != nil {
+		return err
+	}
+	return w.Mark(waiting...)
 }
 
 // TillDay is how one till sold on one day.
@@ -176,8 +182,7 @@ func (r *Reader) outsideFacts(serial, agent string, d *alarm.Device) error {
 		return nil
 	}
 	if err == nil && o.Foreign > 0 {
-		last := alarm.Happening{Count: o.Foreign, First: since(o.First, told), Last: since(o.Last, told), Example: o.LastKey}
-		d.Outside = together(d.Outside, last)
+		d.Outside = alarm.Happening{Count: o.Foreign, First: since(o.First, told), Last: since(o.Last, told), Example: o.LastKey}
 	}
 	return err
 }

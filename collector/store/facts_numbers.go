@@ -30,6 +30,8 @@ func (w *Writer) numbered(d Document) {
 		w.months[monthOf{d.Serial, d.Issuer, "", d.Month()}] = true
 	case d.Model == 65 && d.Kind != kindEvent:
 		w.months[monthOf{"", d.Issuer, d.Series, d.Month()}] = true
+	case d.Model == 65 && len(d.Key) == 44: // the month of its note
+		w.months[monthOf{"", d.Issuer, d.Series, "20" + d.Key[2:6]}] = true
 	}
 }
 
@@ -64,6 +66,8 @@ type monthNumbers struct {
 	first   int // a doubled number
 	cents   int64
 	days    int
+	notes   notes  // of NFC-e
+	state   string // code of the state in the last key; "" when there is none
 }
 
 // RefreshNumbers reads the numbers of at most limit months again that changed, sums
@@ -104,13 +108,17 @@ func (r *Reader) readMonth(m *monthNumbers, voided func([]byte) (int, int, bool)
 		where, highest = `issuer = $2 AND series = $1 AND model = 65 AND kind <> '`+kindEvent+`'`, sequence.HighestNFCe
 		args[0] = m.series
 	}
-	line, days := sequence.New(highest), map[time.Time]bool{}
+	line, days, seen := sequence.New(highest), map[time.Time]bool{}, noteBook{}
 	_, err = all(r, func(s scanner, _ *struct{}) error {
 		var item sequence.Item
 		var total string
+		var n note
 		var zip, sum []byte
-		if err := s.Scan(&item.Number, at(&item.At), &item.Kind, &total, &sum, &zip); err != nil {
+		if err := s.Scan(&item.Number, at(&item.At), &item.Kind, &total, &n.key, &n.pending, &sum, &zip); err != nil {
 			return err
+		}
+		if len(n.key) == 44 {
+			m.state = n.key[:2]
 		}
 		switch item.Kind {
 		case sequence.Sale:
@@ -134,8 +142,12 @@ func (r *Reader) readMonth(m *monthNumbers, voided func([]byte) (int, int, bool)
 			}
 		}
 		line.Add(item)
+		if m.serial == "" && item.Kind == sequence.Sale {
+			n.number, n.at = item.Number, ms(item.At)
+			seen.add(n)
+		}
 		return nil
-	}, `SELECT number, issued, `+numberedAs+`, total, sha256, CASE WHEN kind = '`+kindVoid+`' THEN body END FROM documents WHERE `+where+`
+	}, `SELECT number, issued, `+numberedAs+`, total, key, kind = '`+kindUnsettled+`', sha256, CASE WHEN kind = '`+kindVoid+`' THEN body END FROM documents WHERE `+where+`
 		AND month = $3 AND best = 1 AND issued >= $4 AND issued < $5 ORDER BY issued, number, id`, args...)
 	if err != nil {
 		return err
@@ -148,7 +160,8 @@ func (r *Reader) readMonth(m *monthNumbers, voided func([]byte) (int, int, bool)
 	for i, run := range sum.Runs {
 		m.take(run, i > 0)
 	}
-	return nil
+	m.notes, err = seen.notes(r)
+	return err
 }
 
 // explain notes numbers that nobody has to look for.
@@ -200,9 +213,16 @@ func (w *Writer) setMonths(months []monthNumbers, now time.Time) error {
 		if err != nil {
 			return err
 		}
+		notes, err := asJSON(m.notes)
+		if err != nil {
+			return err
+		}
 		err = w.exec(`UPDATE number_months SET dirty = CASE WHEN dirty = $11 THEN 0 ELSE dirty END, read_at = $5, held = $6, cents = $7,
-			days = $8, doubled = $9, doubled_first = $10 WHERE serial = $1 AND issuer = $2 AND series = $3 AND month = $4`,
-			m.serial, m.issuer, m.series, m.month, ms(now), text, m.cents, m.days, m.doubled, m.first, m.dirty)
+			days = $8, doubled = $9, doubled_first = $10, notes = $12 WHERE serial = $1 AND issuer = $2 AND series = $3 AND month = $4`,
+			m.serial, m.issuer, m.series, m.month, ms(now), text, m.cents, m.days, m.doubled, m.first, m.dirty, notes)
+		if err == nil && m.state != "" {
+			err = w.exec(`UPDATE establishments SET state = $2 WHERE cnpj = $1 AND state <> $2`, m.issuer, m.state)
+		}
 		if err != nil {
 			return err
 		}
@@ -222,6 +242,10 @@ type gap struct {
 	From   int   `json:"f"`
 	To     int   `json:"t"`
 	Before int64 `json:"b"` // issue of the document above it, Unix milliseconds
+	// Used is the first number of it that an event shows to be issued, and Offline tells
+	// that that was in contingency.
+	Used    int  `json:"u,omitempty"`
+	Offline bool `json:"o,omitempty"`
 }
 
 // maxGaps is how many gaps of a line are named.
@@ -233,8 +257,8 @@ const recentMonths = 3
 // sumUp makes a line's sum of its months, and marks what is judged by it.
 func (w *Writer) sumUp(l monthOf, now time.Time) error {
 	months, err := all(&w.Reader, func(s scanner, m *monthNumbers) error {
-		return s.Scan(fromJSON(&m.held), &m.doubled, &m.first, &m.cents, &m.days)
-	}, `SELECT held, doubled, doubled_first, cents, days FROM number_months WHERE serial = $1 AND issuer = $2 AND series = $3 ORDER BY month`,
+		return s.Scan(fromJSON(&m.held), &m.doubled, &m.first, &m.cents, &m.days, fromJSON(&m.notes))
+	}, `SELECT held, doubled, doubled_first, cents, days, notes FROM number_months WHERE serial = $1 AND issuer = $2 AND series = $3 ORDER BY month`,
 		l.serial, l.issuer, l.series)
 	if err != nil {
 		return err
@@ -245,7 +269,15 @@ func (w *Writer) sumUp(l monthOf, now time.Time) error {
 		missing, near = missing+g.To-g.From+1, max(near, g.Before)
 	}
 	slices.SortFunc(gaps, func(a, b gap) int { return cmp.Compare(b.Before, a.Before) })
-	text, err := asJSON(gaps[:min(len(gaps), maxGaps)])
+	gaps = gaps[:min(len(gaps), maxGaps)]
+	if err := w.used(l, gaps); err != nil {
+		return err
+	}
+	text, err := asJSON(gaps)
+	if err != nil {
+		return err
+	}
+	notes, err := asJSON(sumNotes(months))
 	if err != nil {
 		return err
 	}
@@ -254,14 +286,14 @@ func (w *Writer) sumUp(l monthOf, now time.Time) error {
 		sold, days = sold+m.cents, days+int64(m.days)
 	}
 	// Missing and doubled numbers count from when they were first found.
-	err = w.exec(`INSERT INTO number_lines (serial, issuer, series, missing, missing_since, missing_near, doubled, doubled_since, doubled_first, gaps, daily)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $5, $8, $9, $10)
+	err = w.exec(`INSERT INTO number_lines (serial, issuer, series, missing, missing_since, missing_near, doubled, doubled_since, doubled_first, gaps, daily, notes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $5, $8, $9, $10, $11)
 		ON CONFLICT (serial, issuer, series) DO UPDATE SET missing = excluded.missing, missing_near = excluded.missing_near,
 		missing_since = CASE WHEN number_lines.missing > 0 THEN number_lines.missing_since ELSE excluded.missing_since END,
 		doubled = excluded.doubled, doubled_first = excluded.doubled_first,
 		doubled_since = CASE WHEN number_lines.doubled > 0 THEN number_lines.doubled_since ELSE excluded.doubled_since END,
-		gaps = excluded.gaps, daily = excluded.daily`,
-		l.serial, l.issuer, l.series, missing, ms(now), near, doubled, first, text, sold/max(1, days))
+		gaps = excluded.gaps, daily = excluded.daily, notes = excluded.notes`,
+		l.serial, l.issuer, l.series, missing, ms(now), near, doubled, first, text, sold/max(1, days), notes)
 	if err != nil {
 		return err
 	}
@@ -348,7 +380,7 @@ func (c *cover) add(h held) {
 // gaps are the ranges between those held.
 func (c cover) gaps() (out []gap) {
 	for i := 1; i < len(c); i++ {
-		out = append(out, gap{c[i-1].To + 1, c[i].From - 1, c[i].Since})
+		out = append(out, gap{From: c[i-1].To + 1, To: c[i].From - 1, Before: c[i].Since})
 	}
 	return out
 }
@@ -371,28 +403,13 @@ func (r *Reader) lineFacts(of Device, d *alarm.Device) error {
 	for _, l := range lines {
 		d.Daily += l.daily
 		if l.missing > 0 {
-			d.Gaps = together(d.Gaps, alarm.Happening{Count: l.missing, First: l.since, Last: l.near, Example: named(l.gaps)})
+			d.Gaps = d.Gaps.And(alarm.Happening{Count: l.missing, First: l.since, Last: l.near, Example: named(l.gaps)})
 		}
 		if l.doubled > 0 {
-			d.Doubled = together(d.Doubled, alarm.Happening{Count: l.doubled, First: l.doubledAt, Last: l.doubledAt, Example: fmt.Sprintf("%06d", l.first)})
+			d.Doubled = d.Doubled.And(alarm.Happening{Count: l.doubled, First: l.doubledAt, Last: l.doubledAt, Example: fmt.Sprintf("%06d", l.first)})
 		}
 	}
 	return err
-}
-
-// together adds one happening to another, which names the example.
-func together(a, b alarm.Happening) alarm.Happening {
-	if a.Count == 0 {
-		return b
-	}
-	a.Count += b.Count
-	if b.First.Before(a.First) {
-		a.First = b.First
-	}
-	if b.Last.After(a.Last) {
-		a.Last = b.Last
-	}
-	return a
 }
 
 // namedGaps is how many gaps an alarm names.
@@ -413,29 +430,3 @@ func named(gaps []gap) string {
 	}
 	return strings.Join(words, ", ")
 }
-
-// shopFacts are those of an establishment's NFC-e.
-func (r *Reader) shopFacts(f *alarm.Facts) error {
-	f.Shop = &alarm.Shop{}
-	type series struct {
-		name string
-		gaps []gap
-	}
-	lines, err := all(r, func(s scanner, l *series) error { return s.Scan(&l.name, fromJSON(&l.gaps)) },
-		`SELECT series, gaps FROM number_lines WHERE issuer = $1 AND serial = '' ORDER BY series`, f.Subject.ID)
-	if err != nil {
-		return err
-	}
-	for _, l := range lines {
-		for _, g := range l.gaps {
-			f.Shop.Gaps = append(f.Shop.Gaps, alarm.SeriesGap{Series: l.name, From: g.From, To: g.To, Before: time.UnixMilli(g.Before)})
-		}
-	}
-	// An off-line note has tpEmis 9, the 35th character of its key (dossier on NFC-e, 2).
-	f.Shop.Unsettled, err = r.happening("documents", "issued", "key",
-		"issuer = $1 AND kind = '"+kindUnsettled+"' AND best = 1 AND model = 65 AND environment <> 2 AND substr(key, 35, 1) = '9'", f.Subject.ID)
-	return err
-}
-
-// kindUnsettled is the kind of a note without its protocol, as sat/cfe names it.
-const kindUnsettled = "nota-pendente"

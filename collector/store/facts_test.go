@@ -207,8 +207,8 @@ func testPartsAndStages(t *testing.T, s *Store) {
 	if d.Battery != alarm.BatteryLow || !d.BatterySince.Equal(t0.Add(time.Hour)) || !d.NoNetwork.Equal(t0.Add(time.Hour)) {
 		t.Errorf("%+v", d)
 	}
-	if len(d.Memories) != 2 || d.Memories[0].Value != 0.6 || d.Memories[1].Value != 0.7 || d.Outside.Count != 2 || d.Outside.Example != "key2" {
-		t.Errorf("%+v, %+v", d.Memories, d.Outside)
+	if len(d.Memories) != 2 || d.Memories[0].Value != 0.6 || d.Memories[1].Value != 0.7 || d.Direct.Count != 2 || d.Direct.Example != "key2" {
+		t.Errorf("%+v, %+v", d.Memories, d.Direct)
 	}
 	status(5, t0.AddDate(0, 0, 2), func(*Status) {})
 	if d := factsOf(t, s, alarm.OfDevice, "900000001", t0).Device; !d.NoNetwork.IsZero() || d.Battery != alarm.BatteryHigh || d.Stage != alarm.InUse {
