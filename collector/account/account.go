@@ -5,6 +5,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -158,7 +160,7 @@ func (a *Accounts) SignInWith(ctx context.Context, email, password, code, from s
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return "", fmt.Errorf("cannot sign in: %w", err)
 	}
-	same := a.same(password, u.Password)
+	checked, same := u.Password, a.same(password, u.Password)
 	secret, err := a.key.open(u.ID, u.TOTP)
 	if err != nil {
 		return "", fmt.Errorf("cannot sign in: %w", err)
@@ -173,7 +175,7 @@ func (a *Accounts) SignInWith(ctx context.Context, email, password, code, from s
 		if err != nil || now.Before(u.Locked) {
 			return err // session stays ""
 		}
-		if same && fresh {
+		if same && fresh && u.Password == checked {
 			err := w.TookCode(u.ID, step)
 			if err == nil {
 				session, err = a.open(w, u, host)
@@ -242,6 +244,9 @@ func (a *Accounts) SetPassword(ctx context.Context, c Caller, old, password, sec
 		return fmt.Errorf("cannot set the password of %s: %w", c.who, err)
 	}
 	return a.store.Update(ctx, func(w *store.Writer) error {
+		if now, err := w.User(c.user); err != nil || now.Password != u.Password {
+			return cmp.Or(err, ErrCredentials) // it was reset meanwhile
+		}
 		if err := w.SetPassword(c.user, hash, codes); err != nil {
 			return err
 		}
@@ -269,16 +274,21 @@ func hostOf(from string) string {
 	return from
 }
 
-// mayTry counts the attempts of each address in the current minute.
+// mayTry counts the attempts of each address in the current minute; of IPv6 that of each
+// network, which one subscriber has whole. Whoever has very many addresses makes it
+// forget, and does not keep others out.
 func (a *Accounts) mayTry(host string) bool {
 	const maxRemembered = 10_000
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() && !ip.Is4In6() {
+		host = netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if m := a.now().Truncate(time.Minute); !m.Equal(a.minute) {
 		a.minute, a.tries = m, map[string]int{}
 	}
 	if len(a.tries) >= maxRemembered && a.tries[host] == 0 {
-		return false
+		a.tries = map[string]int{}
 	}
 	a.tries[host]++
 	return a.tries[host] <= perMinute

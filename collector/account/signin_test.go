@@ -221,3 +221,37 @@ func TestEntitlements(t *testing.T) {
 		t.Error("the platform pays itself")
 	}
 }
+
+// TestResetMeanwhile: a password that is reset while it is checked opens nothing.
+func TestResetMeanwhile(t *testing.T) {
+	b := setup(t)
+	secret := b.secured("ana@example.com")
+	c, err := b.Caller(t.Context(), b.signIn(b.link("ana@example.com")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, reset := 0, 0
+	b.Accounts.now = func() time.Time { // it is asked for after the password was read
+		if asked++; asked == reset {
+			if err := b.store.Update(t.Context(), func(w *store.Writer) error { return w.LockOut(c.User(), b.now) }); err != nil {
+				t.Error(err)
+			}
+		}
+		return b.now
+	}
+	reset = 2
+	if _, err := b.SignInWith(t.Context(), "ana@example.com", password, b.code(secret), "192.0.2.1:1"); !errors.Is(err, ErrCredentials) {
+		t.Errorf("signing in: %v", err)
+	}
+}
+
+// TestOneNetwork: one network of IPv6 counts as one address.
+func TestOneNetwork(t *testing.T) {
+	b := setup(t)
+	for n := range perMinute + 1 {
+		_, err := b.SignIn(t.Context(), "x", fmt.Sprintf("[2001:db8::%x]:1", n))
+		if want := map[bool]error{false: ErrLink, true: ErrTooMany}[n == perMinute]; !errors.Is(err, want) {
+			t.Errorf("try %d of one network: %v", n+1, err)
+		}
+	}
+}
