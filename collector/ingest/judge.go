@@ -16,7 +16,7 @@ import (
 // many months of numbers are read again at a time.
 const (
 	judgeAtOnce  = 200
-	tickAtOnce   = 50
+	tickAtOnce   = 20
 	monthsAtOnce = 500
 )
 
@@ -51,13 +51,52 @@ func (g *Ingest) judgeChanges(ctx context.Context) {
 		case !ok:
 			again.Reset(lookAgain)
 		default:
-			err = errors.Join(err, g.Judge(ctx))
+			wait, jerr := g.judgeAndGroup(ctx)
+			err = errors.Join(err, jerr)
 			release()
+			if wait > 0 {
+				again.Reset(wait)
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			g.o.Log.Error("alarms not judged, trying again later", "within", g.o.Every, "err", err)
 		}
 	}
+}
+
+// groupEvery bounds how often causes are looked for while alarms open.
+const groupEvery = 2 * time.Second
+
+// judgeAndGroup judges what changed, and looks for causes when alarms were opened that
+// may share one: now, or after wait.
+func (g *Ingest) judgeAndGroup(ctx context.Context) (wait time.Duration, err error) {
+	if err := g.Judge(ctx); err != nil {
+		return 0, err
+	}
+	g.judging.Lock()
+	defer g.judging.Unlock()
+	if !g.ungrouped {
+		return 0, nil
+	}
+	if wait = groupEvery - g.o.Now().Sub(g.grouped); wait > 0 {
+		return wait, nil
+	}
+	return 0, g.group(ctx, nil)
+}
+
+// group looks for causes, and does what else is to be done in the same transaction.
+// The caller holds judging.
+func (g *Ingest) group(ctx context.Context, also func(*store.Writer) error) error {
+	err := g.o.Store.Update(ctx, func(w *store.Writer) error {
+		if err := w.GroupAlarms(g.o.Now()); err != nil || also == nil {
+			return err
+		}
+		return also(w)
+	})
+	if err == nil {
+		g.ungrouped, g.grouped = false, g.o.Now()
+	}
+	return err
 }
 
 // Judge judges the rules about every subject whose facts changed.
@@ -112,12 +151,7 @@ func (g *Ingest) Tick(ctx context.Context) error {
 	g.o.Log.Info("everything judged", "subjects", len(subjects), "changed", changed, "took", time.Since(began).Round(time.Millisecond))
 	g.judging.Lock()
 	defer g.judging.Unlock()
-	return g.o.Store.Update(ctx, func(w *store.Writer) error {
-		if err := w.GroupAlarms(g.o.Now()); err != nil {
-			return err
-		}
-		return w.Escalate(g.o.Now())
-	})
+	return g.group(ctx, func(w *store.Writer) error { return w.Escalate(g.o.Now()) })
 }
 
 // judge looks at some subjects, writes what differs, and says of how many. Its first look, beside all
@@ -160,6 +194,7 @@ func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) (changed in
 				continue
 			}
 			if err == nil {
+				g.ungrouped = g.ungrouped || v.mayShare()
 				err = v.write(w, m.Subject, now)
 			}
 			if err == nil {
@@ -182,6 +217,13 @@ func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) (changed in
 type verdict struct {
 	raised   []alarm.Raised
 	forecast alarm.Prediction // of a device; zero when no block is in sight
+}
+
+// mayShare tells whether an alarm was raised that may have a cause with others.
+func (v verdict) mayShare() bool {
+	return slices.ContainsFunc(v.raised, func(r alarm.Raised) bool {
+		return r.Behind == "" && (r.Code == alarm.AgentSilent || r.Code == alarm.NoContact || r.Code == alarm.SalesRejected)
+	})
 }
 
 // verdict judges a subject now; nothing is raised about one that is gone.
