@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -78,52 +81,74 @@ func fillTo(b *testing.B, s *Store, from, to int) {
 	}
 }
 
-// BenchmarkGrowth stores documents in batches of 10,000, and compares what one takes
-// when 100,000 are there with when a million are.
-func BenchmarkGrowth(b *testing.B) {
+// BenchmarkArchive fills an archive with a million documents in batches of 10,000. It
+// compares what one more takes, and what the archive takes of memory and disk, when
+// 100,000 are there with when all are, and then searches as a reseller with nearly all
+// shops does, and as one with few: the 95th percentile of each, in milliseconds.
+func BenchmarkArchive(b *testing.B) {
 	for _, engine := range benchEngines() {
 		b.Run(engine.name, func(b *testing.B) {
-			const measured = 50_000
+			const measured, few = 50_000, archived / 10
 			for b.Loop() {
 				s := engine.open(b)
 				registerShops(b, s)
-				at := func(from int) float64 {
+				empty := diskOf(b, s)
+				at := func(until int) (us, memory, disk float64) {
 					began := time.Now()
-					fillTo(b, s, from, from+measured)
-					return float64(time.Since(began).Microseconds()) / measured
+					fillTo(b, s, until-measured, until)
+					us = float64(time.Since(began).Microseconds()) / measured
+					return us, memoryOf(b), (diskOf(b, s) - empty) / float64(until)
 				}
-				fillTo(b, s, 0, archived/10-measured)
-				few := at(archived/10 - measured)
-				fillTo(b, s, archived/10, archived-measured)
-				many := at(archived - measured)
-				b.ReportMetric(few, "us-100k")
-				b.ReportMetric(many, "us-1M")
-				b.ReportMetric(many/few, "x-100k")
-				b.ReportMetric(0, "ns/op")
+				compare := func(what string, before, after float64) {
+					b.ReportMetric(before, what+"-100k")
+					b.ReportMetric(after, what+"-1M")
+					b.ReportMetric(after/before, what+"-ratio")
+				}
+				fillTo(b, s, 0, few-measured)
+				us, memory, disk := at(few)
+				fillTo(b, s, few, archived-measured)
+				manyUs, manyMemory, manyDisk := at(archived)
+				compare("insert-us", us, manyUs)
+				compare("memory-MiB", memory, manyMemory)
+				compare("disk-B", disk, manyDisk)
+				for name, query := range lookups() {
+					b.ReportMetric(percentile(b, s, OfReseller(DefaultReseller), sellers, query), name+"-ms")
+					b.ReportMetric(percentile(b, s, OfReseller(small), smallShops/(shops/sellers), query), "small-"+name+"-ms")
+				}
 			}
+			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
 
-// BenchmarkSearch searches an archive of a million documents as a reseller with
-// nearly all shops does, and as one with few, and reports the 95th percentile.
-func BenchmarkSearch(b *testing.B) {
-	for _, engine := range benchEngines() {
-		b.Run(engine.name, func(b *testing.B) {
-			s := engine.open(b)
-			registerShops(b, s)
-			fillTo(b, s, 0, archived)
-			for _, who := range []struct {
-				name    string
-				scope   Scope
-				devices int
-			}{{"large", OfReseller(DefaultReseller), sellers}, {"small", OfReseller(small), smallShops / (shops / sellers)}} {
-				for name, query := range lookups() {
-					b.Run(who.name+"/"+name, func(b *testing.B) { percentile(b, s, who.scope, who.devices, query) })
-				}
-			}
-		})
+// memoryOf is what this process holds for itself (proc(5), status), in MiB.
+func memoryOf(b *testing.B) (mib float64) {
+	b.Helper()
+	debug.FreeOSMemory()
+	raw, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Skip("SKIP: memory is measured on Linux alone")
 	}
+	_, rest, _ := strings.Cut(string(raw), "RssAnon:")
+	if _, err := fmt.Sscan(rest, &mib); err != nil {
+		b.Fatal(err)
+	}
+	return mib / 1024
+}
+
+// diskOf is how many bytes a store takes.
+func diskOf(b *testing.B, s *Store) (size float64) {
+	b.Helper()
+	query := `SELECT pg_database_size(current_database())`
+	if _, is := s.engine.(*sqlite); is {
+		query = `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`
+	}
+	view(b, s, func(r *Reader) error {
+		bytes, err := one(r, value[int64], query)
+		size = float64(bytes)
+		return err
+	})
+	return size
 }
 
 // lookups are what people look for of document number i.
@@ -139,25 +164,23 @@ func lookups() map[string]func(i int) Search {
 	}
 }
 
-func percentile(b *testing.B, s *Store, scope Scope, devices int, query func(int) Search) {
+func percentile(b *testing.B, s *Store, scope Scope, devices int, query func(int) Search) (ms float64) {
+	b.Helper()
 	const times, warm = 200, 40 // each connection plans a search once
-	for b.Loop() {
-		took := make([]time.Duration, warm+times)
-		for n := range took {
-			q := query(n*104_729%(archived/sellers)*sellers + (n*37)%devices)
-			began := time.Now()
-			err := s.View(context.Background(), scope, func(r *Reader) error {
-				_, _, err := r.Search(q)
-				return err
-			})
-			took[n] = time.Since(began)
-			if err != nil {
-				b.Fatal(err)
-			}
+	took := make([]time.Duration, warm+times)
+	for n := range took {
+		q := query(n*104_729%(archived/sellers)*sellers + (n*37)%devices)
+		began := time.Now()
+		err := s.View(context.Background(), scope, func(r *Reader) error {
+			_, _, err := r.Search(q)
+			return err
+		})
+		took[n] = time.Since(began)
+		if err != nil {
+			b.Fatal(err)
 		}
-		took = took[warm:]
-		slices.Sort(took)
-		b.ReportMetric(float64(took[times*95/100].Microseconds())/1000, "p95-ms")
-		b.ReportMetric(0, "ns/op")
 	}
+	took = took[warm:]
+	slices.Sort(took)
+	return float64(took[times*95/100].Microseconds()) / 1000
 }
