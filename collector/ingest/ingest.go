@@ -76,6 +76,9 @@ type Ingest struct {
 	assembler *wire.Assembler
 
 	judging sync.Mutex
+	// Alarms that may share a cause were opened since causes were looked for last.
+	ungrouped bool
+	grouped   time.Time
 
 	dictionaries shelf
 }

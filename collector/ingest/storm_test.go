@@ -120,3 +120,59 @@ func TestDirectBridge(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// TestCauseSoon: alarms that share a cause wait for no full pass, nor are causes looked
+// for at each of them.
+func TestCauseSoon(t *testing.T) {
+	s := newShop(t)
+	const cnpj = "00000001000191"
+	tills := []string{"caixa001n1", "caixa001n2", "caixa001n3"}
+	update := func(fn func(*store.Writer) error) {
+		t.Helper()
+		if err := s.store.Update(context.Background(), fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update(func(w *store.Writer) error {
+		err := w.AddTaxpayer(store.Taxpayer{Root: cnpj[:8], Name: "Loja", Reseller: store.DefaultReseller, CreatedAt: s.clock(),
+			Establishments: []store.Establishment{{CNPJ: cnpj, Root: cnpj[:8], Name: "Loja"}}})
+		for _, id := range tills {
+			if err == nil {
+				err = w.AddToken(id, store.Token{Reseller: store.DefaultReseller, CNPJ: cnpj, Allowed: 1, ExpiresAt: s.clock().AddDate(0, 0, 1), CreatedAt: s.clock()})
+			}
+			if err == nil {
+				err = w.EnrolAgent(id, id, "pdv", s.clock())
+			}
+			if err == nil {
+				err = w.Heard(id, s.clock())
+			}
+		}
+		return err
+	})
+	s.pass(16 * time.Minute)
+	silent := func(wait time.Duration, of ...string) {
+		t.Helper()
+		update(func(w *store.Writer) error {
+			for _, id := range of {
+				if err := w.Mark(alarm.Subject{Kind: alarm.OfAgent, ID: id}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if got, err := s.g.judgeAndGroup(context.Background()); err != nil || got != wait {
+			t.Errorf("causes are looked for after %v, want %v: %v", got, wait, err)
+		}
+	}
+	silent(0, tills[0])
+	silent(groupEvery, tills[1:]...)
+	if _, found := s.alarms()[alarm.ShopOffline]; found {
+		t.Error("too soon")
+	}
+	s.pass(groupEvery)
+	silent(0)
+	if a := s.alarms()[alarm.ShopOffline]; a.Subject.ID != cnpj {
+		t.Errorf("%+v", a)
+	}
+	silent(0)
+}
