@@ -56,3 +56,26 @@ func TestForeignDocumentsBecomeAnAlarm(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// TestRenewedCertificate: a newer certificate of the same company ends the alarm of the
+// old one, which nobody tells of again.
+func TestRenewedCertificate(t *testing.T) {
+	s := newShop(t)
+	s.ingest(s.pack(wire.StreamBeat, s.beat())...)
+	certificate := func(key string, days int) wire.Item {
+		body, err := s.codec.Encode(wire.Inventory{Version: 3, What: wire.InventoryCertificate, Key: key, Certificate: &wire.Certificate{
+			Holder: "LOJA", CNPJ: "11222333000181", HasKey: true, Until: noon().AddDate(0, 0, days).UnixMilli()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wire.Item{Version: 3, Kind: wire.KindInventory, At: noon().UnixMilli(), Body: body}
+	}
+	s.ingest(s.records(wire.StreamStatus, 1, certificate("old", 6))...)
+	if _, raised := s.alarms()[alarm.CompanyCertificate]; !raised {
+		t.Error("no alarm")
+	}
+	s.ingest(s.records(wire.StreamStatus, 2, certificate("new", 365))...)
+	if a, still := s.alarms()[alarm.CompanyCertificate]; still {
+		t.Errorf("still %+v", a)
+	}
+}
