@@ -97,6 +97,25 @@ type Cause struct {
 	Alarms []Alarm // gravest first
 }
 
+// Tills is how many tills it concerns.
+func (c Cause) Tills() int {
+	seen := map[string]bool{}
+	for _, a := range c.Alarms {
+		if a.Till != nil {
+			seen[a.Till.ID] = true
+		}
+	}
+	return len(seen)
+}
+
+// Risk is the money at risk in 30 days, in cents.
+func (c Cause) Risk() (cents int64) {
+	for _, a := range c.Alarms {
+		cents += a.Forecast.Risk
+	}
+	return cents
+}
+
 // Overview is what needs a hand, and the totals of the archive.
 type Overview struct {
 	Causes    []Cause // gravest first

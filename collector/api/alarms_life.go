@@ -280,7 +280,7 @@ func (f AlarmFilter) Filter(list []Alarm, who string, now time.Time) (out []Alar
 		fits := map[string]bool{"": !quiet, "livres": !quiet && a.TakenBy == "", "meus": a.TakenBy == who && who != "", "assumidos": a.TakenBy != "",
 			"silenciados": a.Silenced(now), "resolvidos": !a.ResolvedAt.IsZero()}[f.Life]
 		if fits && (severity == 0 || a.Severity == severity) &&
-			(text == "" || strings.Contains(strings.ToLower(a.About()+" "+a.Shop()+" "+a.CNPJ+" "+a.Subject.ID), text)) {
+			(text == "" || strings.Contains(strings.ToLower(a.Rule.Title+" "+a.About()+" "+a.Shop()+" "+a.CNPJ+" "+a.Subject.ID), text)) {
 			out = append(out, a)
 		}
 	}

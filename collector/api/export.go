@@ -134,7 +134,7 @@ type Shop struct {
 
 // Shops lists the taxpayers of all devices by name.
 func (a *API) Shops(ctx context.Context, c Caller) (shops []Shop, err error) {
-	err = a.view(ctx, c, opShops, func(r *store.Reader) error {
+	err = a.view(ctx, c, OpShops, func(r *store.Reader) error {
 		devices, err := r.Devices()
 		for _, d := range devices {
 			if d.Issuer == "" {

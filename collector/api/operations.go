@@ -101,14 +101,14 @@ const (
 	opNumbersOfDevice Op = "numbers.device"
 	opNumbersOfSeries Op = "numbers.series"
 	opImport          Op = "documents.import"
-	opQuarantine      Op = "quarantine"
+	OpQuarantine      Op = "quarantine"
 	OpQuarantineBytes Op = "quarantine.original"
 	opSettle          Op = "quarantine.settle"
-	opShops           Op = "exports.shops"
+	OpShops           Op = "exports.shops"
 	opPreview         Op = "exports.preview"
 	opExportZIP       Op = "exports.originals"
 	opExportCSV       Op = "exports.table"
-	opEnrolments      Op = "enrolments"
+	OpEnrolments      Op = "enrolments"
 	opEnrol           Op = "enrolments.new"
 	opResellers       Op = "resellers"
 	OpAddReseller     Op = "resellers.new"
@@ -116,7 +116,7 @@ const (
 	OpAddTaxpayer     Op = "taxpayers.new"
 	OpMoveTaxpayer    Op = "taxpayers.move"
 	OpSetPlan         Op = "establishments.plan"
-	opPlans           Op = "plans"
+	OpPlans           Op = "plans"
 	OpIdentify        Op = "tills.identify"
 	OpPeople          Op = "people"
 	opAddPerson       Op = "people.new"
@@ -173,7 +173,7 @@ func watching() []Operation {
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return says(sayAlarmPage)(a.Alarm(ctx, c, in.number("alarm")))
 			}},
-		{opQuarantine, "GET", "/quarantine", staff(), "", nil, quarantineAnswer{},
+		{OpQuarantine, "GET", "/quarantine", staff(), "", nil, quarantineAnswer{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
 				list, total, err := a.Quarantine(ctx, c)
 				return quarantineAnswer{each(list, sayQuarantined), total}, err
@@ -219,7 +219,7 @@ func documents() []Operation {
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return says(sayImported)(a.Import(ctx, c, in.Files...))
 			}},
-		{opShops, "GET", "/exports/shops", personal(), "", nil, shopsAnswer{},
+		{OpShops, "GET", "/exports/shops", personal(), "", nil, shopsAnswer{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
 				return says(sayShops)(a.Shops(ctx, c))
 			}},
@@ -260,7 +260,7 @@ func selectionOf(in Input) Selection {
 
 func tenants() []Operation {
 	return []Operation{
-		{opEnrolments, "GET", "/enrolments", staff(), "", nil, enrolmentsAnswer{},
+		{OpEnrolments, "GET", "/enrolments", staff(), "", nil, enrolmentsAnswer{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
 				return says(sayEnrolments)(a.Tokens(ctx, c))
 			}},

@@ -16,7 +16,7 @@ type Plan struct {
 
 // Plans lists the plans, the free one first, as the one table of entitlements says.
 func (a *API) Plans(_ context.Context, c Caller) ([]Plan, error) {
-	if _, err := a.allow(c, opPlans); err != nil {
+	if _, err := a.allow(c, OpPlans); err != nil {
 		return nil, err
 	}
 	list := []Plan{{Name: store.PlanLite}, {Name: store.PlanPro}}
@@ -48,7 +48,7 @@ func sayPlans(list []Plan) plansAnswer {
 // plans are the operations about plans.
 func plans() []Operation {
 	return []Operation{
-		{opPlans, "GET", "/plans", everyone(), "", nil, plansAnswer{},
+		{OpPlans, "GET", "/plans", everyone(), "", nil, plansAnswer{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
 				return says(sayPlans)(a.Plans(ctx, c))
 			}},

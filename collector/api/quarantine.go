@@ -19,7 +19,7 @@ type Quarantined struct {
 // Quarantine lists the records nobody has dealt with, newest first, and says how
 // many there are in all.
 func (a *API) Quarantine(ctx context.Context, c Caller) (list []Quarantined, total int, err error) {
-	err = a.view(ctx, c, opQuarantine, func(r *store.Reader) error {
+	err = a.view(ctx, c, OpQuarantine, func(r *store.Reader) error {
 		found, err := r.Quarantined(quarantineShown)
 		if err != nil {
 			return err

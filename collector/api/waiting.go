@@ -82,7 +82,7 @@ type Enrolled struct {
 
 // Tokens lists the newest enrolment tokens of the caller's reseller, newest first.
 func (a *API) Tokens(ctx context.Context, c Caller) (list []Enrolled, err error) {
-	err = a.view(ctx, c, opEnrolments, func(r *store.Reader) error {
+	err = a.view(ctx, c, OpEnrolments, func(r *store.Reader) error {
 		tokens, err := r.Tokens()
 		if err != nil {
 			return err

@@ -28,6 +28,9 @@ func VerdictWord(verdict string) string { return export.VerdictWord(verdict) }
 // PaymentWord names a means of payment by its code.
 func PaymentWord(code string) string { return export.PaymentWord(code) }
 
+// RoleTaxpayer owns shops and sees its own.
+const RoleTaxpayer = store.RoleTaxpayer
+
 // Names of what operations return, for callers that know this package alone.
 type (
 	// Device is a SAT or MFE with its last status.

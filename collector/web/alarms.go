@@ -163,7 +163,7 @@ func (s *site) renderLimits(w http.ResponseWriter, c api.Caller, status int, p l
 		p.Rules = append(p.Rules, limit{l, numbersList(p.Policy.Steps[l.Code]), numbersList(l.Default)})
 	}
 	p.Opens, p.Closes = hourOf(p.Policy.Opens), hourOf(p.Policy.Closes)
-	return s.render(w, c, status, "limits", "alarms", "Limites dos alarmes", p)
+	return s.render(w, c, status, "limits", settings, "Limites dos alarmes", p)
 }
 
 func (s *site) setLimits(w http.ResponseWriter, r *http.Request, c api.Caller) error {

@@ -33,5 +33,5 @@ func (s *site) audit(w http.ResponseWriter, r *http.Request, c api.Caller) error
 	} else if err != nil {
 		return err
 	}
-	return s.render(w, c, status, "audit", "audit", "Auditoria", p)
+	return s.render(w, c, status, "audit", reports, "Auditoria", p)
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -232,7 +233,7 @@ func (s *site) orders(w http.ResponseWriter, r *http.Request, c api.Caller) erro
 	if err != nil {
 		return err
 	}
-	return s.render(w, c, http.StatusOK, "orders", "tills", "Comandos", list)
+	return s.render(w, c, http.StatusOK, "orders", settings, "Comandos", list)
 }
 
 // orderForm is the page that gives a command to many.
@@ -272,7 +273,7 @@ func (s *site) renderOrderForm(w http.ResponseWriter, r *http.Request, c api.Cal
 	if problem != "" {
 		status = http.StatusBadRequest
 	}
-	return s.render(w, c, status, "order-form", "tills", "Comando para vários caixas", form)
+	return s.render(w, c, status, "order-form", settings, "Comando para vários caixas", form)
 }
 
 func (s *site) sendMany(w http.ResponseWriter, r *http.Request, c api.Caller) error {
@@ -302,7 +303,7 @@ func (s *site) order(w http.ResponseWriter, r *http.Request, c api.Caller) error
 	if o.Running() {
 		w.Header().Set("Refresh", "10")
 	}
-	return s.render(w, c, http.StatusOK, "order", "tills", o.Spec.Title, o)
+	return s.render(w, c, http.StatusOK, "order", settings, o.Spec.Title, o)
 }
 
 func (s *site) cancelOrder(w http.ResponseWriter, r *http.Request, c api.Caller) error {
@@ -317,6 +318,16 @@ func (s *site) cancelOrder(w http.ResponseWriter, r *http.Request, c api.Caller)
 	return nil
 }
 
+// commandable tells whether a caller may give a till commands: it depends on their role
+// and on the shop's plan.
+func (s *site) commandable(r *http.Request, c api.Caller, till string) (bool, error) {
+	_, err := s.o.API.Commands(r.Context(), c, till)
+	if errors.Is(err, api.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // logs searches a device's log.
 func (s *site) logs(w http.ResponseWriter, r *http.Request, c api.Caller) error {
 	f := r.URL.Query()
@@ -326,9 +337,14 @@ func (s *site) logs(w http.ResponseWriter, r *http.Request, c api.Caller) error 
 	if err != nil && !mend {
 		return err
 	}
+	commands, err := s.commandable(r, c, p.Device.Agent)
+	if err != nil {
+		return err
+	}
 	return s.render(w, c, http.StatusOK, "logs", "tills", "Log do SAT "+q.Serial, struct {
-		Problem string
-		Query   api.LogQuery
+		Problem  string
+		Query    api.LogQuery
+		Commands bool // whether the person may have it read
 		api.LogPage
-	}{text, q, p})
+	}{text, q, commands, p})
 }

@@ -116,9 +116,6 @@ func TestTwoDevicesInABrowser(t *testing.T) {
 	b := newBrowser(t)
 	c, _ := twoDevices(t)
 	b.signIn(c)
-	for _, l := range looks() {
-		b.wear(l)
-		b.visit(c.server.URL+"/caixas/"+bakery, "caixa-dois-sats-"+l.name)
-		b.visit(c.server.URL+"/exportar?cnpj="+shopOfTwo+"&serie=&mes=12&ano=2025", "exportar-duas-vezes-"+l.name)
-	}
+	b.visit(c.server.URL+"/caixas/"+bakery, "caixa-dois-sats")
+	b.visit(c.server.URL+"/exportar?cnpj="+shopOfTwo+"&serie=&mes=12&ano=2025", "exportar-duas-vezes")
 }

@@ -60,7 +60,7 @@ func (s *site) export(w http.ResponseWriter, r *http.Request, c api.Caller) erro
 			p.Report = &report
 		}
 	}
-	return s.render(w, c, status, "export", "export", "Exportar", p)
+	return s.render(w, c, status, "export", reports, "Exportar", p)
 }
 
 func (s *site) exportZIP(w http.ResponseWriter, r *http.Request, c api.Caller) error {

@@ -10,7 +10,9 @@ import (
 
 // isLive tells whether a page keeps itself current: with JavaScript it asks the stream
 // below, without it loads itself anew every minute.
-func isLive(page string) bool { return page == "now" || page == "tills" || page == "alarms" }
+func isLive(page string) bool {
+	return page == "now" || page == "owner" || page == "tills" || page == "alarms"
+}
 
 // writeWithin is how long a browser may take to read what the stream says.
 const writeWithin = 10 * time.Second

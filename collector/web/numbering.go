@@ -24,13 +24,15 @@ func (s *site) seriesNumbering(w http.ResponseWriter, r *http.Request, c api.Cal
 	if err != nil {
 		return err
 	}
-	return s.render(w, c, http.StatusOK, "numbering", "export", "Numeração da NFC-e série "+n.Series, n)
+	return s.render(w, c, http.StatusOK, "numbering", reports, "Numeração da NFC-e série "+n.Series, n)
 }
 
 // tillPage is a till with the numbering of its devices.
 type tillPage struct {
 	api.TillPage
 	Numbering map[string]api.Line // by serial number; of the taxpayer who issued last
+	Commands  bool                // whether the caller may give it commands
+	Logs      bool                // whether the caller may read its devices' logs
 	Revoke    bool                // whether the caller may end the identity of its computer
 }
 
@@ -39,7 +41,11 @@ type tillPage struct {
 const followedAtOnce = 50_000
 
 func (s *site) withNumbering(r *http.Request, c api.Caller, t api.TillPage) (tillPage, error) {
-	p := tillPage{t, map[string]api.Line{}, s.o.API.May(c, api.OpRevokeTill)}
+	commands, err := s.commandable(r, c, t.ID)
+	if err != nil {
+		return tillPage{}, err
+	}
+	p := tillPage{t, map[string]api.Line{}, commands, s.o.API.May(c, api.OpLogs), s.o.API.May(c, api.OpRevokeTill)}
 	for _, d := range t.Devices {
 		if d.Documents == 0 || d.Documents > followedAtOnce {
 			continue

@@ -8,6 +8,9 @@ import (
 )
 
 func (s *site) now(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	if c.Is(api.RoleTaxpayer) {
+		return s.owner(w, r, c)
+	}
 	o, err := s.o.API.Now(r.Context(), c)
 	if err != nil {
 		return err
@@ -20,7 +23,10 @@ func (s *site) tills(w http.ResponseWriter, r *http.Request, c api.Caller) error
 	if err != nil {
 		return err
 	}
-	return s.render(w, c, http.StatusOK, "tills", "tills", "Caixas", list)
+	return s.render(w, c, http.StatusOK, "tills", "tills", "Caixas", struct {
+		List   []api.Till
+		Orders bool // whether the person gives commands
+	}{list, s.o.API.May(c, api.OpOrders)})
 }
 
 func (s *site) till(w http.ResponseWriter, r *http.Request, c api.Caller) error {
@@ -49,7 +55,7 @@ func (s *site) quarantine(w http.ResponseWriter, r *http.Request, c api.Caller) 
 	if err != nil {
 		return err
 	}
-	return s.render(w, c, http.StatusOK, "quarantine", "quarantine", "Quarentena", struct {
+	return s.render(w, c, http.StatusOK, "quarantine", settings, "Quarentena", struct {
 		List  []api.Quarantined
 		Total int
 		Bytes bool // the person may have them as they came
@@ -109,7 +115,7 @@ func (s *site) renderEnrol(w http.ResponseWriter, r *http.Request, c api.Caller,
 		return err
 	}
 	f.Tokens = tokens
-	return s.render(w, c, status, "enrol", "enrol", "Ligar caixas", f)
+	return s.render(w, c, status, "enrol", settings, "Ligar caixas", f)
 }
 
 // newToken shows a new token, which is never shown again, or ends one.

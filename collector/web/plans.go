@@ -33,6 +33,6 @@ func (s *site) renderPlans(w http.ResponseWriter, r *http.Request, c api.Caller,
 	if err != nil {
 		return err
 	}
-	return s.render(w, c, status, "plans", "clients", "Planos", map[string]any{"Told": t, "Plans": list, "Set": s.o.API.May(c, api.OpSetPlan),
+	return s.render(w, c, status, "plans", settings, "Planos", map[string]any{"Told": t, "Plans": list, "Set": s.o.API.May(c, api.OpSetPlan),
 		"CNPJ": r.FormValue("cnpj")})
 }

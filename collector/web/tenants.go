@@ -44,7 +44,7 @@ func (s *site) renderClients(w http.ResponseWriter, r *http.Request, c api.Calle
 		next = "/clientes?" + url.Values{"q": {text}, "depois": {list.Next}}.Encode()
 	}
 	data := map[string]any{"Told": t, "Clients": list.Taxpayers, "Next": next, "Text": text, "Add": s.o.API.May(c, api.OpAddTaxpayer),
-		"Identify": s.o.API.May(c, api.OpWaiting), "AddReseller": s.o.API.May(c, api.OpAddReseller), "Subject": s.o.API.May(c, api.OpSubject)}
+		"Identify": s.o.API.May(c, api.OpWaiting), "AddReseller": s.o.API.May(c, api.OpAddReseller)}
 	if s.o.API.May(c, api.OpAddReseller) {
 		if data["Resellers"], err = s.o.API.Resellers(r.Context(), c); err != nil {
 			return err
@@ -140,7 +140,7 @@ func (s *site) renderIdentify(w http.ResponseWriter, r *http.Request, c api.Call
 			return err
 		}
 	}
-	return s.render(w, c, status, "identify", "clients", "A identificar", data)
+	return s.render(w, c, status, "identify", settings, "A identificar", data)
 }
 
 // identifyForm takes the forms of that page.
@@ -167,12 +167,12 @@ func (s *site) identifyForm(w http.ResponseWriter, r *http.Request, c api.Caller
 // subject shows what is held of one person. The answer of the form is the report: it
 // has no address of its own.
 func (s *site) subject(w http.ResponseWriter, r *http.Request, c api.Caller) error {
-	data := map[string]any{"Told": told{}, "KeptByLaw": api.KeptByLaw}
+	data := map[string]any{"Told": told{}, "KeptByLaw": api.KeptByLaw, "People": s.o.API.May(c, api.OpPeople)}
 	if r.Method != http.MethodPost {
 		if !s.o.API.May(c, api.OpSubject) {
 			return api.ErrNotFound
 		}
-		return s.render(w, c, http.StatusOK, "subject", "clients", "Relatório do titular", data)
+		return s.render(w, c, http.StatusOK, "subject", reports, "Relatório do titular", data)
 	}
 	if err := r.ParseForm(); err != nil {
 		return err
@@ -185,7 +185,7 @@ func (s *site) subject(w http.ResponseWriter, r *http.Request, c api.Caller) err
 	if data["Told"] = t; t.Problem == "" {
 		data["Report"] = report
 	}
-	return s.render(w, c, status, "subject", "clients", "Relatório do titular", data)
+	return s.render(w, c, status, "subject", reports, "Relatório do titular", data)
 }
 
 // narrow chooses the one taxpayer that the pages show from now on.
@@ -212,7 +212,7 @@ func (s *site) renderPeople(w http.ResponseWriter, r *http.Request, c api.Caller
 	if err != nil {
 		return err
 	}
-	return s.render(w, c, status, "people", "people", "Pessoas", map[string]any{"Told": t, "List": list,
+	return s.render(w, c, status, "people", settings, "Pessoas", map[string]any{"Told": t, "List": list,
 		"Resellers": resellers, "Platform": s.o.API.May(c, api.OpAddReseller)})
 }
 
@@ -269,7 +269,7 @@ func (s *site) renderAccount(w http.ResponseWriter, r *http.Request, c api.Calle
 		}
 		data["Tokens"] = tokens
 	}
-	return s.render(w, c, status, "account", "account", "Conta", data)
+	return s.render(w, c, status, "account", settings, "Conta", data)
 }
 
 func (s *site) accountForm(w http.ResponseWriter, r *http.Request, c api.Caller) error {

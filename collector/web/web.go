@@ -40,7 +40,7 @@ type site struct {
 // New makes the handler of all pages.
 func New(o Options) (http.Handler, error) {
 	s := &site{o: o, pages: map[string]*template.Template{}}
-	for _, name := range append(commandPages(), "now", "tills", "till", "numbering", "alarms", "alarm", "device", "limits", "coupons", "coupon", "quarantine", "export", "clients", "client", "identify", "subject", "people", "audit", "plans", "notices", "account",
+	for _, name := range append(commandPages(), "now", "tills", "till", "numbering", "alarms", "alarm", "device", "limits", "coupons", "coupon", "quarantine", "export", "clients", "client", "identify", "subject", "people", "audit", "plans", "notices", "account", "menu", "owner",
 		"enrol", "enter", "trouble") {
 		t, err := template.New("layout.html").Funcs(words()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
@@ -100,11 +100,13 @@ func (s *site) routes(programs http.Handler) http.Handler {
 		"GET /pessoas":                              s.people,
 		"GET /auditoria":                            s.audit,
 		"GET /planos":                               s.plans,
-		"POST /planos":                              s.setPlan,
 		"GET /avisos":                               s.notices,
 		"POST /avisos":                              s.noticesForm,
+		"POST /planos":                              s.setPlan,
 		"POST /pessoas":                             s.personForm,
 		"GET /conta":                                s.account,
+		"GET /relatorios":                           s.reports,
+		"GET /ajustes":                              s.settings,
 		"POST /conta":                               s.accountForm,
 	} {
 		mux.Handle(pattern, s.signedIn(h))
@@ -174,7 +176,8 @@ type page struct {
 	Section string // of the navigation
 	Who     string // "" while nobody is signed in
 	Only    string // CNPJ root of the one taxpayer that is shown; "" for all
-	Heads   bool   // the person looks after others
+	Nav     []entry
+	Above   *entry // what the page is below; nil for none
 	Now     time.Time
 	Live    bool // it keeps itself current
 	Data    any
@@ -183,7 +186,8 @@ type page struct {
 // render answers with a page.
 func (s *site) render(w http.ResponseWriter, c api.Caller, status int, name, section, title string, data any) error {
 	var b bytes.Buffer
-	err := s.pages[name].Execute(&b, page{Title: title, Section: section, Who: c.Who(), Only: c.Narrowed(), Heads: s.o.API.May(c, api.OpPeople), Now: s.o.Now(), Live: isLive(name), Data: data})
+	err := s.pages[name].Execute(&b, page{Title: title, Section: section, Who: c.Who(), Only: c.Narrowed(), Nav: s.open(c, daily()),
+		Above: above(section, name), Now: s.o.Now(), Live: isLive(name), Data: data})
 	if err != nil {
 		return fmt.Errorf("cannot render the page %q: %w", name, err)
 	}

@@ -83,6 +83,8 @@ document.addEventListener("keydown", function (e) {
     stream.onmessage = refresh;
   }
 
+  window.addEventListener("pagehide", function () { if (stream) stream.close(); }); // a kept page would hold its connection
+  window.addEventListener("pageshow", function (e) { if (e.persisted) watch(); });
   main.addEventListener("input", function () { typed = true; });
   document.addEventListener("visibilitychange", watch);
   document.addEventListener("mouseout", function () { setTimeout(offer, 0); });
