@@ -48,7 +48,7 @@ func TestRemoteSession(t *testing.T) {
 
 	s.sat.tell(`{"set":{"state":3}}`)
 	s.until("the alarm", func() bool { return strings.Contains(s.collector("alarms"), "autônomo") })
-	if page := s.command(st.Agent, "feito", "status", device, sat); !strings.Contains(page, "autônomo") {
+	if page := s.command(st.Agent, "feito", "status", device, sat); !strings.Contains(page, "autônomo") || !strings.Contains(page, "Espera pela SEFAZ: de 35") {
 		t.Errorf("the status: %s", page)
 	}
 	s.command(st.Agent, "feito", "device-logs", device, sat)
@@ -60,11 +60,17 @@ func TestRemoteSession(t *testing.T) {
 	if page := s.command(st.Agent, "feito", "status", device, sat); !strings.Contains(page, "010.000.000.007") && !strings.Contains(page, "10.0.0.7") {
 		t.Errorf("the network after it was configured: %s", page)
 	}
+	looks := 0
+	s.until("the documents to be sent and the block to be lifted", func() bool {
+		looks++
+		page := s.command(st.Agent, "feito", "status", device, sat)
+		return strings.Contains(page, "Espera pela SEFAZ: nada") && strings.Contains(page, "Estado: desbloqueado")
+	})
 	s.until("the alarm to be over", func() bool { return !strings.Contains(s.collector("alarms"), "autônomo") })
 	s.command(st.Agent, "feito", "end-to-end-test", device, sat)
 
 	s.command(st.Agent, "feito", "poll")
-	if out := s.collector("commands", "-caixa", st.Agent); strings.Count(out, "\n") != 7 {
+	if out := s.collector("commands", "-caixa", st.Agent); strings.Count(out, "\n") != 7+looks {
 		t.Errorf("the commands of the till:\n%s", out)
 	}
 }
