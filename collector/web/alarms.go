@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -123,6 +124,7 @@ func (s *site) setStage(w http.ResponseWriter, r *http.Request, c api.Caller) er
 type limitsPage struct {
 	Problem string
 	Whose   string // CNPJ or its root; "" for the reseller
+	Owners  []ownerChoice
 	Rules   []limit
 	Policy  api.Policy
 	Opens   string
@@ -135,12 +137,34 @@ type limit struct {
 	Value, Default string
 }
 
+// ownerChoice is one of several resellers whose limits the platform may set.
+type ownerChoice struct {
+	ID     int64
+	Name   string
+	Chosen bool
+}
+
+// owners are the resellers to choose from; nil when there is no choice.
+func (s *site) owners(r *http.Request, c api.Caller, chosen int64) (list []ownerChoice, err error) {
+	all, err := s.o.API.Resellers(r.Context(), c)
+	if err != nil || len(all) < 2 {
+		return nil, err
+	}
+	for _, one := range all {
+		list = append(list, ownerChoice{one.ID, one.Name, one.ID == chosen})
+	}
+	return list, nil
+}
+
 // ownerOf names whose limits a page is about, as its address says.
 func ownerOf(r *http.Request, c api.Caller) (o api.PolicyOwner, whose string) {
 	whose = strings.TrimSpace(r.FormValue("de"))
 	switch len(whose) {
 	case 0:
-		o.Reseller = max(c.Reseller(), 1) // the platform sets those of the first reseller
+		o.Reseller = c.Reseller()
+		if n, err := strconv.ParseInt(r.FormValue("revenda"), 10, 64); err == nil { // the platform says whose
+			o.Reseller = n
+		}
 	case 8:
 		o.Root = whose
 	default:
@@ -155,10 +179,13 @@ func (s *site) limits(w http.ResponseWriter, r *http.Request, c api.Caller) erro
 	if err != nil {
 		return err
 	}
-	return s.renderLimits(w, c, http.StatusOK, limitsPage{Whose: whose, Policy: p})
+	return s.renderLimits(w, r, c, http.StatusOK, o, limitsPage{Whose: whose, Policy: p})
 }
 
-func (s *site) renderLimits(w http.ResponseWriter, c api.Caller, status int, p limitsPage) error {
+func (s *site) renderLimits(w http.ResponseWriter, r *http.Request, c api.Caller, status int, o api.PolicyOwner, p limitsPage) (err error) {
+	if p.Owners, err = s.owners(r, c, o.Reseller); err != nil {
+		return err
+	}
 	for _, l := range api.Limits() {
 		p.Rules = append(p.Rules, limit{l, numbersList(p.Policy.Steps[l.Code]), numbersList(l.Default)})
 	}
@@ -176,12 +203,12 @@ func (s *site) setLimits(w http.ResponseWriter, r *http.Request, c api.Caller) e
 		err = s.o.API.SetPolicy(r.Context(), c, o, p)
 	}
 	if text, mend := problem(err); mend {
-		return s.renderLimits(w, c, http.StatusBadRequest, limitsPage{Problem: text, Whose: whose, Policy: p})
+		return s.renderLimits(w, r, c, http.StatusBadRequest, o, limitsPage{Problem: text, Whose: whose, Policy: p})
 	}
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/limites?de="+whose, http.StatusSeeOther)
+	http.Redirect(w, r, "/limites?"+url.Values{"de": {whose}, "revenda": {r.PostForm.Get("revenda")}}.Encode(), http.StatusSeeOther)
 	return nil
 }
 
@@ -201,6 +228,7 @@ func limitsOf(r *http.Request) (p api.Policy, err error) {
 	}
 	p.ContactLimit, _ = strconv.Atoi(r.PostForm.Get("contato"))
 	p.PendingLimit, _ = strconv.Atoi(r.PostForm.Get("pendentes"))
+	p.Contingency, _ = strconv.Atoi(r.PostForm.Get("contingencia"))
 	levels, bad := parseNumbers(r.PostForm.Get("escalonamento"))
 	if bad != "" {
 		return p, &api.Problem{Text: fmt.Sprintf("Escalonamento: %q não é um número. Separe os minutos por espaço.", bad)}
