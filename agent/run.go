@@ -203,8 +203,8 @@ func newLog(level string, out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: l}))
 }
 
-// statusQuota bounds the status readings that wait: at one in 15 minutes, more than a
-// year of them for each device.
+// statusQuota bounds what waits of status readings, devices' logs and the computer: at
+// the usual pace, months of them.
 const statusQuota = 16 << 20
 
 func (a *agent) openBuffer() error {

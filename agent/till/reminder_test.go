@@ -190,7 +190,9 @@ func TestReminderGoesOn(t *testing.T) {
 		go func() { defer close(done); l.Run(ctx) }()
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
+		l.mu.Lock()
 		l.err = nil
+		l.mu.Unlock()
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
 		cancel()
