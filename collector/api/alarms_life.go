@@ -326,16 +326,16 @@ func sayDevicePage(p DevicePage) devicePageAnswer {
 
 // thresholdsAnswer is what an owner set by itself; what it lacks comes from above.
 type thresholdsAnswer struct {
-	Steps   map[string][]float64 `json:"steps" doc:"Limites por código de alarme, do menos ao mais grave."`
-	Contact int                  `json:"contact,omitempty" doc:"Dias sem contato até o bloqueio."`
-	Pending int                  `json:"pending,omitempty" doc:"Dias com pendente até o bloqueio."`
-	Contingency int      `json:"contingency,omitempty" doc:"Horas para transmitir uma NFC-e de contingência; falta quando vale o prazo do estado."`
-	Escalate    []int    `json:"escalate" doc:"Minutos de expediente até cada nível."`
-	Opens       int      `json:"opens,omitempty" doc:"Minuto do dia em que o expediente começa."`
-	Closes      int      `json:"closes,omitempty" doc:"Minuto do dia em que o expediente termina."`
-	Saturdays   bool     `json:"saturdays"`
-	Sundays     bool     `json:"sundays"`
-	Holidays    []string `json:"holidays" doc:"Feriados do estado e da cidade, dd/mm ou dd/mm/aaaa."`
+	Steps       map[string][]float64 `json:"steps" doc:"Limites por código de alarme, do menos ao mais grave."`
+	Contact     int                  `json:"contact,omitempty" doc:"Dias sem contato até o bloqueio."`
+	Pending     int                  `json:"pending,omitempty" doc:"Dias com pendente até o bloqueio."`
+	Contingency int                  `json:"contingency,omitempty" doc:"Horas para transmitir uma NFC-e de contingência; falta quando vale o prazo do estado."`
+	Escalate    []int                `json:"escalate" doc:"Minutos de expediente até cada nível."`
+	Opens       int                  `json:"opens,omitempty" doc:"Minuto do dia em que o expediente começa."`
+	Closes      int                  `json:"closes,omitempty" doc:"Minuto do dia em que o expediente termina."`
+	Saturdays   bool                 `json:"saturdays"`
+	Sundays     bool                 `json:"sundays"`
+	Holidays    []string             `json:"holidays" doc:"Feriados do estado e da cidade, dd/mm ou dd/mm/aaaa."`
 }
 
 func sayPolicy(p alarm.Policy) thresholdsAnswer {
