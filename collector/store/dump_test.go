@@ -477,6 +477,32 @@ func (p pausing) Table(name string, columns []string) error {
 	return p.Sink.Table(name, columns)
 }
 
+// TestReplacedStore: a collector that was cut off while its database moved away, or was
+// restored, stores nothing any more that it would acknowledge in the old one's name.
+func TestReplacedStore(t *testing.T) {
+	address := theServer(t).database(t)
+	s := openAt(t, address)
+	db := raw(t, address)
+	epoch := s.Epoch()
+	for what, change := range map[string]string{"moved away": `DELETE FROM meta WHERE name = 'epoch'`,
+		"restored": `INSERT INTO meta (name, value) VALUES ('epoch', '` + strings.Repeat("00", len(epoch)) + `')`} {
+		if _, err := db.Exec(`DELETE FROM meta WHERE name = 'epoch'`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(change); err != nil {
+			t.Fatal(err)
+		}
+		d, body := sample("900000001", 1, t0)
+		err := s.Update(t.Context(), func(w *Writer) error {
+			_, _, err := w.AddDocument(d, s.Pack(body))
+			return err
+		})
+		if !errors.Is(err, ErrReplaced) || s.Probe(t.Context(), t0) == nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // TestRetire: a store that moves is nobody's meanwhile, and has no epoch afterwards.
 func TestRetire(t *testing.T) { eachAddress(t, testRetire) }
 

@@ -27,6 +27,10 @@ import (
 // ErrNotFound reports that what was asked for is not in the store.
 var ErrNotFound = errors.New("not found in the store")
 
+// ErrReplaced reports that the database is not the one that was opened: meanwhile it
+// was moved away from, or restored from a backup in the same place.
+var ErrReplaced = errors.New("the database was moved or restored since this collector opened it: start the collector anew")
+
 //go:embed migrations
 var migrations embed.FS
 
@@ -110,7 +114,7 @@ func (s *Store) open(ctx context.Context, address string) (err error) {
 	if err := s.engine.open(ctx, address); err != nil {
 		return err
 	}
-	return s.Update(ctx, func(w *Writer) error {
+	return s.updateAny(ctx, func(w *Writer) error {
 		s.epoch, err = w.loadEpoch()
 		return err
 	})
@@ -145,11 +149,16 @@ func migrator(db *sql.DB, dialect goose.Dialect, folder string) (*goose.Provider
 
 // loadEpoch reads the store's epoch and makes it in a new store.
 func (w *Writer) loadEpoch() (epoch [16]byte, err error) {
-	text, err := one(&w.Reader, value[string], `SELECT value FROM meta WHERE name = 'epoch'`)
+	epoch, err = w.readEpoch()
 	if errors.Is(err, ErrNotFound) {
 		rand.Read(epoch[:])
 		return epoch, w.exec(`INSERT INTO meta (name, value) VALUES ('epoch', $1)`, hex.EncodeToString(epoch[:]))
 	}
+	return epoch, err
+}
+
+func (r *Reader) readEpoch() (epoch [16]byte, err error) {
+	text, err := one(r, value[string], `SELECT value FROM meta WHERE name = 'epoch'`)
 	if err != nil {
 		return epoch, err
 	}
@@ -157,6 +166,16 @@ func (w *Writer) loadEpoch() (epoch [16]byte, err error) {
 		return epoch, fmt.Errorf("its epoch %q is damaged", text)
 	}
 	return epoch, nil
+}
+
+// stillOurs fails with ErrReplaced when the database is not the one that was opened. What
+// is put into another one must not be acknowledged in the name of the epoch known here.
+func (w *Writer) stillOurs() error {
+	epoch, err := w.readEpoch()
+	if errors.Is(err, ErrNotFound) || err == nil && epoch != w.s.epoch {
+		return ErrReplaced
+	}
+	return err
 }
 
 // Epoch is random per creation of a store: agents send again what they still
@@ -234,8 +253,19 @@ const attempts = 3
 
 // Update calls fn with a Writer, which sees everything, and commits when fn returns nil. Updates run one
 // at a time, also those of other processes. Fn is called again when the database
-// gave its transaction up for another's sake.
-func (s *Store) Update(ctx context.Context, fn func(*Writer) error) (err error) {
+// gave its transaction up for another's sake, and not at all when the database is not
+// the one that was opened (ErrReplaced).
+func (s *Store) Update(ctx context.Context, fn func(*Writer) error) error {
+	return s.updateAny(ctx, func(w *Writer) error {
+		if err := w.stillOurs(); err != nil {
+			return fmt.Errorf("cannot begin writing to the store: %w", err)
+		}
+		return fn(w)
+	})
+}
+
+// updateAny is Update for whichever database is there.
+func (s *Store) updateAny(ctx context.Context, fn func(*Writer) error) (err error) {
 	for range attempts {
 		if err = s.update(ctx, fn); err == nil || !s.engine.again(err) {
 			break
