@@ -49,7 +49,6 @@ func listed(section string) []entry {
 		{Path: "/identificar", Title: "A identificar", About: "Caixas e emissores que ainda não se sabe de que loja são.", needs: []api.Op{api.OpWaiting}},
 		{Path: "/quarentena", Title: "Quarentena", About: "O que chegou e não pôde ser lido, guardado como veio.", needs: []api.Op{api.OpQuarantine}},
 		{Path: "/ordens", Title: "Comandos dados", About: "O que foi pedido a um caixa ou a vários, e enviar a vários de uma vez.", needs: []api.Op{api.OpOrders}},
-		{Path: "/avisos", Title: "Avisos", About: "Por onde os alarmes chegam até você: e-mail, este navegador, outro sistema."},
 		{Path: "/limites", Title: "Limites dos alarmes", About: "A partir de quando cada alarme começa, o expediente e o escalonamento.", needs: []api.Op{api.OpPolicy}},
 		{Path: "/avisos", Title: "Avisos", About: "Como você fica sabendo dos alarmes: e-mail, navegador, webhooks e chats."},
 		{Path: "/pessoas", Title: "Pessoas", About: "Quem entra aqui, com que papel.", needs: []api.Op{api.OpPeople}},
