@@ -56,6 +56,13 @@ func (e *ear) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// heard are the bodies of all requests.
+func (e *ear) heard() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.bodies
+}
+
 func (e *ear) status(code int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -72,7 +79,7 @@ func TestWebhook(t *testing.T) {
 	b.alarms(alarm.Subject{Kind: alarm.OfAgent, ID: agent})
 	b.rounds()
 	var types []string
-	for i, body := range e.bodies {
+	for i, body := range e.heard() {
 		var d delivery
 		if err := json.Unmarshal([]byte(body), &d); err != nil {
 			t.Fatal(err)
@@ -123,8 +130,8 @@ func TestWebhookMisbehaves(t *testing.T) {
 			b := setup(t, Options{Private: true})
 			ch := b.hook(store.ChannelWebhook, e.URL, NewSalt())
 			b.broken()
-			if n := b.rounds(); n != 1 || len(e.bodies) != 1 {
-				t.Fatalf("%d attempts, %d heard", n, len(e.bodies))
+			if n := b.rounds(); n != 1 || len(e.heard()) != 1 {
+				t.Fatalf("%d attempts, %d heard", n, len(e.heard()))
 			}
 			b.update(func(w *store.Writer) (err error) { ch, err = w.Channel(ch.ID, 0, true); return err })
 			if !strings.Contains(ch.LastError, c.says) || ch.DeadAt.IsZero() != c.left {
@@ -135,8 +142,8 @@ func TestWebhookMisbehaves(t *testing.T) {
 			if n := b.rounds(); n != map[bool]int{true: 1}[c.left] {
 				t.Errorf("%d attempts more", n)
 			}
-			if c.left && e.bodies[0] != e.bodies[1] {
-				t.Errorf("it says something else the second time:\n%s\n%s", e.bodies[0], e.bodies[1])
+			if c.left && e.heard()[0] != e.heard()[1] {
+				t.Errorf("it says something else the second time:\n%s\n%s", e.heard()[0], e.heard()[1])
 			}
 		})
 	}
@@ -170,7 +177,7 @@ func TestPrivateAddresses(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
-	if len(e.bodies) != 0 {
+	if len(e.heard()) != 0 {
 		t.Error("it was reached")
 	}
 	for address, want := range map[string]bool{"8.8.8.8": true, "2606:4700::1111": true, "127.0.0.1": false, "10.1.2.3": false, "192.168.0.1": false, "172.16.0.1": false,
@@ -194,9 +201,9 @@ func TestChat(t *testing.T) {
 	b.broken()
 	b.rounds()
 	var said struct{ Text string }
-	if len(e.bodies) != 1 || json.Unmarshal([]byte(e.bodies[0]), &said) != nil || !strings.HasPrefix(said.Text, "Arquivo do caixa danificado: Padaria Aurora") ||
+	if len(e.heard()) != 1 || json.Unmarshal([]byte(e.heard()[0]), &said) != nil || !strings.HasPrefix(said.Text, "Arquivo do caixa danificado: Padaria Aurora") ||
 		!strings.Contains(said.Text, pages+"/alarmes/") || strings.Contains(said.Text, "wa.me") {
-		t.Errorf("%q", e.bodies)
+		t.Errorf("%q", e.heard())
 	}
 }
 
@@ -219,11 +226,11 @@ func TestPush(t *testing.T) {
 		return err
 	})
 	b.broken()
-	if b.rounds() != 1 || len(e.bodies) != 1 {
-		t.Fatalf("%d pushes: %s", len(e.bodies), &b.log)
+	if b.rounds() != 1 || len(e.heard()) != 1 {
+		t.Fatalf("%d pushes: %s", len(e.heard()), &b.log)
 	}
 	var said map[string]string
-	if err := json.Unmarshal(opened(t, key, auth, []byte(e.bodies[0])), &said); err != nil {
+	if err := json.Unmarshal(opened(t, key, auth, []byte(e.heard()[0])), &said); err != nil {
 		t.Fatal(err)
 	}
 	if said["title"] != "Arquivo do caixa danificado: Padaria Aurora, caixa CAIXA-1 (crítico)" || said["body"] != "O que há, desde 21/11/2026 11:00." || !strings.HasPrefix(said["url"], pages+"/alarmes/") {

@@ -29,6 +29,13 @@ type post struct {
 	end  chan struct{}
 }
 
+// behave says what the server does with letters from now on.
+func (p *post) behave(data func(*smtp.Conn, io.Reader) error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.data = data
+}
+
 type postSession struct {
 	*post
 	conn *smtp.Conn
@@ -51,8 +58,11 @@ func (s *postSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 }
 
 func (s *postSession) Data(r io.Reader) error {
-	if s.data != nil {
-		if err := s.data(s.conn, r); err != nil {
+	s.mu.Lock()
+	data := s.data
+	s.mu.Unlock()
+	if data != nil {
+		if err := data(s.conn, r); err != nil {
 			return err
 		}
 	}
@@ -182,7 +192,8 @@ func TestServerMisbehaves(t *testing.T) {
 			if ch := b.channel(); !strings.Contains(ch.LastError, c.says) || strings.Contains(ch.LastError, "tech@") || ch.Failures != 1 || ch.LastError == "" {
 				t.Errorf("says %q", ch.LastError)
 			}
-			p.rcpt, p.data = nil, nil
+			p.rcpt = nil
+			p.behave(nil)
 			*m = Mail{Host: "localhost", Port: m.Port, Security: m.Security, User: "zelo", Password: "segredo", From: m.From, Config: m.Config}
 			b.wait(20 * time.Second)
 			if n := b.rounds(); n != map[bool]int{true: 1}[c.left] {
@@ -197,22 +208,23 @@ func TestServerMisbehaves(t *testing.T) {
 func TestServerHangs(t *testing.T) {
 	p, m := newPost(t, StartTLS)
 	b := setup(t, Options{Mail: m})
-	p.data = func(*smtp.Conn, io.Reader) error { <-p.end; return errors.New("too late") }
+	p.behave(func(*smtp.Conn, io.Reader) error { <-p.end; return errors.New("too late") })
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	err := b.mail(ctx, "tech@example.com", "1", trial(pages, noon))
 	if err == nil || !strings.Contains(failureOf(err).text, "não respondeu") {
 		t.Errorf("%v", err)
 	}
-	p.data = func(c *smtp.Conn, r io.Reader) error {
+	taken := make(chan string, 1)
+	p.behave(func(c *smtp.Conn, r io.Reader) error {
 		raw, err := io.ReadAll(r)
-		p.got = append(p.got, string(raw))
+		taken <- string(raw)
 		c.Conn().Write([]byte("250 taken\r\n"))
 		c.Conn().Close()
 		return errors.Join(err, errors.New("gone"))
-	}
-	if err := b.mail(t.Context(), "tech@example.com", "1", trial(pages, noon)); err != nil || len(p.got) != 1 {
-		t.Errorf("%d taken, %v", len(p.got), err)
+	})
+	if err := b.mail(t.Context(), "tech@example.com", "1", trial(pages, noon)); err != nil || len(taken) != 1 {
+		t.Errorf("%d taken, %v", len(taken), err)
 	}
 }
 

@@ -94,13 +94,17 @@ func (n *Notifier) PushKey() string {
 // Mails tells whether e-mails are sent.
 func (n *Notifier) Mails() bool { return n.o.Mail != nil }
 
-// served are the kinds of channels that messages go to.
+// kinds are all kinds of channels, e-mails last.
+func kinds() []store.ChannelKind {
+	return []store.ChannelKind{store.ChannelPush, store.ChannelWebhook, store.ChannelChat, store.ChannelEmail}
+}
+
+// served are the kinds of channels that messages are made for.
 func (n *Notifier) served() []store.ChannelKind {
-	kinds := []store.ChannelKind{store.ChannelPush, store.ChannelWebhook, store.ChannelChat}
-	if n.Mails() {
-		kinds = append(kinds, store.ChannelEmail)
+	if !n.Mails() {
+		return kinds()[:3]
 	}
-	return kinds
+	return kinds()
 }
 
 // fared is how an attempt ended.

@@ -11,9 +11,9 @@ import (
 )
 
 // Bounds of one round, and how long alarms wait that may share a cause: causes are
-// looked for every minute.
+// looked for within seconds.
 const (
-	causeHold      = 75 * time.Second
+	causeHold      = 15 * time.Second
 	explainedAgain = time.Minute
 	channelsAtOnce = 100
 	eventsAtOnce   = 100 // of a webhook's message
@@ -49,7 +49,7 @@ func (n *Notifier) round(ctx context.Context, busy map[store.ChannelKind]int) (l
 				return err
 			}
 		}
-		for _, kind := range n.served() {
+		for _, kind := range kinds() {
 			taken, err := w.ClaimMessages(kind, atOnce-busy[kind], now, lease)
 			if err != nil {
 				return err

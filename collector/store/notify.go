@@ -155,6 +155,10 @@ func (r *Reader) notified() (id int64, known bool, err error) {
 	return id, true, err
 }
 
+// firstInLine is the condition for the first message m of its channel that is not over: the
+// others wait for it.
+const firstInLine = `m.id = (SELECT min(o.id) FROM messages o WHERE o.channel_id = m.channel_id AND o.due_at > 0)`
+
 // NotifyDue tells whether there is something to do: an alarm changed, a telling or a
 // message is due.
 func (r *Reader) NotifyDue(now time.Time) (due bool, err error) {
@@ -167,7 +171,7 @@ func (r *Reader) NotifyDue(now time.Time) (due bool, err error) {
 		return err == nil, err
 	}
 	err = r.get(into{flag(&due)}, `SELECT CASE WHEN EXISTS (SELECT 1 FROM tellings WHERE due_at > 0 AND due_at <= $1)
-		OR EXISTS (SELECT 1 FROM messages WHERE due_at > 0 AND due_at <= $1) THEN 1 ELSE 0 END`, ms(now))
+		OR EXISTS (SELECT 1 FROM messages m WHERE m.due_at > 0 AND m.due_at <= $1 AND `+firstInLine+`) THEN 1 ELSE 0 END`, ms(now))
 	return due, err
 }
 

@@ -97,7 +97,7 @@ func (w *Writer) ClaimMessages(kind ChannelKind, limit int, now time.Time, lease
 	list, err := all(&w.Reader, func(s scanner, m *Message) error {
 		return s.Scan(append([]any{&m.ID, &m.UID, &m.Kind, &m.Body, at(&m.CreatedAt), &m.Attempts}, m.Channel.places()...)...)
 	}, `SELECT m.id, m.uid, m.kind, m.body, m.created_at, m.attempts, `+channelColumns+channelTables+`JOIN messages m ON m.channel_id = h.id
-		WHERE h.kind = $1 AND m.due_at > 0 AND m.due_at <= $2 AND m.id = (SELECT min(o.id) FROM messages o WHERE o.channel_id = h.id AND o.due_at > 0)
+		WHERE h.kind = $1 AND m.due_at > 0 AND m.due_at <= $2 AND `+firstInLine+`
 		ORDER BY m.id LIMIT $3`, kind, ms(now), limit)
 	if err != nil {
 		return nil, err
