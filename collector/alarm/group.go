@@ -171,8 +171,9 @@ func (s Standing) where(code Code, key string) string {
 // enough tells whether so many of all are too many for a coincidence.
 func enough(n, all, oneOf int) bool { return n >= fewest && n*oneOf >= all }
 
-// still tells whether so many of all are left that a cause goes on.
-func still(n, all, oneOf int) bool { return n >= fewest || n >= fewestLeft && 2*n*oneOf >= all }
+// still tells whether so many of all are left that a cause goes on: half of what it
+// begins with. In a large place some are always silent.
+func still(n, all, oneOf int) bool { return n >= fewestLeft && 2*n*oneOf >= all }
 
 // after are the alarms, sorted by time, that began at a time or later.
 func after(list []Standing, begin time.Time) []Standing {

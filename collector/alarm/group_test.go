@@ -155,6 +155,8 @@ func TestGroupGoesOn(t *testing.T) {
 		{"one till of each is back", newFleet(10, 2).raise(AgentSilent, 0, 5, 1, now), carrier, "carrier-down 1 5"},
 		{"one shop is left", newFleet(10, 2).raise(AgentSilent, 0, 1, 2, now), carrier, "shop-offline 00000000000191 2"},
 		{"two of a hundred are left", newFleet(100, 1).raise(AgentSilent, 0, 2, 1, now), carrier, ""},
+		{"nine of a hundred are left", newFleet(100, 1).raise(AgentSilent, 0, 9, 1, now), carrier, ""},
+		{"ten of a hundred are left", newFleet(100, 1).raise(AgentSilent, 0, 10, 1, now), carrier, "carrier-down 1 10"},
 		{"some follow later", newFleet(10, 1).raise(AgentSilent, 0, 3, 1, now).raise(AgentSilent, 3, 6, 1, now.Add(time.Hour)), carrier, "carrier-down 1 6"},
 		{"what was silent long before is its own", newFleet(10, 1).raise(AgentSilent, 0, 3, 1, now).raise(AgentSilent, 3, 4, 1, now.Add(-time.Hour)), carrier, "carrier-down 1 3"},
 		{"it stays where it began", newFleet(6, 1).raise(AgentSilent, 0, 6, 1, now).put(0, 6, "1", "SP", "Campinas").holds(map[string]int{"1": 20, "1/SP": 20, "1/SP/Campinas": 10}),
