@@ -3,6 +3,8 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -31,8 +33,8 @@ func (g *Ingest) commit(ctx context.Context, group []message) (results []Result,
 
 // commitApart finds what made a transaction fail: it commits message by message,
 // and the records of a failing message one by one. A record that the store
-// refuses alone goes into quarantine; an error means that the store takes
-// nothing.
+// refuses alone, while it takes others, goes into quarantine; an error means that the
+// store takes nothing.
 func (g *Ingest) commitApart(ctx context.Context, group []message) ([]Result, error) {
 	var all []Result
 	for i := range group {
@@ -50,15 +52,19 @@ func (g *Ingest) commitApart(ctx context.Context, group []message) ([]Result, er
 
 func (g *Ingest) commitRecords(ctx context.Context, m message) ([]Result, error) {
 	if len(m.records) == 0 {
-		g.refuseMessage(&m, reasonStore)
-		return g.commit(ctx, []message{m})
+		results, err := g.commitOnce(ctx, m)
+		if errors.Is(err, errRefused) {
+			g.refuseMessage(&m, reasonStore)
+			results, err = g.commit(ctx, []message{m})
+		}
+		return results, err
 	}
 	sum := Result{}
 	for _, r := range m.records {
 		alone := m
 		alone.records = []*record{r}
-		results, err := g.commit(ctx, []message{alone})
-		if err != nil {
+		results, err := g.commitOnce(ctx, alone)
+		if errors.Is(err, errRefused) {
 			g.refuse(r, reasonStore)
 			results, err = g.commit(ctx, []message{alone})
 		}
@@ -71,6 +77,25 @@ func (g *Ingest) commitRecords(ctx context.Context, m message) ([]Result, error)
 		sum.Acks = append(sum.Acks, results[0].Acks...)
 	}
 	return []Result{sum}, nil
+}
+
+// errRefused reports something that the store refuses while it takes other things.
+var errRefused = errors.New("the store refuses it")
+
+// commitOnce commits what failed among others. What fails with the store is no fault of
+// it: only when the store is written to in between, and it fails again, it is refused.
+func (g *Ingest) commitOnce(ctx context.Context, m message) ([]Result, error) {
+	results, err := g.commit(ctx, []message{m})
+	if err == nil {
+		return results, nil
+	}
+	if down := g.o.Store.Probe(ctx, g.o.Now()); down != nil {
+		return nil, down
+	}
+	if results, err = g.commit(ctx, []message{m}); err != nil {
+		err = fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return results, err
 }
 
 // acks name every record of a message, which all are stored now.

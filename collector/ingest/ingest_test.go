@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -522,6 +523,40 @@ func TestRefusedByTheStore(t *testing.T) {
 	}
 	if c := s.counts(); c.Documents != 4 || c.Quarantined != 2 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// dropping takes a trigger away when the log says something.
+type dropping struct {
+	db   *sql.DB
+	when string
+}
+
+func (d dropping) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), d.when) {
+		if _, err := d.db.Exec(`DROP TRIGGER down`); err != nil {
+			return 0, err
+		}
+	}
+	return len(line), nil
+}
+
+// TestStoreDownForMoments: a store that takes nothing, and takes everything again just
+// when a record is alone, was no fault of the record: it is not quarantined.
+func TestStoreDownForMoments(t *testing.T) {
+	s := newShop(t)
+	db := s.database()
+	if _, err := db.Exec(`CREATE TRIGGER down BEFORE INSERT ON agents BEGIN SELECT RAISE(ABORT, 'connection lost'); END;
+		CREATE TRIGGER probe BEFORE INSERT ON meta BEGIN SELECT RAISE(ABORT, 'connection lost'); END`); err != nil {
+		t.Fatal(err)
+	}
+	s.g.o.Log = slog.New(slog.NewTextHandler(dropping{db, "quarantined"}, nil))
+	in := s.records(wire.StreamDocuments, 1, document(sale(t, 0, 1, noon())))
+	if results, err := s.g.Ingest(context.Background(), in); err == nil {
+		t.Errorf("a good document was not stored as one: %+v", results)
+	}
+	if n := len(s.quarantined()); n != 0 {
+		t.Errorf("%d in quarantine", n)
 	}
 }
 
