@@ -23,10 +23,16 @@ func (g *Ingest) Again(ctx context.Context, id int64) (understood bool, err erro
 			return err
 		}
 		t := &transaction{w, map[string]bool{}, map[alarm.Subject]bool{}, make([]Result, 1)}
-		return t.put([]message{*m})
+		if err := t.put([]message{*m}); err != nil {
+			return err
+		}
+		if t.results[0].Quarantined > 0 {
+			return errStillNot
+		}
+		return nil
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil // somebody else was quicker
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, errStillNot) {
+		return false, nil // somebody else was quicker, or it reads well and is about nothing known
 	}
 	if err != nil {
 		return false, fmt.Errorf("cannot store quarantined record %d: %w", id, err)
@@ -34,6 +40,9 @@ func (g *Ingest) Again(ctx context.Context, id int64) (understood bool, err erro
 	g.signal()
 	return true, nil
 }
+
+// errStillNot undoes the reading of a record that would go into quarantine again.
+var errStillNot = errors.New("it still is not understood")
 
 // readAgain makes of a quarantined record a message to be stored, nil when it still is
 // not understood. rec is its place in its stream, nil of a whole message.

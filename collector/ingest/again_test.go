@@ -124,3 +124,20 @@ func TestAgainImport(t *testing.T) {
 		t.Errorf("%d understood, %d stored, %d left", n, len(s.stored(sold)), len(s.quarantined()))
 	}
 }
+
+// TestAgainCommand: a report on a command that the collector did not give, as after a
+// restore, stays where it is until the command is known.
+func TestAgainCommand(t *testing.T) {
+	s := newShop(t)
+	s.ingest(s.records(wire.StreamCommands, 1, s.report(wire.Report{Number: 1, State: wire.CommandDone, Text: "feito"}))...)
+	if n := len(s.quarantined()); n != 1 {
+		t.Fatalf("%d in quarantine", n)
+	}
+	if n := s.again(); n != 0 || len(s.quarantined()) != 1 {
+		t.Errorf("%d understood, %d left, of one that is about nothing known", n, len(s.quarantined()))
+	}
+	s.ordered(agentID, wire.CommandLogs)
+	if n := s.again(); n != 1 || len(s.quarantined()) != 0 {
+		t.Errorf("%d understood, %d left, of one that is known", n, len(s.quarantined()))
+	}
+}
