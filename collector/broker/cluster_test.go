@@ -257,23 +257,30 @@ func TestClusterRights(t *testing.T) {
 		}
 	}
 
+	f.revoke(p, agent, &cert, spy.lost)
+	if !heard.IsConnected() {
+		t.Error("another agent was disconnected")
+	}
+}
+
+// revoke takes an agent's identity away: its connection ends, and no server lets it in.
+func (f *federation) revoke(p *place, agent string, cert *tls.Certificate, lost <-chan struct{}) {
+	t := f.t
+	t.Helper()
 	if err := f.registry.Revoke(t.Context(), agent, "ana"); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	select {
-	case <-spy.lost:
+	case <-lost:
 		t.Logf("disconnected %v after it was revoked", time.Since(began).Round(time.Millisecond))
 	case <-time.After(patience):
 		t.Error("a revoked agent stays connected")
 	}
-	for _, n := range servers {
-		if _, err := p.dialAt(n.mqtt, agent, &cert); err == nil {
+	for _, n := range f.cluster.servers {
+		if _, err := p.dialAt(n.mqtt, agent, cert); err == nil {
 			t.Errorf("a revoked agent was let in at %s", n.mqtt)
 		}
-	}
-	if !heard.IsConnected() {
-		t.Error("another agent was disconnected")
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 // else.
 func TestRetain(t *testing.T) { eachEngine(t, testRetain) }
 
-func testRetain(t *testing.T, s *Store) {
-	now := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+// aged brings documents and all else of different years, named by whether it is to stay.
+func aged(t *testing.T, s *Store) {
 	day := func(text string) time.Time {
 		at, err := time.Parse(time.DateOnly, text)
 		if err != nil {
@@ -53,6 +53,11 @@ func testRetain(t *testing.T, s *Store) {
 			w.commandOf("old", day("2020-01-01")), w.commandOf("new", day("2021-01-01")),
 			w.AddAudit(Audit{At: day("2015-01-01"), Act: "velho"}), w.AddAudit(Audit{At: day("2025-01-01"), Act: "novo"}))
 	})
+}
+
+func testRetain(t *testing.T, s *Store) {
+	now := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+	aged(t, s)
 	want := map[string]int{"CF-e": 4, "NFC-e, NF-e e outros": 2, "eventos dos agentes": 1, "logs dos equipamentos": 1, "comandos terminados": 1, "ordens sem comandos": 1, "alarmes encerrados": 1, "sessões encerradas": 1, "códigos de ligação vencidos": 1, "auditoria": 3}
 	for _, try := range []bool{true, false, true} {
 		out, err := s.Retain(context.Background(), Least(), now, try)
