@@ -203,28 +203,7 @@ func TestClusterRights(t *testing.T) {
 			t.Errorf("%s: let in", name)
 		}
 	}
-	for name, option := range map[string]nats.Option{"an agent": nats.Name("x"), "an agent with a name": nats.UserInfo(enrol.CollectorName, "x")} {
-		conn, err := nats.Connect("tls://"+servers[0].client, option, nats.Secure(&tls.Config{RootCAs: f.ca.Pool(), Certificates: []tls.Certificate{cert}}))
-		if err == nil {
-			conn.Close()
-			t.Errorf("%s got in where collectors do", name)
-		}
-	}
-
-	server := filepath.Join(f.cluster.home, enrol.ServerFile)
-	own, err := tls.LoadX509KeyPair(server, server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name string
-		cert tls.Certificate
-		in   bool
-	}{{"an agent", cert, false}, {"a collector", *collector, false}, {"a server", own, true}} {
-		if in := f.joins(c.cert); in != c.in {
-			t.Errorf("%s is let in among the servers: %v", c.name, in)
-		}
-	}
+	f.outsiders(cert, collector)
 
 	heard, err := p.dialAt(servers[0].mqtt, victim, &victimCert)
 	if err != nil {
@@ -260,6 +239,35 @@ func TestClusterRights(t *testing.T) {
 	f.revoke(p, agent, &cert, spy.lost)
 	if !heard.IsConnected() {
 		t.Error("another agent was disconnected")
+	}
+}
+
+// outsiders tries to get in with a till's certificate where collectors do, and with
+// what is none of a server's among the servers.
+func (f *federation) outsiders(cert tls.Certificate, collector *tls.Certificate) {
+	t := f.t
+	t.Helper()
+	for name, option := range map[string]nats.Option{"an agent": nats.Name("x"), "an agent with a name": nats.UserInfo(enrol.CollectorName, "x")} {
+		conn, err := nats.Connect("tls://"+f.cluster.servers[0].client, option, nats.Secure(&tls.Config{RootCAs: f.ca.Pool(), Certificates: []tls.Certificate{cert}}))
+		if err == nil {
+			conn.Close()
+			t.Errorf("%s got in where collectors do", name)
+		}
+	}
+
+	server := filepath.Join(f.cluster.home, enrol.ServerFile)
+	own, err := tls.LoadX509KeyPair(server, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		cert tls.Certificate
+		in   bool
+	}{{"an agent", cert, false}, {"a collector", *collector, false}, {"a server", own, true}} {
+		if in := f.joins(c.cert); in != c.in {
+			t.Errorf("%s is let in among the servers: %v", c.name, in)
+		}
 	}
 }
 
