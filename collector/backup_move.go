@@ -74,8 +74,9 @@ func cmdMove(ctx context.Context, con console, args []string) error {
 }
 
 // move copies every row, compares, and lets the configuration name the new database.
-// The new one keeps the epoch, because nothing was lost: agents have nothing to send
-// again. The old one loses it, so that they do should it be used after all.
+// The new one gets the epoch, because nothing was lost: agents have nothing to send
+// again. But first the old one loses it, so that they do should either be used after a
+// move that was cut off.
 func move(ctx context.Context, con console, folder string, config Config, to string) error {
 	began := time.Now()
 	path := filepath.Join(folder, configFile)
@@ -94,7 +95,7 @@ func move(ctx context.Context, con console, folder string, config Config, to str
 		return errors.New("o coletor já usa este banco")
 	}
 	var moved store.Tallies
-	err = store.Retire(ctx, from, func(d *store.Dump) (err error) {
+	epoch, err := store.Retire(ctx, from, func(d *store.Dump) (err error) {
 		stage, err := store.NewStage(ctx, next.database(folder), d.Schema)
 		if err != nil {
 			return err
@@ -113,6 +114,9 @@ func move(ctx context.Context, con console, folder string, config Config, to str
 	})
 	if err != nil {
 		return err
+	}
+	if err := store.Inherit(ctx, next.database(folder), epoch); err != nil {
+		fmt.Fprintf(con.err, "Os caixas vão mandar de novo o que ainda guardam, o que só custa tempo: %v\n", err)
 	}
 	if err := replaceConfig(path, text); err != nil {
 		return fmt.Errorf("os dados já estão no banco novo, mas o %s ainda diz o antigo; escreva nele %s: %w", configFile, withoutSecret(next.Database), err)

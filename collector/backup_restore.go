@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 	"github.com/pelletier/go-toml/v2"
 
+	"zelo/agent/wire"
 	"zelo/collector/store"
 )
 
@@ -111,7 +112,7 @@ func (r *restoration) run(ctx context.Context) (err error) {
 	})
 	p.end()
 	if err == nil {
-		err = stage.Renew(ctx)
+		err = stage.Renew(ctx, onceOnly(), time.Now())
 	}
 	if err == nil {
 		err = r.put(files[:len(files)-1])
@@ -130,9 +131,20 @@ func (r *restoration) run(ctx context.Context) (err error) {
 	}
 	_, err = fmt.Fprintf(r.con.out, "Coletor de %s restaurado em %s: %s de %d tabelas e %s, conferidos, em %s.\n"+
 		"Os caixas ligados a ele voltam sozinhos e mandam de novo o que ainda têm. As pessoas precisam entrar de novo.\n"+
+		"Caixas revogados depois da cópia valem outra vez: revogue-os de novo. Comandos que não podem ser repetidos e ainda não tinham resposta ficam como sem resultado conhecido.\n"+
 		"Ponha-o em funcionamento com:\n  zelo-collector serve -pasta %s\n", when(b.header.At), r.folder, rows(restored.Total()), len(restored),
 		count(len(files), "arquivo", "arquivos"), seconds(time.Since(began)), r.folder)
 	return err
+}
+
+// onceOnly are the commands that are never repeated after an unknown outcome.
+func onceOnly() (names []string) {
+	for _, c := range wire.Commands() {
+		if c.Once {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // plan says which files to write, the configuration last, and where the database

@@ -207,6 +207,34 @@ func (w *Writer) GiveUp(c Command, state CommandState, text string, now time.Tim
 	return w.AddAudit(c.ended("coletor", state, now))
 }
 
+// Why a command is over that a store brought back from an earlier day.
+const uncertainText = "O coletor foi restaurado de uma cópia de segurança: não se sabe se este comando foi enviado ou feito depois dela, e ele não é enviado de novo. Confira no equipamento antes de dar outro."
+
+// endUncertain ends commands that nobody has heard of and that must not be done twice,
+// of a store that cannot know whether they were sent since. What their agents say later
+// counts more.
+func (w *Writer) endUncertain(names []string, now time.Time) error {
+	args := arguments{CommandQueued, CommandSent}
+	of := "NULL"
+	for _, name := range names {
+		of += ", " + args.add(name)
+	}
+	list, err := all(&w.Reader, scanCommand, `SELECT `+commandColumns+commandTables+`WHERE c.state IN ($1, $2) AND o.name IN (`+of+`) ORDER BY c.id`, args...)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		err := w.exec(`INSERT INTO command_lines (command_id, number, place, at, text) VALUES ($1, $2, -1, $3, $4)`, c.ID, c.Number, ms(now), uncertainText)
+		if err == nil {
+			err = w.GiveUp(c, CommandUnknown, uncertainText, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ended is the line of the audit for the end of a command.
 func (c Command) ended(who string, state CommandState, now time.Time) Audit {
 	return Audit{At: now, Who: who, Reseller: c.Order.Reseller, Act: "resultado de comando", Object: c.Subject(),

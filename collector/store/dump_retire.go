@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -15,31 +16,52 @@ import (
 var ErrInUse = errors.New("um coletor ou outro comando está usando este banco: pare o serviço e tente de novo")
 
 // Retire calls fn with all of a store that nobody has open (ErrInUse), nor can open
-// until it ends. When fn returns nil the store has lost its epoch: to one that is put
-// to use again after all, agents send again what they still hold.
-func Retire(ctx context.Context, address string, fn func(*Dump) error) error {
+// until it ends. When fn returns nil the store has lost its epoch, which is returned: to
+// one that is put to use again after all, agents send again what they still hold.
+func Retire(ctx context.Context, address string, fn func(*Dump) error) (epoch [16]byte, err error) {
 	db, tx, err := claim(ctx, address)
 	if db != nil {
 		defer db.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("cannot have the store %s alone: %w", withoutPassword(address), err)
+		return epoch, fmt.Errorf("cannot have the store %s alone: %w", withoutPassword(address), err)
 	}
 	defer tx.rollback()
 	d, err := newDump(ctx, tx)
 	if err != nil {
-		return err
+		return epoch, err
+	}
+	if epoch, err = (&Reader{ctx: ctx, tx: tx}).readEpoch(); err != nil && !errors.Is(err, ErrNotFound) {
+		return epoch, err
 	}
 	if err := fn(d); err != nil {
-		return err
+		return epoch, err
 	}
 	if _, err = tx.exec(ctx, `DELETE FROM meta WHERE name = 'epoch'`, nil); err == nil {
 		err = tx.commit(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot take its epoch from the store %s: %w", withoutPassword(address), err)
+		return epoch, fmt.Errorf("cannot take its epoch from the store %s: %w", withoutPassword(address), err)
 	}
-	return nil
+	return epoch, nil
+}
+
+// Inherit gives a store that nobody has used yet the epoch that another one lost to it
+// (Retire), so that agents have nothing to send again. Not before: of two stores that
+// go on under one epoch, neither gets what the other acknowledged. Of a store that had
+// lost its epoch before there is none to give.
+func Inherit(ctx context.Context, address string, epoch [16]byte) error {
+	if epoch == [16]byte{} {
+		return nil
+	}
+	s, err := Open(ctx, address)
+	if err != nil {
+		return err
+	}
+	err = s.Update(ctx, func(w *Writer) error {
+		return w.exec(`UPDATE meta SET value = $1 WHERE name = 'epoch'`, hex.EncodeToString(epoch[:]))
+	})
+	return errors.Join(err, s.Close())
 }
 
 func claim(ctx context.Context, address string) (*sql.DB, transaction, error) {

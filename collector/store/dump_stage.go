@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/pressly/goose/v3"
@@ -37,6 +38,9 @@ type Stage struct {
 	kept  Tallies // as the engine keeps them
 	batch [][]any
 	bytes int
+
+	renewed time.Time // zero: it goes on where its source ended
+	once    []string  // commands that must not be repeated
 }
 
 // stageEngine is what differs between engines.
@@ -208,27 +212,36 @@ func (s *Stage) flush(ctx context.Context) error {
 	return nil
 }
 
-// Renew makes it a store of its own: with a new epoch, which lets agents send again
-// what they still hold, and without anybody signed in or on the way to be.
-func (s *Stage) Renew(ctx context.Context) error {
-	for _, q := range []string{`DELETE FROM meta WHERE name = 'epoch'`, `DELETE FROM sessions`, `DELETE FROM links`} {
+// Renew makes it a store that lives on from an earlier day: without anybody signed in or
+// on the way to be, and with no command left to be sent again of those that must be done
+// once. What was done since that day nobody knows here.
+func (s *Stage) Renew(ctx context.Context, once []string, now time.Time) error {
+	for _, q := range []string{`DELETE FROM sessions`, `DELETE FROM links`} {
 		if _, err := s.tx.exec(ctx, q, nil); err != nil {
 			return fmt.Errorf("cannot make it a store of its own: %w", err)
 		}
 	}
+	s.renewed, s.once = now, once
 	return nil
 }
 
-// Publish brings the tables up to date and puts the store in its place, on disk.
+// Publish brings the tables up to date and puts the store in its place, on disk. It has
+// an epoch of its own, which lets agents send again what they still hold (see Inherit).
 func (s *Stage) Publish(ctx context.Context) error {
-	err := s.tx.commit(ctx)
+	_, err := s.tx.exec(ctx, `DELETE FROM meta WHERE name = 'epoch'`, nil)
+	if err == nil {
+		err = s.tx.commit(ctx)
+	}
 	s.tx.rollback() // gives its connection back
 	if err = errors.Join(err, s.db.Close(), ctx.Err()); err != nil {
 		return fmt.Errorf("cannot write the new store: %w", err)
 	}
 	made, err := Open(ctx, s.engine.apart())
-	if err == nil {
-		err = made.Close()
+	if err == nil && !s.renewed.IsZero() {
+		err = made.Update(ctx, func(w *Writer) error { return w.endUncertain(s.once, s.renewed) })
+	}
+	if made != nil {
+		err = errors.Join(err, made.Close())
 	}
 	if err == nil {
 		err = s.engine.publish(ctx)

@@ -126,6 +126,7 @@ type kept struct {
 	rows    [][][]byte
 	tallies Tallies
 	schema  int64
+	epoch   [16]byte
 }
 
 func (k *kept) Table(name string, columns []string) error {
@@ -154,7 +155,7 @@ func (k *kept) give(to Sink) (Tallies, error) {
 
 func dumped(t *testing.T, s *Store) *kept {
 	t.Helper()
-	k := &kept{}
+	k := &kept{epoch: s.Epoch()}
 	err := s.Dump(t.Context(), func(d *Dump) (err error) {
 		k.schema = d.Schema
 		k.tallies, err = d.Write(k)
@@ -175,10 +176,13 @@ func made(t *testing.T, address string, k *kept, renew bool) *Store {
 	}
 	err = stage.Fill(t.Context(), k.give)
 	if err == nil && renew {
-		err = stage.Renew(t.Context())
+		err = stage.Renew(t.Context(), []string{"block"}, t0)
 	}
 	if err == nil {
 		err = stage.Publish(t.Context())
+	}
+	if err == nil && !renew {
+		err = Inherit(t.Context(), address, k.epoch)
 	}
 	if err = errors.Join(err, stage.Discard(t.Context())); err != nil {
 		t.Fatal(err)
@@ -259,7 +263,29 @@ func testRenewedStore(t *testing.T, address string) {
 	}
 	s := openAt(t, address)
 	fillAll(t, s, address)
+	update(t, s, func(w *Writer) error {
+		_, err := w.AddOrder(Order{Name: "block", CreatedAt: t0, ExpiresAt: t0.Add(time.Hour)}, []Command{{ID: "once queued", Agent: "a", Wave: 1},
+			{ID: "once second", Agent: "a", Wave: 2}, {ID: "once sent", Agent: "a", Wave: 1}, {ID: "once told", Agent: "a", Wave: 1}})
+		_, err2 := w.AddOrder(Order{Name: "logs", CreatedAt: t0, ExpiresAt: t0.Add(time.Hour)}, []Command{{ID: "harmless", Agent: "a", Wave: 1}})
+		_, err3 := w.TellCommand("a", CommandReport{Command: "once told", Number: 1, State: CommandRunning}, t0)
+		return errors.Join(err, err2, err3, w.SetMessage("once sent", []byte("signed"), t0))
+	})
 	again := made(t, emptyAddress(t, engine), dumped(t, s), true)
+	view(t, again, func(r *Reader) error {
+		for id, want := range map[string]CommandState{"once queued": CommandUnknown, "once second": CommandUnknown, "once sent": CommandUnknown,
+			"once told": CommandRunning, "harmless": CommandQueued} {
+			c, err := r.Command(id)
+			lines, err2 := r.Transcript(id)
+			if err = errors.Join(err, err2); err != nil || c.State != want || c.EndedAt.IsZero() == want.Ended() || (len(lines) == 1) != want.Ended() {
+				t.Errorf("%s: %s, ended %v, %v, %v", id, c.State, c.EndedAt, lines, err)
+			}
+		}
+		told, err := r.ListAudit(AuditSearch{Act: "resultado de comando", Limit: 10})
+		if len(told) != 3 {
+			t.Errorf("the audit tells of %d: %+v", len(told), told)
+		}
+		return err
+	})
 	if again.Epoch() == s.Epoch() {
 		t.Error("the epoch is the same")
 	}
@@ -347,7 +373,7 @@ func TestStageRefuses(t *testing.T) {
 				{"a value of another kind", func(k *kept) { k.rows[slices.Index(k.names, "users")][0][1] ^= 1 }, nil, ""},
 			} {
 				t.Run(c.name, func(t *testing.T) {
-					bad := &kept{slices.Clone(k.names), slices.Clone(k.columns), nil, k.tallies, k.schema}
+					bad := &kept{slices.Clone(k.names), slices.Clone(k.columns), nil, k.tallies, k.schema, k.epoch}
 					for _, rows := range k.rows {
 						copied := make([][]byte, len(rows))
 						for i, row := range rows {
@@ -503,6 +529,34 @@ func TestReplacedStore(t *testing.T) {
 	}
 }
 
+// TestMoveCutOff: a move that is killed at its worst moment, with the new store in its
+// place and the old one not given up, leaves no two stores of one epoch: whichever goes
+// on, agents send it what the other acknowledged.
+func TestMoveCutOff(t *testing.T) {
+	folder := t.TempDir()
+	from, to := filepath.Join(folder, "velho.db"), filepath.Join(folder, "novo.db")
+	s := openAt(t, from)
+	epoch := s.Epoch()
+	s.Close()
+	killed := errors.New("killed")
+	_, err := Retire(t.Context(), from, func(d *Dump) error {
+		stage, err := NewStage(t.Context(), to, d.Schema)
+		if err != nil {
+			return err
+		}
+		return errors.Join(stage.Fill(t.Context(), func(to Sink) (Tallies, error) { return d.Write(to) }), stage.Publish(t.Context()), killed)
+	})
+	if !errors.Is(err, killed) {
+		t.Fatal(err)
+	}
+	if openAt(t, from).Epoch() != epoch {
+		t.Error("the old store lost its epoch, though the move failed")
+	}
+	if openAt(t, to).Epoch() == epoch {
+		t.Error("both stores go on under one epoch")
+	}
+}
+
 // TestRetire: a store that moves is nobody's meanwhile, and has no epoch afterwards.
 func TestRetire(t *testing.T) { eachAddress(t, testRetire) }
 
@@ -510,15 +564,15 @@ func testRetire(t *testing.T, address string) {
 	s := openAt(t, address)
 	epoch := s.Epoch()
 	nothing := func(*Dump) error { return nil }
-	if err := Retire(t.Context(), address, nothing); !errors.Is(err, ErrInUse) {
+	if _, err := Retire(t.Context(), address, nothing); !errors.Is(err, ErrInUse) {
 		t.Errorf("a store in use: %v", err)
 	}
 	s.Close()
 	failed := errors.New("failed")
-	if err := Retire(t.Context(), address, func(*Dump) error { return failed }); !errors.Is(err, failed) {
+	if _, err := Retire(t.Context(), address, func(*Dump) error { return failed }); !errors.Is(err, failed) {
 		t.Error(err)
 	}
-	err := Retire(t.Context(), address, func(d *Dump) error {
+	lost, err := Retire(t.Context(), address, func(d *Dump) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		if isPostgres(address) {
@@ -538,10 +592,10 @@ func testRetire(t *testing.T, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if openAt(t, address).Epoch() == epoch {
-		t.Error("the store that was left has its epoch still")
+	if lost != epoch || openAt(t, address).Epoch() == epoch {
+		t.Errorf("the store that was left has its epoch still, %x", lost)
 	}
-	if err := Retire(t.Context(), filepath.Join(t.TempDir(), "none.db"), nothing); err == nil {
+	if _, err := Retire(t.Context(), filepath.Join(t.TempDir(), "none.db"), nothing); err == nil {
 		t.Error("a store that is not there")
 	}
 }
