@@ -8,12 +8,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"filippo.io/age"
 
+	"zelo/collector/account"
+	"zelo/collector/enrol"
 	"zelo/collector/export"
+	"zelo/collector/fleet"
 	"zelo/collector/store"
 	"zelo/sat"
 )
@@ -142,13 +146,17 @@ func (b *backup) write(ctx context.Context, f *os.File, recipients []age.Recipie
 const maxKept = 1 << 20
 
 // files are those of the folder, but for the database, which is copied row by row,
-// and the broker's, which it makes anew.
+// and the broker's, which it makes anew. The folder may be a link, and files in it, too.
 func (b *backup) files() (out []backupFile, err error) {
-	err = filepath.WalkDir(b.folder, func(path string, d fs.DirEntry, err error) error {
+	folder, err := filepath.EvalSymlinks(b.folder)
+	if err != nil {
+		return nil, fmt.Errorf("não foi possível ler a pasta do coletor: %w", err)
+	}
+	err = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(b.folder, path)
+		name, err := filepath.Rel(folder, path)
 		switch {
 		case err != nil:
 			return err
@@ -157,7 +165,7 @@ func (b *backup) files() (out []backupFile, err error) {
 		case d.IsDir(), strings.HasPrefix(name, databaseFile), strings.HasSuffix(name, ".parcial"):
 			return nil
 		}
-		info, err := d.Info()
+		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it was somebody's temporary file
 		}
@@ -180,7 +188,22 @@ func (b *backup) files() (out []backupFile, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("não foi possível ler a pasta do coletor: %w", err)
 	}
-	return out, nil
+	return out, complete(folder, out)
+}
+
+// complete fails when something of the folder was left out that no other collector can
+// stand in for.
+func complete(folder string, taken []backupFile) error {
+	for _, name := range []string{configFile, enrol.CAFolder, fleet.KeyFile, account.KeyFile} {
+		if _, err := os.Stat(filepath.Join(folder, name)); errors.Is(err, fs.ErrNotExist) {
+			continue // it is made when it is needed first
+		}
+		if !slices.ContainsFunc(taken, func(f backupFile) bool { return f.Name == name || strings.HasPrefix(f.Name, name+"/") }) {
+			return fmt.Errorf("%s não pode ir na cópia, e sem ele ela não serve: ponha na pasta do coletor o próprio arquivo ou pasta, e não um link para uma pasta",
+				filepath.Join(folder, name))
+		}
+	}
+	return nil
 }
 
 // progress says on a terminal how far a copy is. It ends it with its context.

@@ -20,6 +20,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"zelo/agent/wire"
+	"zelo/collector/enrol"
 	"zelo/collector/store"
 )
 
@@ -182,6 +183,39 @@ func TestBackupWithPassword(t *testing.T) {
 	}
 	runs(t, "restore", "-pasta", again, "-senha-arquivo", secret(t, "cavalo correto bateria"), path)
 	fails(t, []string{"não há um terminal", "-senha-arquivo"}, "restore", "-pasta", t.TempDir(), path)
+}
+
+// TestBackupThroughLinks: a folder that is a link, and keys that are, go into a backup as
+// what they lead to; one that would lack the authority is not made.
+func TestBackupThroughLinks(t *testing.T) {
+	folder, _, key := sample(t)
+	_, recipient := keyed(t)
+	elsewhere := t.TempDir()
+	link := filepath.Join(t.TempDir(), "zelo")
+	config := filepath.Join(folder, configFile)
+	want := within(t, folder)
+	if err := errors.Join(os.Symlink(folder, link), os.Rename(config, filepath.Join(elsewhere, "c")), os.Symlink(filepath.Join(elsewhere, "c"), config)); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := age.ParseIdentities(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, again := filepath.Join(elsewhere, "copia.zelo"), filepath.Join(t.TempDir(), "outro")
+	runs(t, "backup", "-pasta", link, "-o", path, "-para", recipient, "-para", ids[0].(*age.X25519Identity).Recipient().String())
+	runs(t, "restore", "-pasta", again, "-chave", key, path)
+	if got := within(t, again); len(want) < 3 || !mapsEqual(want, got) {
+		t.Errorf("files %v, want %v", got, want)
+	}
+	ca := filepath.Join(folder, enrol.CAFolder)
+	if err := errors.Join(os.Rename(ca, filepath.Join(elsewhere, "ca")), os.Symlink(filepath.Join(elsewhere, "ca"), ca)); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, []string{"não pode ir na cópia", enrol.CAFolder}, "backup", "-pasta", link, "-o", filepath.Join(elsewhere, "sem.zelo"), "-para", recipient)
 }
 
 // rewrite makes another backup of one, with what change did to it.
