@@ -35,7 +35,8 @@ func (g *Ingest) prepareInventory(r *record, item wire.Item) {
 			return
 		}
 		r.told = &inventory{day: &store.TillDay{Agent: r.Agent, Till: short(in.Key), Day: day, Sold: s.Sold, Rejected: s.Rejected,
-			Code: short(commonest(s.Codes)), P95: time.Duration(s.P95) * time.Millisecond}}
+			Code: short(commonest(s.Codes)), Median: time.Duration(s.Median) * time.Millisecond, P95: time.Duration(s.P95) * time.Millisecond,
+			Longest: time.Duration(s.Longest) * time.Millisecond}}
 		return
 	}
 	body := bodyOf(in)
@@ -51,7 +52,7 @@ func bodyOf(in wire.Inventory) any {
 	switch {
 	case in.Computer != nil:
 		c := in.Computer
-		return store.Computer{System: short(c.System), MemoryTotal: c.MemoryTotal, MemoryFree: c.MemoryFree, Antivirus: c.Antivirus,
+		return store.Computer{System: short(c.System), Booted: c.Booted, MemoryTotal: c.MemoryTotal, MemoryFree: c.MemoryFree, Antivirus: c.Antivirus,
 			AntivirusBy: short(c.AntivirusBy), ClockSynced: c.ClockSynced, USBErrors: c.USBErrors, USBLast: short(c.USBLast)}
 	case in.Disk != nil:
 		return store.Disk(*in.Disk)
@@ -64,7 +65,7 @@ func bodyOf(in wire.Inventory) any {
 	case in.Outside != nil:
 		return store.Outside(*in.Outside)
 	case in.Remote != nil:
-		return *in.Remote
+		return store.Remote(*in.Remote)
 	}
 	return nil
 }

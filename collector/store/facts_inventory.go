@@ -15,6 +15,7 @@ const (
 	WhatLibrary     = "library"
 	WhatOutside     = "outside"
 	WhatHealth      = "health"
+	WhatRemote      = "remote"
 )
 
 // Thing is the last that an agent told of one thing.
@@ -29,6 +30,7 @@ type (
 	// Computer is of WhatComputer.
 	Computer struct {
 		System      string `json:"system,omitempty"`
+		Booted      int64  `json:"booted,omitempty"` // Unix milliseconds
 		MemoryTotal int64  `json:"memory,omitempty"`
 		MemoryFree  int64  `json:"free,omitempty"`
 		Antivirus   string `json:"antivirus,omitempty"`
@@ -68,6 +70,11 @@ type (
 		First   int64  `json:"first,omitempty"` // Unix milliseconds
 		Last    int64  `json:"last,omitempty"`
 		LastKey string `json:"lastKey,omitempty"`
+	}
+	// Remote is of WhatRemote.
+	Remote struct {
+		ID      string `json:"id"`
+		Version string `json:"version,omitempty"`
 	}
 	// Health is of WhatHealth.
 	Health struct {
@@ -111,16 +118,18 @@ type TillDay struct {
 	Agent, Till    string
 	Day            time.Time // midnight in Brasília
 	Sold, Rejected int
-	Code           string // of most refusals
-	P95            time.Duration
+	Code           string        // of most refusals
+	Median, P95    time.Duration // of a sale, call to answer; 0 is not known
+	Longest        time.Duration
 }
 
 // SetTillDay stores how a till sold on a day: the more of it the truer.
 func (w *Writer) SetTillDay(d TillDay) error {
-	return w.exec(`INSERT INTO till_days (agent, till, day, sold, rejected, code, p95) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (agent, till, day) DO UPDATE SET sold = excluded.sold, rejected = excluded.rejected, code = excluded.code, p95 = excluded.p95
+	return w.exec(`INSERT INTO till_days (`+tillDayColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (agent, till, day) DO UPDATE SET sold = excluded.sold, rejected = excluded.rejected, code = excluded.code,
+		median = excluded.median, p95 = excluded.p95, longest = excluded.longest
 		WHERE excluded.sold + excluded.rejected >= till_days.sold + till_days.rejected`,
-		d.Agent, d.Till, ms(dayOf(d.Day)), d.Sold, d.Rejected, d.Code, d.P95.Milliseconds())
+		d.Agent, d.Till, ms(dayOf(d.Day)), d.Sold, d.Rejected, d.Code, d.Median.Milliseconds(), d.P95.Milliseconds(), d.Longest.Milliseconds())
 }
 
 // normalDays is how many days of a till say what is normal.

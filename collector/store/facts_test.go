@@ -137,12 +137,19 @@ func testInventory(t *testing.T, s *Store) {
 	told("agent001", 9, Thing{What: WhatLibrary, Key: "002", Body: Library{}})
 	update(t, s, func(w *Writer) error {
 		for i, n := range []int{5, 9, 7} { // what is told later of a day is more
-			if err := w.SetTillDay(TillDay{Agent: "agent001", Till: "001", Day: t0.AddDate(0, 0, -i/2), Sold: 10 * n, Rejected: n, Code: "06010", P95: time.Second}); err != nil {
+			if err := w.SetTillDay(TillDay{Agent: "agent001", Till: "001", Day: t0.AddDate(0, 0, -i/2), Sold: 10 * n, Rejected: n, Code: "06010", P95: time.Second, Longest: 3 * time.Second}); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	told("agent001", 20, Thing{What: WhatRemote, Key: "anydesk", Body: Remote{ID: "123456789", Version: "8.1"}})
+	var all Inventory
+	view(t, s, func(r *Reader) (err error) { all, err = r.Inventory("agent001", t0); return err })
+	if len(all.Disks) != 1 || all.Disks[0] != (Told[Disk]{"C:", t0, Disk{Total: 100, Free: 7}}) || all.Computer.Body.MemoryTotal != 10 ||
+		all.Health.Body.Panics != 2 || len(all.Remote) != 1 || all.Remote[0].Body.ID != "123456789" || len(all.Days) != 2 || all.Days[0].Longest != 3*time.Second {
+		t.Errorf("%+v", all)
+	}
 	a := factsOf(t, s, alarm.OfAgent, "agent001", t0).Agent
 	if len(a.Disks) != 1 || a.Disks[0].Free != 7 || a.Computer == nil || a.Computer.Antivirus != "off" || a.Computer.USBErrors != 3 || a.Computer.Panics != 2 {
 		t.Errorf("%+v, %+v", a, a.Computer)
