@@ -84,7 +84,7 @@ func dispatch(ctx context.Context, con console, args []string) error {
 func usage(w io.Writer) {
 	fmt.Fprintln(w, "Uso: zelo-collector COMANDO [-pasta PASTA]")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-8s %-42s %s\n", c.name, c.args, c.help)
+		fmt.Fprintf(w, "  %-10s %-54s %s\n", c.name, c.args, c.help)
 	}
 }
 
