@@ -56,6 +56,7 @@ func (b *bench) tenant(n int, reseller int64) *tenant {
 			Wish: store.Wish{Least: alarm.Notice, Digest: -1}, CreatedAt: now()})
 		return errors.Join(err, b.fill(w, t), b.commanded(w, t))
 	})
+	b.tells(t)
 	for role, u := range map[store.Role]store.User{store.RoleReseller: t.resellerAdmin, store.RoleTechnician: t.technician,
 		store.RoleTaxpayer: t.owner, store.RoleAccountant: t.book} {
 		t.byRole[role] = b.person(u.Email)
