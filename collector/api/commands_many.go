@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -84,7 +85,8 @@ func (a *API) pick(r *store.Reader, c Caller, m Many) (p Picked, err error) {
 			continue
 		}
 		key, epoch, err := r.SealKey(t.Agent.ID)
-		if err != nil {
+		theirs := errors.Is(err, store.ErrNotFound) // it only serves somebody in sight
+		if err != nil && !theirs {
 			return p, err
 		}
 		for _, d := range targets(t, spec) {
@@ -95,6 +97,9 @@ func (a *API) pick(r *store.Reader, c Caller, m Many) (p Picked, err error) {
 				Why: whyNot(c, spec, epoch != "", len(key) > 0, d)}
 			if d != nil {
 				one.Serial, one.Where = d.Serial, one.Where+", SAT "+d.Serial
+			}
+			if theirs {
+				one.Why = "O computador deste caixa está com outra loja ou revenda: só quem cuida dele lhe dá comandos."
 			}
 			if one.Why == "" {
 				p.Targets = append(p.Targets, one)

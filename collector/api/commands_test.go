@@ -212,6 +212,11 @@ func TestSendMany(t *testing.T) {
 			}
 		})
 	}
+	b.serves(other, mine) // a till of another reseller brings a document of mine
+	p, err := b.Pick(t.Context(), head, Many{Name: wire.CommandRestart})
+	if err != nil || len(p.Targets) == 0 || len(p.Left) != 1 || !strings.Contains(p.Left[0].Why, "outra loja") {
+		t.Errorf("%+v %v", p, err)
+	}
 	send := func(m Many) (int64, error) { return b.SendMany(context.Background(), head, m) }
 	for name, m := range map[string]Many{
 		"not confirmed":  {Name: wire.CommandUpdateSoftware},

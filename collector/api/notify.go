@@ -114,6 +114,9 @@ type Wish = store.Wish
 
 // SetWish says what a channel is told and when. One that was given up lives again.
 func (a *API) SetWish(ctx context.Context, c Caller, id int64, wish Wish) error {
+	if _, err := a.allow(c, opWish); err != nil {
+		return err
+	}
 	if err := checkWish(wish); err != nil {
 		return err
 	}
