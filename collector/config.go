@@ -49,7 +49,7 @@ type Config struct {
 	MailFrom     string `toml:"email_remetente" doc:"Endereço do qual os avisos partem: avisos@exemplo.com.br."`
 	PrivateHooks bool   `toml:"avisos_rede_interna" doc:"Permitir webhooks para endereços da rede interna e sem TLS. Com isso, quem administra uma revenda alcança por eles os servidores desta rede."`
 
-	KeepCoupons    int  `toml:"guarda_cfe_anos" doc:"Por quantos anos inteiros, além do ano da emissão, os CF-e ficam guardados. O usual são 5; confirme o prazo com quem responde pela obrigação fiscal."`
+	KeepCoupons    int  `toml:"guarda_cfe_anos" doc:"Por quantos anos inteiros, além do ano da emissão, os CF-e ficam guardados; os que chegam mais de um ano depois dela, além do ano em que chegaram. O usual são 5; confirme o prazo com quem responde pela obrigação fiscal."`
 	KeepNotes      int  `toml:"guarda_nfce_meses" doc:"Por quantos meses desde a emissão as NFC-e e NF-e ficam guardadas. O Ajuste SINIEF 2/2025 fala em 132."`
 	KeepEvents     int  `toml:"guarda_eventos_meses" doc:"Por quantos meses ficam guardados os eventos dos agentes, que são prova sobre os documentos, os logs dos equipamentos e os comandos terminados, com o que trouxeram."`
 	KeepAlarms     int  `toml:"guarda_alarmes_meses" doc:"Por quantos meses ficam guardados os alarmes encerrados."`

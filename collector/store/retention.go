@@ -175,10 +175,15 @@ func (p Retention) documents(now time.Time) []documentsDue {
 	}
 }
 
+// pastTime are documents that are shown and past their time, $1. One that came over a
+// year after it says it was issued is kept from when it came: it is of an archive that
+// somebody brought here to keep, or of a device whose clock was wrong.
+const pastTime = `best = 1 AND issued < $1 AND (received_at < $1 OR received_at - issued < 31536000000) AND `
+
 // dueDocuments counts documents with all their versions; a document is as old as the
 // version that is shown.
 func (r *Reader) dueDocuments(d documentsDue) (int, error) {
-	return one(r, value[int], `SELECT count(*) FROM documents o WHERE EXISTS (SELECT 1 FROM documents WHERE best = 1 AND issued < $1 AND `+d.models+`
+	return one(r, value[int], `SELECT count(*) FROM documents o WHERE EXISTS (SELECT 1 FROM documents WHERE `+pastTime+d.models+`
 		AND key = o.key AND part = o.part AND issuer = o.issuer)`, ms(d.Before))
 }
 
@@ -195,7 +200,7 @@ func (s *Store) dropDocuments(ctx context.Context, d documentsDue, now time.Time
 		n := 0
 		err := s.Update(ctx, func(w *Writer) (err error) {
 			list, err = all(&w.Reader, func(s scanner, o *old) error { return s.Scan(&o.id, &o.issued, &o.key, &o.part, &o.issuer, &o.serial) },
-				fmt.Sprintf(`SELECT id, issued, key, part, issuer, serial FROM documents WHERE best = 1 AND issued < $1 AND `+d.models+`
+				fmt.Sprintf(`SELECT id, issued, key, part, issuer, serial FROM documents WHERE `+pastTime+d.models+`
 				AND (issued > $2 OR issued = $2 AND id > $3) ORDER BY issued, id LIMIT %d`, dropAtOnce), ms(d.Before), after.issued, after.id)
 			if err != nil || len(list) == 0 {
 				return err

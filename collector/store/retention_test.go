@@ -104,6 +104,41 @@ func testRetain(t *testing.T, s *Store) {
 	})
 }
 
+// TestRetainWhatCameLate: what somebody brought here to keep, and what a device with a
+// wrong clock issued, does not go the night after it came.
+func TestRetainWhatCameLate(t *testing.T) { eachEngine(t, testRetainWhatCameLate) }
+
+func testRetainWhatCameLate(t *testing.T, s *Store) {
+	came := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	for i, issued := range []time.Time{time.Date(1970, 1, 2, 0, 0, 0, 0, time.UTC), time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2019, 6, 1, 0, 0, 0, 0, time.UTC)} {
+		d, body := sample("900000001", i+1, issued)
+		d.ReceivedAt = came
+		add(t, s, d, body)
+	}
+	prompt, body := sample("900000001", 9, time.Date(2020, 12, 31, 23, 0, 0, 0, time.UTC))
+	prompt.ReceivedAt = prompt.Issued.Add(48 * time.Hour) // in the year after
+	add(t, s, prompt, body)
+	for _, c := range []struct {
+		now  time.Time
+		left int
+	}{{came.AddDate(0, 0, 1), 3}, {time.Date(2031, 12, 31, 12, 0, 0, 0, time.UTC), 3}, {time.Date(2032, 1, 2, 0, 0, 0, 0, time.UTC), 0}} {
+		for _, due := range Least().documents(c.now) {
+			counted := 0
+			view(t, s, func(r *Reader) (err error) { counted, err = r.dueDocuments(due); return err })
+			if rows, err := s.dropDocuments(t.Context(), due, c.now); err != nil || rows != counted {
+				t.Errorf("at %s %d went of %d, %v", c.now, rows, counted, err)
+			}
+		}
+		view(t, s, func(r *Reader) error {
+			counts, err := r.Counts()
+			if counts.Documents != c.left {
+				t.Errorf("at %s %d are left, want %d", c.now, counts.Documents, c.left)
+			}
+			return err
+		})
+	}
+}
+
 func TestRetentionTimes(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Retention)
