@@ -39,10 +39,12 @@ type Prediction struct {
 	Risk int64
 }
 
+// MemoryLimit is the fraction of used memory at which devices block themselves.
+const MemoryLimit = 0.95
+
 const (
 	farthest  = 90 * day // what lies beyond is not told
 	horizon   = 30 * day // within which money is at risk
-	blockedAt = 0.95     // used memory at which devices block themselves
 	minPoints = 3        // a trend has at least so many days
 )
 
@@ -71,7 +73,7 @@ func Forecast(f Facts, now time.Time) (p Prediction, ok bool) {
 	if !d.CertExpires.IsZero() {
 		consider(midnight(d.CertExpires).AddDate(0, 0, 1), CauseCertificate)
 	}
-	if at, rises := full(d.Memories, now); rises {
+	if at, rises := MemoryFull(d.Memories, now); rises {
 		consider(at, CauseMemory)
 	}
 	if p.At.IsZero() {
@@ -83,9 +85,9 @@ func Forecast(f Facts, now time.Time) (p Prediction, ok bool) {
 	return p, true
 }
 
-// full is when memory reaches the level at which devices block, by the straight line
-// that fits the points best.
-func full(points []Point, now time.Time) (at time.Time, rises bool) {
+// MemoryFull is when memory reaches MemoryLimit, by the straight line that fits the
+// points best; rises is false when that is not within 90 days.
+func MemoryFull(points []Point, now time.Time) (at time.Time, rises bool) {
 	if len(points) < minPoints {
 		return at, false
 	}
@@ -99,7 +101,7 @@ func full(points []Point, now time.Time) (at time.Time, rises bool) {
 	if !(slope > 0) || math.IsInf(slope, 0) {
 		return at, false
 	}
-	days := (blockedAt - (sy-slope*sx)/n) / slope
+	days := (MemoryLimit - (sy-slope*sx)/n) / slope
 	if days > farthest.Hours()/24 {
 		return at, false
 	}
