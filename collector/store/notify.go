@@ -182,9 +182,6 @@ func (r *Reader) newestChange() (id int64, err error) {
 // changesAtOnce bounds how many changes go to channels in one transaction.
 const changesAtOnce = 1000
 
-// grouped are the codes of alarms that may turn out to share a cause.
-const grouped = `('` + string(alarm.AgentSilent) + `', '` + string(alarm.NoContact) + `', '` + string(alarm.SalesRejected) + `')`
-
 // MarkTellings gives the next alarm changes to the channels of those whom they concern,
 // in all its kinds but those that nothing serves. Alarms that may turn out to share a
 // cause are looked at after hold. The first call only begins with what is there. more
