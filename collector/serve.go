@@ -77,6 +77,7 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 	ingesting.Go(func() { c.ingest.Run(inner, b) })
 	ingesting.Go(func() { c.fleet.Run(inner, b) })
 	ingesting.Go(func() { c.notifier.Run(inner) })
+	ingesting.Go(func() { c.api.SendLinks(inner, c.log) })
 	ingesting.Go(func() { c.keepTime(inner, c.timedWork()...) })
 	if b.disconnect != nil {
 		ingesting.Go(func() { c.registry.Watch(inner, b.disconnect, c.log) })

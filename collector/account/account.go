@@ -23,6 +23,7 @@ import (
 // Lifetimes, and how often one address may try to sign in in a minute.
 const (
 	LinkLife    = 24 * time.Hour
+	AskedLife   = 30 * time.Minute // of a link that a person asked for by themselves
 	SessionLife = 12 * time.Hour
 	perMinute   = 10
 )
@@ -48,7 +49,8 @@ var (
 	ErrAddress     = errors.New("not an e-mail address")
 	ErrCredentials = errors.New("address, password or code are wrong, or the account waits")
 	ErrPassword    = errors.New("the password is too short or too long")
-	ErrCode        = errors.New("the one-time code is wrong")
+	ErrCode        = errors.New("the one-time code is wrong, or the account waits")
+	ErrCodeNeeded  = errors.New("a one-time code is needed, too")
 )
 
 // Accounts are the people in a store. It is safe for concurrent use.
@@ -68,8 +70,12 @@ func New(s *store.Store, key Key, now func() time.Time) *Accounts {
 	return &Accounts{store: s, key: key, now: now, hashing: make(chan struct{}, 2)}
 }
 
-// CheckAddress fails with ErrAddress when email is no plain e-mail address.
+// CheckAddress fails with ErrAddress when email is no plain e-mail address, or longer
+// than mail servers take (RFC 5321, section 4.5.3.1.3).
 func CheckAddress(email string) error {
+	if len(email) > 254 {
+		return ErrAddress
+	}
 	address, err := mail.ParseAddress(email)
 	if err != nil || address.Address != email {
 		return fmt.Errorf("%q: %w", email, ErrAddress)
@@ -77,79 +83,12 @@ func CheckAddress(email string) error {
 	return nil
 }
 
-// NewLink makes a sign-in link's secret for an e-mail address. An address that is
-// new becomes a platform administrator: only the command line may ask for it.
-func (a *Accounts) NewLink(ctx context.Context, email string, by Caller) (secret string, err error) {
-	if err := CheckAddress(email); err != nil {
-		return "", fmt.Errorf("cannot make a sign-in link for %w", err)
-	}
-	err = a.store.Update(ctx, func(w *store.Writer) error {
-		user, err := w.UserByEmail(email)
-		if errors.Is(err, store.ErrNotFound) {
-			user = store.User{Email: email, Role: store.RolePlatform}
-		} else if err != nil {
-			return err
-		}
-		secret, err = a.Invite(w, by, user)
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("cannot make a sign-in link for %q: %w", email, err)
-	}
-	return secret, nil
-}
-
-// Invite makes a sign-in link's secret for a person, who is added when u has no id.
-// It is told once. Whether the caller may is for others to decide.
-func (a *Accounts) Invite(w *store.Writer, by Caller, u store.User) (secret string, err error) {
-	line, now := by.Audit(), a.now()
-	line.At, line.Act = now, "novo link de acesso"
-	if u.ID == 0 {
-		line.Act, line.Detail, u.CreatedAt = "nova pessoa", string(u.Role), now
-		if u, err = w.AddPerson(u); err != nil {
-			return "", err
-		}
-	}
-	line.Object, secret = u.Email, newSecret()
-	if err := w.PutLink(secret, u.ID, now, now.Add(LinkLife)); err != nil {
-		return "", err
-	}
-	return secret, w.AddAudit(line)
-}
-
-// SignIn uses a link up and opens a session. From is the address of the browser
-// ("host:port"). It fails with ErrLink, ErrTooMany, or as the store does.
-func (a *Accounts) SignIn(ctx context.Context, secret, from string) (session string, err error) {
-	host := hostOf(from)
-	if !a.mayTry(host) {
-		return "", ErrTooMany
-	}
-	err = a.store.Update(ctx, func(w *store.Writer) error {
-		user, err := w.TakeLink(secret, a.now())
-		if err != nil {
-			return err
-		}
-		if err := w.Failed(user.ID, 0, time.Time{}); err != nil {
-			return err
-		}
-		session, err = a.open(w, user, host)
-		return err
-	})
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return "", ErrLink
-	case err != nil:
-		return "", fmt.Errorf("cannot sign in: %w", err)
-	}
-	return session, nil
-}
-
 // SignInWith opens a session for an address, its password and the one-time code of
 // the moment. It fails with ErrCredentials, whatever of them is wrong and also while
 // the account waits, with ErrTooMany, or as the store does.
 func (a *Accounts) SignInWith(ctx context.Context, email, password, code, from string) (session string, err error) {
 	host := hostOf(from)
-	if !a.mayTry(host) {
+	if !a.MayTry(from) {
 		return "", ErrTooMany
 	}
 	var u store.User
@@ -184,12 +123,7 @@ func (a *Accounts) SignInWith(ctx context.Context, email, password, code, from s
 				return err
 			}
 		}
-		if err := w.Failed(u.ID, u.Failed+1, now.Add(waitAfter(u.Failed+1))); err != nil {
-			return err
-		}
-		line := callerOf(u).Audit()
-		line.At, line.Act, line.Object, line.Detail = now, "entrada recusada", u.Email, host
-		return w.AddAudit(line)
+		return a.refuse(w, u, host)
 	})
 	switch {
 	case err != nil && !errors.Is(err, store.ErrNotFound):
@@ -198,6 +132,17 @@ func (a *Accounts) SignInWith(ctx context.Context, email, password, code, from s
 		return "", ErrCredentials
 	}
 	return session, nil
+}
+
+// refuse notes a sign-in that failed.
+func (a *Accounts) refuse(w *store.Writer, u store.User, host string) error {
+	now := a.now()
+	if err := w.Failed(u.ID, u.Failed+1, now.Add(waitAfter(u.Failed+1))); err != nil {
+		return err
+	}
+	line := callerOf(u).Audit()
+	line.At, line.Act, line.Object, line.Detail = now, "entrada recusada", u.Email, host
+	return w.AddAudit(line)
 }
 
 // waitAfter is how long an account waits after so many failures in a row.
@@ -274,11 +219,13 @@ func hostOf(from string) string {
 	return from
 }
 
-// mayTry counts the attempts of each address in the current minute; of IPv6 that of each
-// network, which one subscriber has whole. Whoever has very many addresses makes it
-// forget, and does not keep others out.
-func (a *Accounts) mayTry(host string) bool {
+// MayTry counts the attempts to sign in from each address ("host:port") in the current
+// minute, and tells whether this one may go on; of IPv6 it counts those of each network,
+// which one subscriber has whole. Whoever has very many addresses makes it forget, and
+// does not keep others out.
+func (a *Accounts) MayTry(from string) bool {
 	const maxRemembered = 10_000
+	host := hostOf(from)
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() && !ip.Is4In6() {
 		host = netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
 	}

@@ -41,7 +41,7 @@ func (b *bench) link(email string) string {
 
 func (b *bench) signIn(secret string) string {
 	b.Helper()
-	session, err := b.SignIn(b.Context(), secret, "192.0.2.1:1234")
+	session, err := b.SignIn(b.Context(), secret, "", "192.0.2.1:1234")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestALinkWorksOnce(t *testing.T) {
 	if err != nil || u.Who() != "ana@example.com" {
 		t.Errorf("%+v, %v", u, err)
 	}
-	if _, err := b.SignIn(t.Context(), secret, "192.0.2.1:1"); !errors.Is(err, ErrLink) {
+	if _, err := b.SignIn(t.Context(), secret, "", "192.0.2.1:1"); !errors.Is(err, ErrLink) {
 		t.Errorf("a link used twice: %v", err)
 	}
 	if err := b.SignOut(t.Context(), session); err != nil {
@@ -99,7 +99,7 @@ func TestLinksAndSessionsExpire(t *testing.T) {
 	b := setup(t)
 	old := b.link("ana@example.com")
 	b.now = b.now.Add(LinkLife)
-	if _, err := b.SignIn(t.Context(), old, ""); !errors.Is(err, ErrLink) {
+	if _, err := b.SignIn(t.Context(), old, "", ""); !errors.Is(err, ErrLink) {
 		t.Errorf("an old link: %v", err)
 	}
 	session := b.signIn(b.link("ana@example.com"))
@@ -135,7 +135,7 @@ func TestAddresses(t *testing.T) {
 func TestTooManyAttempts(t *testing.T) {
 	b := setup(t)
 	try := func(from string) error {
-		_, err := b.SignIn(t.Context(), "wrong", from)
+		_, err := b.SignIn(t.Context(), "wrong", "", from)
 		return err
 	}
 	for n := range perMinute {
@@ -144,14 +144,14 @@ func TestTooManyAttempts(t *testing.T) {
 		}
 	}
 	secret := b.link("ana@example.com")
-	if _, err := b.SignIn(t.Context(), secret, "192.0.2.1:99"); !errors.Is(err, ErrTooMany) {
+	if _, err := b.SignIn(t.Context(), secret, "", "192.0.2.1:99"); !errors.Is(err, ErrTooMany) {
 		t.Errorf("one too many: %v", err)
 	}
 	if err := try("192.0.2.2:1"); !errors.Is(err, ErrLink) {
 		t.Errorf("another address: %v", err)
 	}
 	b.now = b.now.Add(time.Minute)
-	if _, err := b.SignIn(t.Context(), secret, "192.0.2.1:99"); err != nil {
+	if _, err := b.SignIn(t.Context(), secret, "", "192.0.2.1:99"); err != nil {
 		t.Errorf("a minute later, the link untouched: %v", err)
 	}
 }
@@ -161,7 +161,7 @@ func TestManyAddressesTakeNoMemory(t *testing.T) {
 	b := setup(t)
 	refused := 0
 	for n := range 10_100 {
-		if !b.mayTry(fmt.Sprint(n)) {
+		if !b.MayTry(fmt.Sprint(n)) {
 			refused++
 		}
 	}
@@ -175,7 +175,7 @@ func TestStoreGone(t *testing.T) {
 	secret := b.link("ana@example.com")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := b.SignIn(ctx, secret, ""); err == nil || errors.Is(err, ErrLink) {
+	if _, err := b.SignIn(ctx, secret, "", ""); err == nil || errors.Is(err, ErrLink) {
 		t.Errorf("a store that cannot be asked is not a wrong link: %v", err)
 	}
 	if _, err := b.Caller(ctx, "x"); err == nil || errors.Is(err, ErrSignedOut) {

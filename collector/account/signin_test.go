@@ -249,7 +249,7 @@ func TestResetMeanwhile(t *testing.T) {
 func TestOneNetwork(t *testing.T) {
 	b := setup(t)
 	for n := range perMinute + 1 {
-		_, err := b.SignIn(t.Context(), "x", fmt.Sprintf("[2001:db8::%x]:1", n))
+		_, err := b.SignIn(t.Context(), "x", "", fmt.Sprintf("[2001:db8::%x]:1", n))
 		if want := map[bool]error{false: ErrLink, true: ErrTooMany}[n == perMinute]; !errors.Is(err, want) {
 			t.Errorf("try %d of one network: %v", n+1, err)
 		}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"zelo/collector/alarm"
+	"zelo/collector/notify"
 	"zelo/collector/store"
 )
 
@@ -301,8 +301,11 @@ func WhatsApp(a Alarm) string {
 		lines = append(lines, f)
 	}
 	lines = append(lines, "O que fazer: "+a.Rule.WhatToDo)
-	return "https://wa.me/?text=" + strings.ReplaceAll(url.QueryEscape(strings.Join(lines, "\n")), "+", "%20")
+	return Conversation(strings.Join(lines, "\n"))
 }
+
+// Conversation is a link that opens the messenger with a text, to whom the person chooses.
+func Conversation(text string) string { return notify.WhatsApp(text) }
 
 type devicePageAnswer struct {
 	Serial   string     `json:"serial"`

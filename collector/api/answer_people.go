@@ -113,17 +113,14 @@ func sayPerson(p Person) personAnswer {
 	return personAnswer{p.ID, p.Email, p.Name, string(p.Role), p.Reseller, p.Secured, p.Mine}
 }
 
-// linkAnswer is a sign-in link that was made; there may be none to be told.
+// linkAnswer is what became of a sign-in link; nobody may have needed one.
 type linkAnswer struct {
-	Link string `json:"link,omitempty" doc:"Caminho do link de acesso, mostrado só agora."`
+	Link    string `json:"link,omitempty" doc:"Caminho do link de acesso, mostrado só agora; falta quando foi por e-mail."`
+	Sent    string `json:"sent,omitempty" doc:"O e-mail para o qual o link foi."`
+	Problem string `json:"problem,omitempty" doc:"Por que o e-mail não saiu."`
 }
 
-func sayLink(secret string) linkAnswer {
-	if secret == "" {
-		return linkAnswer{}
-	}
-	return linkAnswer{"/entrar/" + secret}
-}
+func sayLink(i Invitation) linkAnswer { return linkAnswer{i.Link(), i.Sent, i.Problem} }
 
 type grantsAnswer struct {
 	Grants []grantAnswer `json:"grants"`

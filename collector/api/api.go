@@ -38,11 +38,13 @@ type API struct {
 	exports    slots // under way, by person
 	watches    slots // pages that are watched, by person
 	newest     newest
+	links      limiter    // sent to one address that asks
+	asked      chan asked // to be sent
 }
 
 // New makes the operations.
 func New(o Options) *API {
-	a := &API{o: o, operations: map[Op]Operation{}}
+	a := &API{o: o, operations: map[Op]Operation{}, links: newLinkLimiter(), asked: make(chan asked, maxAsked)}
 	for _, op := range Operations() {
 		a.operations[op.Op] = op
 	}

@@ -66,7 +66,7 @@ func (b *bench) person(email string) Caller {
 	b.t.Helper()
 	secret, err := b.NewLink(b.t.Context(), CommandLine(), email)
 	if err == nil {
-		secret, err = b.SignIn(b.t.Context(), secret, email)
+		secret, err = b.SignIn(b.t.Context(), secret, "", email)
 	}
 	c, err2 := b.CallerOf(b.t.Context(), secret)
 	if err != nil || err2 != nil {
@@ -224,7 +224,7 @@ func TestSignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.wants("coletor: novo link de acesso ana@example.com")
-	session, err := b.SignIn(t.Context(), secret, "192.0.2.1:1")
+	session, err := b.SignIn(t.Context(), secret, "", "192.0.2.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,11 +233,11 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	var mend *Problem
-	if _, err := b.SignIn(t.Context(), secret, "192.0.2.1:1"); !errors.As(err, &mend) || !strings.Contains(err.Error(), "já foi usado") {
+	if _, err := b.SignIn(t.Context(), secret, "", "192.0.2.1:1"); !errors.As(err, &mend) || !strings.Contains(err.Error(), "já foi usado") {
 		t.Errorf("a link used twice: %v", err)
 	}
 	for range 10 {
-		_, err = b.SignIn(t.Context(), "x", "192.0.2.1:1")
+		_, err = b.SignIn(t.Context(), "x", "", "192.0.2.1:1")
 	}
 	var busy *Busy
 	if !errors.As(err, &busy) || busy.Retry != time.Minute || !strings.Contains(err.Error(), "Aguarde um minuto") {

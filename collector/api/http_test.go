@@ -218,7 +218,7 @@ func (p *programs) session(email string) string {
 	p.t.Helper()
 	secret, err := p.NewLink(p.t.Context(), CommandLine(), email)
 	if err == nil {
-		secret, err = p.SignIn(p.t.Context(), secret, email+"-again")
+		secret, err = p.SignIn(p.t.Context(), secret, "", email+"-again")
 	}
 	if err != nil {
 		p.t.Fatal(err)

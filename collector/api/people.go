@@ -72,22 +72,22 @@ type NewPerson struct {
 	Root        string // the taxpayer that a taxpayer's or accountant's first grant is for
 }
 
-// AddPerson adds a person and returns the secret of their sign-in link, which is
-// told once.
-func (a *API) AddPerson(ctx context.Context, c Caller, p NewPerson) (secret string, err error) {
+// AddPerson adds a person, who gets a sign-in link.
+func (a *API) AddPerson(ctx context.Context, c Caller, p NewPerson) (Invitation, error) {
 	if _, err := a.allow(c, opAddPerson); err != nil {
-		return "", err
+		return Invitation{}, err
 	}
 	if err := checkEmail(p.Email); err != nil {
-		return "", err
+		return Invitation{}, err
 	}
 	if !slices.Contains(everyone(), p.Role) || p.Role == store.RolePlatform && !c.Is(platform()...) {
-		return "", problem("Escolha o papel da pessoa.")
+		return Invitation{}, problem("Escolha o papel da pessoa.")
 	}
 	if len(p.Name) > 100 {
-		return "", problem("O nome tem mais de 100 letras: escreva um mais curto.")
+		return Invitation{}, problem("O nome tem mais de 100 letras: escreva um mais curto.")
 	}
-	err = a.update(ctx, c, opAddPerson, func(w *store.Writer, seen *store.Reader) error {
+	var l account.Link
+	err := a.update(ctx, c, opAddPerson, func(w *store.Writer, seen *store.Reader) error {
 		u, err := newUser(c, seen, p)
 		if err != nil {
 			return err
@@ -95,7 +95,7 @@ func (a *API) AddPerson(ctx context.Context, c Caller, p NewPerson) (secret stri
 		if _, err := w.UserByEmail(p.Email); !errors.Is(err, ErrNotFound) {
 			return cmpError(err, problem("O e-mail %s não pode ser cadastrado por aqui. A um contador que já usa o Zelo, dê acesso ao contribuinte.", p.Email))
 		}
-		if secret, err = a.o.Accounts.Invite(w, c, u); err != nil || p.Root == "" {
+		if l, err = a.invite(w, c, u); err != nil || p.Root == "" {
 			return err
 		}
 		if u, err = w.UserByEmail(p.Email); err != nil {
@@ -103,7 +103,7 @@ func (a *API) AddPerson(ctx context.Context, c Caller, p NewPerson) (secret stri
 		}
 		return a.give(w, c, u, p.Root)
 	})
-	return secret, err
+	return a.hand(ctx, l, err)
 }
 
 // cmpError is err, or other when there is none.
@@ -161,17 +161,18 @@ func (a *API) managed(ctx context.Context, c Caller, op Op, id int64, fn func(*s
 	})
 }
 
-// Link makes the secret of a new sign-in link for a person.
-func (a *API) Link(ctx context.Context, c Caller, person int64) (secret string, err error) {
-	err = a.managed(ctx, c, opLink, person, func(w *store.Writer, u store.User) error {
-		secret, err = a.o.Accounts.Invite(w, c, u)
+// Link gives a person a new sign-in link.
+func (a *API) Link(ctx context.Context, c Caller, person int64) (Invitation, error) {
+	var l account.Link
+	err := a.managed(ctx, c, opLink, person, func(w *store.Writer, u store.User) (err error) {
+		l, err = a.invite(w, c, u)
 		return err
 	})
-	return secret, err
+	return a.hand(ctx, l, err)
 }
 
-// NewLink is Link by e-mail address, for the command line: an address that is new
-// becomes a platform administrator.
+// NewLink makes the secret of a sign-in link for an e-mail address, for the command
+// line: an address that is new becomes a platform administrator.
 func (a *API) NewLink(ctx context.Context, c Caller, email string) (secret string, err error) {
 	if _, err := a.allow(c, opLink); err != nil {
 		return "", err
@@ -185,19 +186,20 @@ func (a *API) NewLink(ctx context.Context, c Caller, email string) (secret strin
 	return a.o.Accounts.NewLink(ctx, email, c)
 }
 
-// Reset ends every way in of a person and returns the secret of a new sign-in link.
-func (a *API) Reset(ctx context.Context, c Caller, person int64) (secret string, err error) {
-	err = a.managed(ctx, c, opReset, person, func(w *store.Writer, u store.User) error {
+// Reset ends every way in of a person, who gets a new sign-in link.
+func (a *API) Reset(ctx context.Context, c Caller, person int64) (Invitation, error) {
+	var l account.Link
+	err := a.managed(ctx, c, opReset, person, func(w *store.Writer, u store.User) (err error) {
 		if err := w.LockOut(u.ID, a.o.Now()); err != nil {
 			return err
 		}
 		if err := a.note(w, c, "acesso redefinido", u.Email, ""); err != nil {
 			return err
 		}
-		secret, err = a.o.Accounts.Invite(w, c, u)
+		l, err = a.invite(w, c, u)
 		return err
 	})
-	return secret, err
+	return a.hand(ctx, l, err)
 }
 
 // DropPerson takes a person away.
@@ -222,18 +224,18 @@ func (a *API) Grants(ctx context.Context, c Caller) (list []store.Grant, err err
 	return list, err
 }
 
-// Give lets an accountant see a taxpayer. An accountant who is new is added, and
-// secret is that of their sign-in link. One who is looked after by another reseller
-// gets it from the platform alone, becomes its own, and has to sign in anew: the
-// other one could sign in as them.
-func (a *API) Give(ctx context.Context, c Caller, root, email string) (secret string, err error) {
+// Give lets an accountant see a taxpayer. An accountant who is new is added and gets a
+// sign-in link. One who is looked after by another reseller gets it from the platform
+// alone, becomes its own, and has to sign in anew: the other one could sign in as them.
+func (a *API) Give(ctx context.Context, c Caller, root, email string) (Invitation, error) {
 	if _, err := a.allow(c, OpGive); err != nil {
-		return "", err
+		return Invitation{}, err
 	}
 	if err := checkEmail(email); err != nil {
-		return "", err
+		return Invitation{}, err
 	}
-	err = a.update(ctx, c, OpGive, func(w *store.Writer, seen *store.Reader) error {
+	var l account.Link
+	err := a.update(ctx, c, OpGive, func(w *store.Writer, seen *store.Reader) error {
 		t, err := seen.Taxpayer(root)
 		if err != nil {
 			return err
@@ -242,7 +244,7 @@ func (a *API) Give(ctx context.Context, c Caller, root, email string) (secret st
 		switch {
 		case errors.Is(err, ErrNotFound):
 			u = store.User{Email: email, Role: store.RoleAccountant, Reseller: t.Reseller}
-			if secret, err = a.o.Accounts.Invite(w, c, u); err != nil {
+			if l, err = a.invite(w, c, u); err != nil {
 				return err
 			}
 			if u, err = w.UserByEmail(email); err != nil {
@@ -256,13 +258,13 @@ func (a *API) Give(ctx context.Context, c Caller, root, email string) (secret st
 			if err := w.Rehome(u.ID, 0); err != nil {
 				return err
 			}
-			if secret, err = a.o.Accounts.Invite(w, c, u); err != nil {
+			if l, err = a.invite(w, c, u); err != nil {
 				return err
 			}
 		}
 		return a.give(w, c, u, root)
 	})
-	return secret, err
+	return a.hand(ctx, l, err)
 }
 
 func (a *API) give(w *store.Writer, c Caller, u store.User, root string) error {

@@ -8,23 +8,34 @@ import (
 	"zelo/collector/account"
 )
 
+// CodeNeeded: a sign-in link that went by e-mail also wants the one-time code of the
+// person's app. Text says what is wrong with the one given, in pt-BR; "" when none was.
+type CodeNeeded struct{ Text string }
+
+func (c *CodeNeeded) Error() string { return "a one-time code is needed: " + c.Text }
+
 // signInProblem says an error of account for the person at the entrance.
 func signInProblem(err error) error {
 	switch {
 	case errors.Is(err, account.ErrLink):
-		return problem("Este link de acesso não existe, já foi usado ou venceu. Peça outro a quem cuida do coletor: zelo-collector user E-MAIL.")
+		return problem("Este link de acesso não existe, já foi usado ou venceu. Peça outro pela página de entrada, ou a quem cuida do coletor: zelo-collector user E-MAIL.")
 	case errors.Is(err, account.ErrTooMany):
 		return &Busy{"Muitas tentativas de entrar a partir deste endereço. Aguarde um minuto e tente de novo.", time.Minute}
 	case errors.Is(err, account.ErrCredentials):
 		return problem("O e-mail, a senha ou o código não conferem. Confira os três e use o código que o aplicativo mostra agora. Depois de cinco erros seguidos a conta espera um minuto ou mais; um link de acesso a libera.")
+	case errors.Is(err, account.ErrCodeNeeded):
+		return &CodeNeeded{}
+	case errors.Is(err, account.ErrCode):
+		return &CodeNeeded{"O código não confere, e o link continua valendo. Escreva o código que o aplicativo mostra agora. Depois de cinco erros seguidos a conta espera um minuto ou mais."}
 	}
 	return err
 }
 
-// SignIn uses a sign-in link up and opens a session. From is the address of the
-// browser.
-func (a *API) SignIn(ctx context.Context, secret, from string) (session string, err error) {
-	session, err = a.o.Accounts.SignIn(ctx, secret, from)
+// SignIn uses a sign-in link up and opens a session. Code is the one-time code, "" when
+// none was asked for. From is the address of the browser. It fails with a CodeNeeded,
+// which leaves the link, or a Problem.
+func (a *API) SignIn(ctx context.Context, secret, code, from string) (session string, err error) {
+	session, err = a.o.Accounts.SignIn(ctx, secret, code, from)
 	return session, signInProblem(err)
 }
 

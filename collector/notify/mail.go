@@ -121,6 +121,6 @@ var letterHTML = template.Must(template.New("letter").Parse(`<!DOCTYPE html><htm
 {{range .Lines}}<p>{{.}}</p>
 {{end}}{{with .Items}}<ul>{{range .}}<li>{{.}}</li>{{end}}</ul>
 {{end}}{{if .Link}}<p><a href="{{.Link}}">{{.Label}}</a>{{if .WhatsApp}} · <a href="{{.WhatsApp}}">Enviar por WhatsApp</a>{{end}}</p>
-{{end}}<p style="color:#666">Você recebe este e-mail porque tem acesso ao Zelo. O que e quando receber, escolha na página Avisos.</p>
+{{end}}<p style="color:#666">Você recebe este e-mail porque tem acesso ao Zelo.{{if ne .Kind "link"}} O que e quando receber, escolha na página Avisos.{{end}}</p>
 </body></html>
 `))

@@ -3,7 +3,6 @@ package notify
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -131,7 +130,7 @@ func single(pages string, t store.Telling, now time.Time) content {
 		c.Lines = append(c.Lines, "O que fazer: "+r.WhatToDo)
 	}
 	text := "*" + c.Subject + "*\n" + strings.Join(c.Lines, "\n")
-	c.WhatsApp = "https://wa.me/?text=" + strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
+	c.WhatsApp = WhatsApp(text)
 	return c
 }
 

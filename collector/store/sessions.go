@@ -11,6 +11,16 @@ func (w *Writer) PutLink(secret string, user int64, now, expires time.Time) erro
 	return w.exec(`INSERT INTO links (hash, user_id, expires_at) VALUES ($1, $2, $3)`, secretHash(secret), user, ms(expires))
 }
 
+// LinkOwner is whose a sign-in link is. ErrNotFound: there is no such link, or it was
+// used or has expired, or the reader does not see everything.
+func (r *Reader) LinkOwner(secret string, now time.Time) (User, error) {
+	if err := r.system(); err != nil {
+		return User{}, err
+	}
+	return one(r, scanUser, `SELECT `+userColumns+` FROM users u JOIN links l ON l.user_id = u.id
+		WHERE l.hash = $1 AND l.used_at = 0 AND l.expires_at > $2`, secretHash(secret), ms(now))
+}
+
 // TakeLink uses a sign-in link up and returns whose it is. ErrNotFound: there is
 // no such link, or it was used or has expired.
 func (w *Writer) TakeLink(secret string, now time.Time) (User, error) {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"net/url"
 
 	"zelo/collector/api"
 )
@@ -27,7 +26,7 @@ func (s *site) owner(w http.ResponseWriter, r *http.Request, c api.Caller) error
 	if err != nil {
 		return err
 	}
-	p := ownerPage{Overview: o, State: api.Fine, Shops: tills, Support: conversation("Olá, preciso de ajuda com os caixas da loja.")}
+	p := ownerPage{Overview: o, State: api.Fine, Shops: tills, Support: api.Conversation("Olá, preciso de ajuda com os caixas da loja.")}
 	switch {
 	case len(o.Causes) > 0:
 		p.State, p.Worst = o.Causes[0].State, &o.Causes[0].Alarms[0]
@@ -53,7 +52,3 @@ func ownerWord(s api.State) string {
 	}
 	return "Tudo em ordem"
 }
-
-// conversation is a link that opens the messenger with a text, to whom the person
-// chooses.
-func conversation(text string) string { return "https://wa.me/?text=" + url.PathEscape(text) }

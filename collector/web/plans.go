@@ -21,7 +21,7 @@ func (s *site) setPlan(w http.ResponseWriter, r *http.Request, c api.Caller) err
 		http.Redirect(w, r, "/clientes", http.StatusSeeOther)
 		return nil
 	}
-	t, status, err := settled("", err)
+	t, status, err := settled(api.Invitation{}, err)
 	if err != nil {
 		return err
 	}

@@ -76,10 +76,24 @@ func (s *site) callerOf(r *http.Request) (api.Caller, error) {
 	return c, err
 }
 
+// entrance is what the entrance shows: a link to be used, or the ways in.
+type entrance struct {
+	Secret  string // of the link
+	Code    bool   // it also wants the one-time code
+	Mails   bool   // links may be had by e-mail
+	Asked   string // the address that a link was just asked for
+	Problem string
+}
+
 // enter shows the entrance. A link is only used up by the button: programs that
 // open links to look at them send no form.
 func (s *site) enter(w http.ResponseWriter, r *http.Request) {
-	if err := s.render(w, api.Caller{}, http.StatusOK, "enter", "", "Entrar", r.PathValue("secret")); err != nil {
+	s.renderEnter(w, r, http.StatusOK, entrance{Secret: r.PathValue("secret")})
+}
+
+func (s *site) renderEnter(w http.ResponseWriter, r *http.Request, status int, e entrance) {
+	e.Mails = s.o.API.MailsLinks()
+	if err := s.render(w, api.Caller{}, status, "enter", "", "Entrar", e); err != nil {
 		s.fail(w, r, api.Caller{}, err)
 	}
 }
@@ -91,17 +105,43 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	var session string
 	var err error
-	if f := r.PostForm; f.Get("email") != "" {
-		session, err = s.o.API.SignInWith(r.Context(), f.Get("email"), f.Get("senha"), f.Get("codigo"), s.address(r).String())
-	} else {
-		session, err = s.o.API.SignIn(r.Context(), f.Get("secret"), s.address(r).String())
+	var code *api.CodeNeeded
+	switch f, from := r.PostForm, s.address(r).String(); {
+	case f.Get("acao") == "link":
+		s.askLink(w, r, f.Get("email"), from)
+		return
+	case f.Get("email") != "":
+		session, err = s.o.API.SignInWith(r.Context(), f.Get("email"), f.Get("senha"), f.Get("codigo"), from)
+	default:
+		session, err = s.o.API.SignIn(r.Context(), f.Get("secret"), f.Get("codigo"), from)
+	}
+	switch {
+	case errors.As(err, &code):
+		status := http.StatusOK
+		if code.Text != "" {
+			status = http.StatusBadRequest
+		}
+		s.renderEnter(w, r, status, entrance{Secret: r.PostForm.Get("secret"), Code: true, Problem: code.Text})
+	case err != nil:
+		s.fail(w, r, api.Caller{}, err)
+	default:
+		s.setCookie(w, session)
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	}
+}
+
+// askLink answers the same whoever has the address, or nobody.
+func (s *site) askLink(w http.ResponseWriter, r *http.Request, email, from string) {
+	err := s.o.API.AskLink(email, from)
+	if text, mend := problem(err); mend {
+		s.renderEnter(w, r, http.StatusBadRequest, entrance{Problem: text})
+		return
 	}
 	if err != nil {
 		s.fail(w, r, api.Caller{}, err)
 		return
 	}
-	s.setCookie(w, session)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	s.renderEnter(w, r, http.StatusOK, entrance{Asked: email})
 }
 
 func (s *site) signOut(w http.ResponseWriter, r *http.Request, _ api.Caller) error {

@@ -9,23 +9,20 @@ import (
 	"zelo/collector/api"
 )
 
-// told is what a form came to: the problem to mend, or a secret that is shown once.
+// told is what a form came to: the problem to mend, an invitation, or a secret that is
+// shown once.
 type told struct {
 	Problem string
-	Link    string // path of a sign-in link
+	Invited api.Invitation
 	Token   string
 }
 
-// settled makes what a form came to of a secret or an error; other errors remain.
-func settled(secret string, err error) (told, int, error) {
+// settled makes what a form came to of an invitation or an error; other errors remain.
+func settled(i api.Invitation, err error) (told, int, error) {
 	if text, mend := problem(err); mend {
 		return told{Problem: text}, http.StatusBadRequest, nil
 	}
-	t := told{}
-	if secret != "" {
-		t.Link = "/entrar/" + secret
-	}
-	return t, http.StatusOK, err
+	return told{Invited: i}, http.StatusOK, err
 }
 
 // clients finds taxpayers.
@@ -67,7 +64,7 @@ func (s *site) clientForm(w http.ResponseWriter, r *http.Request, c api.Caller) 
 	default:
 		err = api.ErrNotFound
 	}
-	t, status, err := settled("", err)
+	t, status, err := settled(api.Invitation{}, err)
 	if err != nil {
 		return err
 	}
@@ -104,12 +101,12 @@ func (s *site) changeClient(w http.ResponseWriter, r *http.Request, c api.Caller
 	if err := r.ParseForm(); err != nil {
 		return err
 	}
-	f, root, secret, err := r.PostForm, r.PathValue("root"), "", error(nil)
+	f, root, invited, err := r.PostForm, r.PathValue("root"), api.Invitation{}, error(nil)
 	switch f.Get("acao") {
 	case "nome":
 		err = s.o.API.Describe(r.Context(), c, f.Get("cnpj"), f.Get("nome"), f.Get("cidade"))
 	case "acesso":
-		secret, err = s.o.API.Give(r.Context(), c, root, f.Get("email"))
+		invited, err = s.o.API.Give(r.Context(), c, root, f.Get("email"))
 	case "retirar":
 		err = s.o.API.Take(r.Context(), c, formNumber(f))
 	case "mudar":
@@ -117,7 +114,7 @@ func (s *site) changeClient(w http.ResponseWriter, r *http.Request, c api.Caller
 	default:
 		err = api.ErrNotFound
 	}
-	t, status, err := settled(secret, err)
+	t, status, err := settled(invited, err)
 	if err != nil {
 		return err
 	}
@@ -157,7 +154,7 @@ func (s *site) identifyForm(w http.ResponseWriter, r *http.Request, c api.Caller
 	default:
 		err = api.ErrNotFound
 	}
-	t, status, err := settled("", err)
+	t, status, err := settled(api.Invitation{}, err)
 	if err != nil {
 		return err
 	}
@@ -178,7 +175,7 @@ func (s *site) subject(w http.ResponseWriter, r *http.Request, c api.Caller) err
 		return err
 	}
 	report, err := s.o.API.Subject(r.Context(), c, r.PostForm.Get("consumidor"), r.PostForm.Get("email"))
-	t, status, err := settled("", err)
+	t, status, err := settled(api.Invitation{}, err)
 	if err != nil {
 		return err
 	}
@@ -220,13 +217,13 @@ func (s *site) personForm(w http.ResponseWriter, r *http.Request, c api.Caller) 
 	if err := r.ParseForm(); err != nil {
 		return err
 	}
-	f, secret, err := r.PostForm, "", error(nil)
+	f, invited, err := r.PostForm, api.Invitation{}, error(nil)
 	switch f.Get("acao") {
 	case "nova":
-		secret, err = s.o.API.AddPerson(r.Context(), c, api.NewPerson{Email: f.Get("email"), Name: f.Get("nome"), Role: api.Role(f.Get("papel")),
+		invited, err = s.o.API.AddPerson(r.Context(), c, api.NewPerson{Email: f.Get("email"), Name: f.Get("nome"), Role: api.Role(f.Get("papel")),
 			Reseller: formNumber(f), Root: api.RootOf(f.Get("raiz"))})
 	case "redefinir":
-		secret, err = s.o.API.Reset(r.Context(), c, formNumber(f))
+		invited, err = s.o.API.Reset(r.Context(), c, formNumber(f))
 	case "apagar":
 		err = s.erase(r, c, f)
 	case "remover":
@@ -234,7 +231,7 @@ func (s *site) personForm(w http.ResponseWriter, r *http.Request, c api.Caller) 
 	default:
 		err = api.ErrNotFound
 	}
-	t, status, err := settled(secret, err)
+	t, status, err := settled(invited, err)
 	if err != nil {
 		return err
 	}
@@ -294,7 +291,7 @@ func (s *site) accountForm(w http.ResponseWriter, r *http.Request, c api.Caller)
 	default:
 		err = api.ErrNotFound
 	}
-	t, status, err := settled("", err)
+	t, status, err := settled(api.Invitation{}, err)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func TestTenants(t *testing.T) {
 		t.Fatalf("a new taxpayer: %d %s", a.status, a.body)
 	}
 	a := v.post("/clientes/11222333", url.Values{"acao": {"acesso"}, "email": {"conta@exemplo.com.br"}})
-	link := regexp.MustCompile(`/entrar/([\w-]{43})`).FindStringSubmatch(a.body)
+	link := regexp.MustCompile(`/entrar/(e\.[\w-]{43})`).FindStringSubmatch(a.body)
 	if a.status != http.StatusOK || link == nil {
 		t.Fatalf("a new accountant: %d %s", a.status, a.body)
 	}
