@@ -21,15 +21,15 @@ type systemAnswer struct {
 	Booted         time.Time `json:"booted,omitzero" doc:"Quando o computador foi ligado, pelo relógio dele."`
 	MemoryTotal    int64     `json:"memoryTotal,omitempty" doc:"Bytes."`
 	MemoryFree     int64     `json:"memoryFree,omitempty" doc:"Bytes livres para programas."`
-	MemoryState    string    `json:"memoryState,omitempty" enum:"fine,notice,warning,critical"`
+	MemoryState    string    `json:"memoryState,omitempty" enum:"fine,notice,warning,critical,silent"`
 	Antivirus      string    `json:"antivirus,omitempty" doc:"on, off ou outdated."`
 	AntivirusBy    string    `json:"antivirusBy,omitempty" doc:"Nome do antivírus."`
-	AntivirusState string    `json:"antivirusState,omitempty" enum:"fine,notice,warning,critical"`
+	AntivirusState string    `json:"antivirusState,omitempty" enum:"fine,notice,warning,critical,silent"`
 	ClockSynced    *bool     `json:"clockSynced,omitempty" doc:"Se o sistema acerta o relógio pela rede."`
-	ClockState     string    `json:"clockState,omitempty" enum:"fine,notice,warning,critical"`
+	ClockState     string    `json:"clockState,omitempty" enum:"fine,notice,warning,critical,silent"`
 	USBErrors      int       `json:"usbErrors" doc:"Falhas na ligação USB em 24 horas."`
 	USBLast        string    `json:"usbLast,omitempty" doc:"A última delas, como o sistema a escreve."`
-	USBState       string    `json:"usbState,omitempty" enum:"fine,notice,warning,critical"`
+	USBState       string    `json:"usbState,omitempty" enum:"fine,notice,warning,critical,silent"`
 }
 
 type diskAnswer struct {
@@ -37,7 +37,7 @@ type diskAnswer struct {
 	Total  int64     `json:"total" doc:"Bytes."`
 	Free   int64     `json:"free" doc:"Bytes livres para o agente."`
 	Own    bool      `json:"own" doc:"Nele fica o que o agente guarda."`
-	State  string    `json:"state" enum:"fine,notice,warning,critical"`
+	State  string    `json:"state" enum:"fine,notice,warning,critical,silent"`
 	SeenAt time.Time `json:"seenAt"`
 }
 
@@ -51,7 +51,7 @@ type companyCertificateAnswer struct {
 	InUse  bool      `json:"inUse" doc:"Um programa de caixa assina com ele."`
 	Issuer string    `json:"issuer,omitempty" doc:"Nome da certificadora."`
 	HasKey bool      `json:"hasKey" doc:"A chave privada está junto."`
-	State  string    `json:"state" enum:"fine,notice,warning,critical"`
+	State  string    `json:"state" enum:"fine,notice,warning,critical,silent"`
 	SeenAt time.Time `json:"seenAt"`
 }
 
@@ -68,7 +68,7 @@ type healthAnswer struct {
 	Goroutines int       `json:"goroutines,omitempty"`
 	Restarts   int       `json:"restarts" doc:"Reinícios inesperados em 24 horas."`
 	Panics     int       `json:"panics" doc:"Falhas contidas em 24 horas."`
-	State      string    `json:"state" enum:"fine,notice,warning,critical"`
+	State      string    `json:"state" enum:"fine,notice,warning,critical,silent"`
 	SeenAt     time.Time `json:"seenAt"`
 }
 

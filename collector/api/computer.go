@@ -96,7 +96,8 @@ func alarmsOf(open []store.Alarm, agent string) standing {
 
 func computerOf(told store.Inventory, s standing, now time.Time) Computer {
 	out := Computer{Inventory: told}
-	of := func(c alarm.Code) State { return cmp.Or(s.agent[c], Fine) }
+	fine := cmp.Or(s.agent[alarm.AgentSilent], Fine) // nobody knows of a till that is silent whether all is well
+	of := func(c alarm.Code) State { return cmp.Or(s.agent[c], fine) }
 	if c := told.Computer.Body; !told.Computer.At.IsZero() {
 		if c.MemoryTotal > 0 {
 			out.Memory = of(alarm.MemoryLow)
@@ -112,7 +113,7 @@ func computerOf(told store.Inventory, s standing, now time.Time) Computer {
 		case "off", "outdated":
 			out.Antivirus = cmp.Or(s.agent[alarm.AntivirusOff], Notice)
 		case "on":
-			out.Antivirus = Fine
+			out.Antivirus = fine
 		}
 	}
 	if !told.Health.At.IsZero() {
@@ -120,7 +121,7 @@ func computerOf(told store.Inventory, s standing, now time.Time) Computer {
 	}
 	fullest := 0
 	for i, d := range told.Disks {
-		out.Disks = append(out.Disks, ComputerDisk{d, Fine})
+		out.Disks = append(out.Disks, ComputerDisk{d, fine})
 		if freeShare(d.Body) < freeShare(told.Disks[fullest].Body) {
 			fullest = i
 		}

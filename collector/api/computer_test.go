@@ -87,6 +87,10 @@ func TestComputer(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
+	b.raise(alarm.Subject{Kind: alarm.OfAgent, ID: mine.agent}, alarm.Raised{Code: alarm.AgentSilent, Severity: alarm.Notice, Step: 1, Since: now()})
+	if p, err := b.Computer(t.Context(), CommandLine(), mine.agent); err != nil || p.Memory != Silent || p.Disks[1].State != Silent || p.Antivirus != Notice {
+		t.Errorf("of a silent till it says %+v %v", p, err)
+	}
 	// Who is only served by the till beside its own shop sees the till, not its computer.
 	b.serves(mine, other)
 	head := other.byRole[store.RoleReseller]
