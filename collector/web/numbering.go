@@ -34,6 +34,7 @@ type tillPage struct {
 	Commands  bool                // whether the caller may give it commands
 	Logs      bool                // whether the caller may read its devices' logs
 	Revoke    bool                // whether the caller may end the identity of its computer
+	Computer  bool                // whether the caller may see what its computer told
 }
 
 // followedAtOnce bounds the documents whose numbers are followed for a till's page:
@@ -45,7 +46,11 @@ func (s *site) withNumbering(r *http.Request, c api.Caller, t api.TillPage) (til
 	if err != nil {
 		return tillPage{}, err
 	}
-	p := tillPage{t, map[string]api.Line{}, commands, s.o.API.May(c, api.OpLogs), s.o.API.May(c, api.OpRevokeTill)}
+	computer, err := s.hasComputer(r, c, t.ID)
+	if err != nil {
+		return tillPage{}, err
+	}
+	p := tillPage{t, map[string]api.Line{}, commands, s.o.API.May(c, api.OpLogs), s.o.API.May(c, api.OpRevokeTill), computer}
 	for _, d := range t.Devices {
 		if d.Documents == 0 || d.Documents > followedAtOnce {
 			continue

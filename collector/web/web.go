@@ -40,7 +40,7 @@ type site struct {
 // New makes the handler of all pages.
 func New(o Options) (http.Handler, error) {
 	s := &site{o: o, pages: map[string]*template.Template{}}
-	for _, name := range append(commandPages(), "now", "tills", "till", "numbering", "alarms", "alarm", "device", "limits", "coupons", "coupon", "quarantine", "export", "clients", "client", "identify", "subject", "people", "audit", "plans", "notices", "account", "menu", "owner",
+	for _, name := range append(commandPages(), "now", "tills", "till", "computer", "numbering", "alarms", "alarm", "device", "limits", "coupons", "coupon", "quarantine", "export", "clients", "client", "identify", "subject", "people", "audit", "plans", "notices", "account", "menu", "owner",
 		"enrol", "enter", "trouble") {
 		t, err := template.New("layout.html").Funcs(words()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
@@ -63,6 +63,7 @@ func (s *site) routes(programs http.Handler) http.Handler {
 		"GET /caixas":                               s.tills,
 		"GET /caixas/{id}":                          s.till,
 		"POST /caixas/{id}/revogar":                 s.revoke,
+		"GET /caixas/{id}/computador":               s.computer,
 		"GET /equipamentos/{serial}/numeracao":      s.numbering,
 		"GET /lojas/{cnpj}/nfce/{series}/numeracao": s.seriesNumbering,
 		"GET /alarmes":                              s.alarms,

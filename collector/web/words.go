@@ -22,6 +22,7 @@ func words() template.FuncMap {
 		"numbered": numberedSentence, "numberedMeaning": numberedMeaning, "between": numbersBetween, "bars": bars, "period": period, "lastKnown": lastKnown, "gapAdvice": gapAdvice, "firstGaps": firstGaps,
 		"int":     func(n int64) int { return int(n) },
 		"offered": offeredFor, "argLabel": argLabel, "argsOf": argsOf, "onlyWith": onlyWith,
+		"took": took, "certificateWord": certificateWord, "opens": opens,
 	}
 }
 
