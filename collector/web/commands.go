@@ -242,7 +242,10 @@ type orderForm struct {
 	Specs   []api.CommandSpec
 	Many    api.Many
 	Picked  api.Picked
-	Clients []api.Client
+	Client  string       // the search for a taxpayer: as typed, or the root of the chosen
+	Chosen  string       // its name
+	Clients []api.Client // what it found, when that is not one
+	More    bool         // and there are more
 	Given   url.Values
 }
 
@@ -260,20 +263,47 @@ func many(f url.Values) (m api.Many) {
 }
 
 func (s *site) renderOrderForm(w http.ResponseWriter, r *http.Request, c api.Caller, f url.Values, problem string) (err error) {
-	form := orderForm{Problem: problem, Specs: api.CommandsForMany(), Many: many(f), Given: f}
-	if form.Picked, err = s.o.API.Pick(r.Context(), c, form.Many); err != nil {
-		return err
-	}
-	list, err := s.o.API.Taxpayers(r.Context(), c, "", "")
+	form := orderForm{Problem: problem, Specs: api.CommandsForMany(), Many: many(f), Client: strings.TrimSpace(f.Get("cliente")), Given: f}
+	found, err := s.findClient(r, c, &form)
 	if err != nil {
 		return err
 	}
-	form.Clients = list.Taxpayers
+	if found {
+		if form.Picked, err = s.o.API.Pick(r.Context(), c, form.Many); err != nil {
+			return err
+		}
+	}
 	status := http.StatusOK
 	if problem != "" {
 		status = http.StatusBadRequest
 	}
 	return s.render(w, c, status, "order-form", settings, "Comando para vários caixas", form)
+}
+
+// findClient makes of what was typed the one taxpayer whose tills are picked, and tells
+// whether the selection is clear: nobody is picked while several are meant, or none.
+func (s *site) findClient(r *http.Request, c api.Caller, f *orderForm) (bool, error) {
+	if f.Client == "" && f.Many.Root == "" {
+		return true, nil
+	}
+	if f.Client == "" {
+		f.Client = f.Many.Root
+	}
+	list, err := s.o.API.Taxpayers(r.Context(), c, f.Client, "")
+	if err != nil {
+		return false, err
+	}
+	for _, t := range list.Taxpayers {
+		if t.Root == f.Many.Root || len(list.Taxpayers) == 1 {
+			f.Many.Root, f.Client, f.Chosen = t.Root, t.Root, t.Name
+			return true, nil
+		}
+	}
+	f.Many.Root, f.Clients, f.More = "", list.Taxpayers, list.Next != ""
+	if len(f.Clients) == 0 {
+		f.Problem = "Nenhum contribuinte tem \"" + f.Client + "\" no CNPJ, no nome ou na cidade. Procure por uma parte menor."
+	}
+	return false, nil
 }
 
 func (s *site) sendMany(w http.ResponseWriter, r *http.Request, c api.Caller) error {
