@@ -94,6 +94,7 @@ type devicePage struct {
 	May    bool
 	Chosen string
 	Stages []api.StageChoice
+	Charts []*chart
 }
 
 func (s *site) device(w http.ResponseWriter, r *http.Request, c api.Caller) error {
@@ -101,7 +102,11 @@ func (s *site) device(w http.ResponseWriter, r *http.Request, c api.Caller) erro
 	if err != nil {
 		return err
 	}
-	p := devicePage{d, s.o.API.May(c, api.OpSetStage), string(d.Stage.Stage), api.StageChoices()}
+	days, err := s.o.API.DeviceDays(r.Context(), c, d.Serial)
+	if err != nil {
+		return err
+	}
+	p := devicePage{d, s.o.API.May(c, api.OpSetStage), string(d.Stage.Stage), api.StageChoices(), charts(memoryChart(days), salesChart(days.Sales))}
 	if d.Proposed != "" {
 		p.Chosen = string(d.Proposed)
 	}

@@ -14,6 +14,7 @@ type ownerPage struct {
 	Worst   *api.Alarm // the gravest; nil without one
 	Shops   []api.Till
 	Support string // link that opens a conversation with the support
+	Charts  []*chart
 }
 
 // owner is the first page of who owns shops and looks after none of others.
@@ -26,7 +27,11 @@ func (s *site) owner(w http.ResponseWriter, r *http.Request, c api.Caller) error
 	if err != nil {
 		return err
 	}
-	p := ownerPage{Overview: o, State: api.Fine, Shops: tills, Support: api.Conversation("Olá, preciso de ajuda com os caixas da loja.")}
+	sold, err := s.o.API.Sales(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	p := ownerPage{Overview: o, State: api.Fine, Shops: tills, Charts: charts(salesChart(sold)), Support: api.Conversation("Olá, preciso de ajuda com os caixas da loja.")}
 	switch {
 	case len(o.Causes) > 0:
 		p.State, p.Worst = o.Causes[0].State, &o.Causes[0].Alarms[0]

@@ -110,7 +110,7 @@ func (s *site) changeClient(w http.ResponseWriter, r *http.Request, c api.Caller
 	case "retirar":
 		err = s.o.API.Take(r.Context(), c, formNumber(f))
 	case "mudar":
-		err = s.o.API.MoveTaxpayer(r.Context(), c, root, formNumber(f))
+		err = s.move(r, c, f)
 	default:
 		err = api.ErrNotFound
 	}
@@ -119,6 +119,15 @@ func (s *site) changeClient(w http.ResponseWriter, r *http.Request, c api.Caller
 		return err
 	}
 	return s.renderClient(w, r, c, status, t)
+}
+
+// move gives a client to another reseller; its CNPJ is typed to say so.
+func (s *site) move(r *http.Request, c api.Caller, f url.Values) error {
+	root := r.PathValue("root")
+	if api.RootOf(f.Get("confirma")) != root {
+		return &api.Problem{Text: "O CNPJ escrito não é o deste cliente, que continua com a revenda de antes. Para confirmar a mudança, escreva " + root + "."}
+	}
+	return s.o.API.MoveTaxpayer(r.Context(), c, root, formNumber(f))
 }
 
 // identify shows what waits for a person to say whose it is.
