@@ -47,7 +47,7 @@ func (a *agent) makeRemote() {
 	r, err := remote.New(remote.Options{
 		Buffer: a.buffer, Codec: a.codec, Keys: keys, Log: a.log,
 		Agent:  func() string { return a.keeper.identity().Agent },
-		Device: a.deviceNamed, SinceSale: a.router.SinceSale, Heard: a.heard, Now: a.collectorTime, Clock: time.Now,
+		Device: a.deviceNamed, LastDocument: a.router.LastDocument, SinceSale: a.router.SinceSale, Heard: a.heard, Now: a.collectorTime, Clock: time.Now,
 		Poll: a.monitor.Read, Beat: func() { a.uplink.Beat() },
 		OwnLog: func() ([]byte, error) { return readLog(a.config.Folder) }, Bundle: a.supportFiles, Secrets: a.secrets,
 		Config: a.configText, Check: a.checkConfig, Trial: remote.Trial{Path: a.config.path}, Restart: a.restart,

@@ -251,24 +251,29 @@ func (w *work) request(ctx context.Context, d sat.Device, code string) (sat.Requ
 	return req, nil
 }
 
-// testSale makes the data of a test sale from the device's last document: it names
-// the same shop and the same sales program.
+// testSale makes the data of a test sale from the device's last document, which names
+// the same shop and the same sales program: the one that is known here, else what the
+// device still says of its last session, which many say only once.
 func (w *work) testSale(ctx context.Context, d sat.Device, code string) (string, error) {
 	missing := errors.New("não há um cupom deste equipamento de onde tirar os dados da venda de teste: informe-os no pedido")
-	reply, err := d.Call(ctx, sat.Request{Function: sat.ConsultarUltimaSessaoFiscal, Args: []string{code}})
-	if err != nil {
-		return "", missing
+	last := w.o.LastDocument(w.entry.command.Serial)
+	if last == nil {
+		reply, err := d.Call(ctx, sat.Request{Function: sat.ConsultarUltimaSessaoFiscal, Args: []string{code}})
+		if err != nil {
+			return "", missing
+		}
+		told, err := reply.Document()
+		if err != nil {
+			return "", missing
+		}
+		last = told.XML
 	}
-	last, err := reply.Document()
-	if err != nil {
-		return "", missing
-	}
-	doc, err := cfe.Parse(last.XML)
+	doc, err := cfe.Parse(last)
 	if err != nil || doc.SignAC == "" {
 		return "", missing
 	}
 	icms := "<ICMS40><Orig>0</Orig><CST>41</CST></ICMS40>"
-	if bytes.Contains(last.XML, []byte("<cRegTrib>1<")) {
+	if bytes.Contains(last, []byte("<cRegTrib>1<")) {
 		icms = "<ICMSSN102><Orig>0</Orig><CSOSN>400</CSOSN></ICMSSN102>"
 	}
 	return fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?><CFe><infCFe versaoDadosEnt="%s">`+

@@ -56,6 +56,20 @@ func TestAutonomousBlockIsResolved(t *testing.T) {
 	})
 }
 
+// TestTestSale: the data of the test come from what is known here, and leave the device
+// what it remembers of its last sale, once.
+func TestTestSale(t *testing.T) {
+	inWorld(t, nil, nil, func(w *world) {
+		w.sell(1)
+		for range 2 {
+			w.does(wire.CommandDone, wire.CommandTest, nil)
+		}
+		r, _ := w.does(wire.CommandDone, wire.CommandLastSession, nil)
+		wants(t, r.Reply, "06000")
+		w.does(wire.CommandDone, wire.CommandTest, nil)
+	})
+}
+
 func TestBlockAndUnblock(t *testing.T) {
 	inWorld(t, nil, nil, func(w *world) {
 		w.sell(1)

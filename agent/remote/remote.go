@@ -39,6 +39,8 @@ type Options struct {
 	// Device finds a device of this computer by its serial number, behind the sales'
 	// queue, with its activation code, "" when nobody knows it; false when there is none.
 	Device func(serial string) (sat.Device, string, bool)
+	// LastDocument is the latest document of a device that is known here; nil for none.
+	LastDocument func(serial string) []byte
 	// SinceSale is for how long nobody has sold or cancelled anything here.
 	SinceSale func() time.Duration
 	// Heard reports whether the collector has answered since the agent started.

@@ -168,7 +168,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	o := Options{Buffer: b, Codec: w.codec, Agent: func() string { return agentID }, Keys: keys, SinceSale: w.router.SinceSale, Now: time.Now, Clock: time.Now,
+	o := Options{Buffer: b, Codec: w.codec, Agent: func() string { return agentID }, Keys: keys, SinceSale: w.router.SinceSale, LastDocument: w.router.LastDocument, Now: time.Now, Clock: time.Now,
 		Device: func(serial string) (sat.Device, string, bool) {
 			for _, d := range w.router.Devices() {
 				if d.Info.Serial == serial && d.Address != "" {

@@ -154,12 +154,12 @@ func (j *journal) openCases(serial string) []*entry {
 }
 
 // lastIssued is the latest call of any till with a document that the journal has.
-func (j *journal) lastIssued() (last *entry) {
+func (j *journal) lastIssued(of func(*entry) bool) (last *entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, t := range j.tills {
 		for _, e := range t.list {
-			if e.State == answered && e.Issued && (last == nil || e.At >= last.At) {
+			if e.State == answered && e.Issued && of(e) && (last == nil || e.At >= last.At) {
 				last = e
 			}
 		}

@@ -21,7 +21,7 @@ type Sale struct {
 
 // LastSale is the latest document of any till.
 func (r *Router) LastSale() (Sale, error) {
-	e := r.journal.lastIssued()
+	e := r.journal.lastIssued(func(*entry) bool { return true })
 	if e == nil {
 		return Sale{}, nil
 	}
@@ -42,6 +42,24 @@ func (r *Router) LastSale() (Sale, error) {
 		return Sale{}, err
 	}
 	return Sale{At: e.time(), Key: string(doc.Key), Total: doc.Total, Cancellation: e.Function == sat.CancelarUltimaVenda}, nil
+}
+
+// LastDocument is the latest document of a device that a till's call here brought, byte
+// for byte; nil when the journal has none.
+func (r *Router) LastDocument(serial string) []byte {
+	e := r.journal.lastIssued(func(e *entry) bool { return e.Serial == serial })
+	if e == nil {
+		return nil
+	}
+	_, reply, err := r.journal.said(e)
+	if err != nil {
+		return nil
+	}
+	d, err := reply.Document()
+	if err != nil {
+		return nil
+	}
+	return d.XML
 }
 
 // Case is a fiscal call whose outcome is not known.
