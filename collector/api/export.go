@@ -97,8 +97,15 @@ func (a *API) ExportCSV(ctx context.Context, c Caller, s Selection, w io.Writer)
 	return n, err
 }
 
-// exportsAtOnce is how many exports one person may have under way.
-const exportsAtOnce = 2
+// How many exports one person may have under way, and all together: each holds a view
+// of the store for as long as its reader takes, and others need views too.
+const (
+	exportsAtOnce = 2
+	exportsOfAll  = 3
+)
+
+// everybody is whom no person is called.
+const everybody = ""
 
 func (a *API) export(ctx context.Context, c Caller, op Op, act string, s Selection, write func(*store.Reader, iter.Seq[store.Exported]) error) error {
 	p, err := s.period()
@@ -109,6 +116,10 @@ func (a *API) export(ctx context.Context, c Caller, op Op, act string, s Selecti
 		return &Busy{"Já há duas exportações suas em andamento. Espere uma terminar e peça esta de novo.", time.Minute}
 	}
 	defer a.exports.give(c.Who())
+	if !a.exports.take(everybody, exportsOfAll) {
+		return &Busy{"Há exportações demais em andamento agora. Espere um minuto e peça esta de novo.", time.Minute}
+	}
+	defer a.exports.give(everybody)
 	if err := a.record(ctx, c, op, act, s.String(), ""); err != nil {
 		return err
 	}

@@ -255,8 +255,14 @@ func (d *Download) Write(b []byte) (int, error) {
 		h.Set("Content-Type", d.kind)
 		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": d.name}))
 	}
+	// A server without deadlines, as in tests, has none here either.
+	http.NewResponseController(d.ResponseWriter).SetWriteDeadline(time.Now().Add(takeWithin))
 	return d.ResponseWriter.Write(b)
 }
+
+// takeWithin is how long a reader may take for one piece of a download. Who takes
+// longer is gone, and would hold a view of the store.
+const takeWithin = time.Minute
 
 // Cut ends a download that failed without its end mark, so that nobody takes it for
 // whole, and tells whether it had begun.

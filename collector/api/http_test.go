@@ -501,18 +501,20 @@ func TestLimiterForgets(t *testing.T) {
 	}
 }
 
-// TestExportsAtOnce: a person has two exports under way at most.
+// TestExportsAtOnce: a person has two exports under way at most, and all together three.
 func TestExportsAtOnce(t *testing.T) {
 	b := filled(t)
 	started, wait := make(chan struct{}), make(chan struct{})
-	done := make(chan error, 2)
-	for range 2 {
+	done := make(chan error, 3)
+	begin := func(c Caller) {
 		go func() {
-			_, err := b.ExportZIP(t.Context(), b.ana, Selection{}, &slowWriter{started: started, wait: wait})
+			_, err := b.ExportZIP(t.Context(), c, Selection{}, &slowWriter{started: started, wait: wait})
 			done <- err
 		}()
 		<-started
 	}
+	begin(b.ana)
+	begin(b.ana)
 	p := b.programs()
 	a := p.ask("GET", Base+"/exports/originals.zip", "", "Authorization", "Bearer "+b.token(b.ana, ""))
 	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "60" {
@@ -522,8 +524,13 @@ func TestExportsAtOnce(t *testing.T) {
 	if _, err := b.ExportCSV(t.Context(), other, Selection{}, io.Discard); err != nil {
 		t.Errorf("another person's: %v", err)
 	}
+	begin(other)
+	var busy *Busy
+	if _, err := b.ExportCSV(t.Context(), other, Selection{}, io.Discard); !errors.As(err, &busy) {
+		t.Errorf("a fourth of all: %v", err)
+	}
 	close(wait)
-	for range 2 {
+	for range 3 {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
