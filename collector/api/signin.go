@@ -22,7 +22,7 @@ func signInProblem(err error) error {
 	case errors.Is(err, account.ErrTooMany):
 		return &Busy{"Muitas tentativas de entrar a partir deste endereço. Aguarde um minuto e tente de novo.", time.Minute}
 	case errors.Is(err, account.ErrCredentials):
-		return problem("O e-mail, a senha ou o código não conferem. Confira os três e use o código que o aplicativo mostra agora. Depois de cinco erros seguidos a conta espera um minuto ou mais; um link de acesso a libera.")
+		return problem("O e-mail, a senha ou o código não conferem. Confira os três e use o código que o aplicativo mostra agora. Depois de cinco erros seguidos a conta espera um minuto ou mais; um link que quem cuida do servidor gera a libera.")
 	case errors.Is(err, account.ErrCodeNeeded):
 		return &CodeNeeded{}
 	case errors.Is(err, account.ErrCode):

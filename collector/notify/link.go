@@ -2,18 +2,8 @@ package notify
 
 import (
 	"context"
-	"net/url"
-	"strings"
 	"time"
 )
-
-// kindLink is the kind of the message with a sign-in link.
-const kindLink = "link"
-
-// WhatsApp is a link that opens the messenger with a text, to whom the person chooses.
-func WhatsApp(text string) string {
-	return "https://wa.me/?text=" + strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
-}
 
 // SendLink sends a person the sign-in link of a secret by e-mail, and waits for how it
 // ends. The secret is kept nowhere. Its error says why not, in pt-BR, and names no

@@ -3,6 +3,7 @@ package notify
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ const (
 	kindDigest  = "digest"
 	kindEvents  = "events"
 	kindTrial   = "test"
+	kindLink    = "link" // to sign in; never stored
 )
 
 // content is what a message says, as it is stored: the same however often it is sent.
@@ -132,6 +134,11 @@ func single(pages string, t store.Telling, now time.Time) content {
 	text := "*" + c.Subject + "*\n" + strings.Join(c.Lines, "\n")
 	c.WhatsApp = WhatsApp(text)
 	return c
+}
+
+// WhatsApp is a link that opens the messenger with a text, to whom the person chooses.
+func WhatsApp(text string) string {
+	return "https://wa.me/?text=" + strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 }
 
 // itemsShown is how many alarms a message with many names.
