@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/klauspost/compress/zstd"
@@ -123,9 +125,9 @@ func (c *Codec) Part(payload []byte) bool {
 	return c.Decode(payload, &p) == nil && p.Parts > 1
 }
 
-// Assembler puts packed messages of many agents together again. It keeps at
-// most one unfinished message per agent and drops the one longest untouched
-// when all together exceed its bound. It is not safe for concurrent use.
+// Assembler puts packed messages of many agents together again. It keeps a few
+// unfinished messages per agent and drops the one longest untouched when an agent has
+// too many, or all together exceed its bound. It is not safe for concurrent use.
 type Assembler struct {
 	// Dictionary returns an agent's dictionary, nil when it is not held. An
 	// Assembler without this holds none.
@@ -135,8 +137,8 @@ type Assembler struct {
 	bound int
 	held  int
 	tick  uint64
-	open  map[string]*partial
-	un    *zstd.Decoder // for what is packed with a dictionary; made at the first
+	open  map[string][]*partial // by agent
+	un    *zstd.Decoder         // for what is packed with a dictionary; made at the first
 }
 
 type partial struct {
@@ -149,7 +151,7 @@ type partial struct {
 
 // NewAssembler makes one that holds at most bound bytes of unfinished messages.
 func NewAssembler(c *Codec, bound int) *Assembler {
-	return &Assembler{codec: c, bound: bound, open: map[string]*partial{}}
+	return &Assembler{codec: c, bound: bound, open: map[string][]*partial{}}
 }
 
 // Add takes one payload from agent. It returns true with v filled when the
@@ -176,14 +178,14 @@ func (a *Assembler) Add(agent string, payload []byte, v any) (bool, error) {
 			a.held += len(data)
 		}
 		if m.missing > 0 {
-			a.shed(agent)
+			a.shed(m)
 			return false, nil
 		}
 		data = nil
 		for _, part := range m.parts {
 			data = append(data, part...)
 		}
-		a.drop(agent)
+		a.drop(agent, m)
 	}
 	plain, err := a.unpack(agent, data)
 	var lack *LackError
@@ -196,33 +198,53 @@ func (a *Assembler) Add(agent string, payload []byte, v any) (bool, error) {
 	return true, a.codec.Decode(plain, v)
 }
 
+// openOfAgent is how many unfinished messages one agent may have: where several
+// collectors share its messages, parts of two come mixed.
+const openOfAgent = 4
+
 func (a *Assembler) message(agent string, p packet) *partial {
-	m := a.open[agent]
-	if m == nil || m.id != p.ID || len(m.parts) != p.Parts {
-		a.drop(agent)
+	var m *partial
+	for _, o := range a.open[agent] {
+		if o.id == p.ID && len(o.parts) == p.Parts {
+			m = o
+		}
+	}
+	if m == nil {
+		if list := a.open[agent]; len(list) >= openOfAgent {
+			a.drop(agent, slices.MinFunc(list, older))
+		}
 		m = &partial{id: p.ID, parts: make([][]byte, p.Parts), missing: p.Parts}
-		a.open[agent] = m
+		a.open[agent] = append(a.open[agent], m)
 	}
 	a.tick++
 	m.touched = a.tick
 	return m
 }
 
-func (a *Assembler) drop(agent string) {
-	if m := a.open[agent]; m != nil {
-		a.held -= m.bytes
+func older(x, y *partial) int { return cmp.Compare(x.touched, y.touched) }
+
+func (a *Assembler) drop(agent string, m *partial) {
+	a.held -= m.bytes
+	a.open[agent] = slices.DeleteFunc(a.open[agent], func(o *partial) bool { return o == m })
+	if len(a.open[agent]) == 0 {
 		delete(a.open, agent)
 	}
 }
 
-func (a *Assembler) shed(keep string) {
-	for a.held > a.bound && len(a.open) > 1 {
-		oldest := ""
-		for agent, m := range a.open {
-			if agent != keep && (oldest == "" || m.touched < a.open[oldest].touched) {
-				oldest = agent
+// shed makes room, of the messages that waited longest first, and never of keep.
+func (a *Assembler) shed(keep *partial) {
+	for a.held > a.bound {
+		whose, oldest := "", (*partial)(nil)
+		for agent, list := range a.open {
+			for _, m := range list {
+				if m != keep && (oldest == nil || m.touched < oldest.touched) {
+					whose, oldest = agent, m
+				}
 			}
 		}
-		a.drop(oldest)
+		if oldest == nil {
+			return
+		}
+		a.drop(whose, oldest)
 	}
 }

@@ -101,13 +101,43 @@ func TestAssemblerIsBounded(t *testing.T) {
 			t.Fatalf("%d bytes held", a.held)
 		}
 	}
-	// A new message of one agent replaces its unfinished one.
-	again, _ := c.Pack(2, Batch{Records: []Record{{1, random(2 << 20)}}})
-	before := len(a.open)
+	// An agent that begins one message after the other loses only its own.
+	others := len(a.open) - 1
 	var b Batch
-	a.Add("agent049", again[0], &b)
-	if len(a.open) != before {
-		t.Errorf("%d unfinished messages, had %d", len(a.open), before)
+	for id := range uint64(3 * openOfAgent) {
+		again, _ := c.Pack(2+id, Batch{Records: []Record{{1, random(2 << 20)}}})
+		a.Add("agent049", again[0], &b)
+	}
+	if len(a.open["agent049"]) > openOfAgent || a.held > 3*MaxPacket || len(a.open)-1 > others {
+		t.Errorf("%d unfinished messages of one agent, %d bytes held", len(a.open["agent049"]), a.held)
+	}
+}
+
+// TestMixedMessages: parts of several messages of one agent come in any order, as they
+// do where several collectors share them.
+func TestMixedMessages(t *testing.T) {
+	c := codec(t)
+	a := NewAssembler(c, 64<<20)
+	first, err := c.Pack(1, Batch{Records: []Record{{1, random(1 << 20)}}})
+	second, err2 := c.Pack(2, Batch{Records: []Record{{2, random(1 << 20)}}})
+	if err != nil || err2 != nil || len(first) != len(second) {
+		t.Fatal(err, err2, len(first), len(second))
+	}
+	var whole []uint64
+	for i := range first {
+		for _, p := range [][]byte{first[i], second[len(second)-1-i]} {
+			var b Batch
+			ok, err := a.Add("agent001", p, &b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok {
+				whole = append(whole, b.Records[0].Seq)
+			}
+		}
+	}
+	if len(whole) != 2 || a.held != 0 || len(a.open) != 0 {
+		t.Errorf("messages %v came whole, %d bytes still held", whole, a.held)
 	}
 }
 
