@@ -140,8 +140,11 @@ func agentUnwell(l *look) *finding {
 	if n == 0 {
 		return nil
 	}
-	return &finding{s, n, c.At, fmt.Sprintf("%s e %s do agente em 24 horas, até %s.",
-		count(c.Panics, "falha", "falhas"), count(c.Restarts, "reinício inesperado", "reinícios inesperados"), moment(c.At))}
+	what := count(c.Restarts, "reinício inesperado", "reinícios inesperados")
+	if c.Panics > 0 {
+		what = count(c.Panics, "falha", "falhas") + " e " + what
+	}
+	return &finding{s, n, c.At, fmt.Sprintf("%s do agente em 24 horas, até %s.", what, moment(c.At))}
 }
 
 func makersLibrary(l *look) *finding {

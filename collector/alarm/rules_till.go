@@ -119,8 +119,9 @@ func computerRules() []Rule {
 			Meaning:   "O agente deste caixa se recuperou sozinho de falhas. As vendas continuam, mas algo nele ou no computador não está bem.",
 			WhatToDo:  "Gere o pacote de suporte deste caixa e envie ao suporte.",
 			DependsOn: []Code{AgentSilent},
-			Scale:     Scale{Unit: Times, Steps: []Step{{1, Notice}, {5, Warning}}, Min: 1, Max: 1000},
-			judge:     agentUnwell,
+			// A shop that pulls the plug in the evening restarts the agent once or twice a day.
+			Scale: Scale{Unit: Times, Steps: []Step{{4, Notice}, {10, Warning}}, Min: 1, Max: 1000},
+			judge: agentUnwell,
 		},
 	}
 }
