@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,10 +65,7 @@ func TestRotationByCommand(t *testing.T) {
 	runs(t, "user", "ana@exemplo.com.br", "-pasta", folder)
 
 	in := filepath.Join(folder, enrol.CAFolder)
-	if err := os.RemoveAll(in); err == nil {
-		err = os.CopyFS(in, os.DirFS(first))
-	}
-	if err != nil {
+	if err := errors.Join(os.RemoveAll(in), os.CopyFS(in, os.DirFS(first))); err != nil {
 		t.Fatal(err)
 	}
 	fails(t, []string{"não é a que os caixas"}, "ca", "rotate", "-pasta", folder)

@@ -212,7 +212,7 @@ func encodeRow(values []any) ([]byte, error) {
 
 // rowReader takes texts as they are: a file's name may be no UTF-8.
 func rowReader() (cbor.DecMode, error) {
-	return cbor.DecOptions{IntDec: cbor.IntDecConvertSigned, UTF8: cbor.UTF8DecodeInvalid, MaxNestedLevels: 4}.DecMode()
+	return cbor.DecOptions{IntDec: cbor.IntDecConvertSignedOrFail, UTF8: cbor.UTF8DecodeInvalid, MaxNestedLevels: 4}.DecMode()
 }
 
 func (t *sqliteTx) tables(ctx context.Context) ([]table, error) {

@@ -509,9 +509,8 @@ func TestReplacedStore(t *testing.T) {
 	address := theServer(t).database(t)
 	s := openAt(t, address)
 	db := raw(t, address)
-	epoch := s.Epoch()
 	for what, change := range map[string]string{"moved away": `DELETE FROM meta WHERE name = 'epoch'`,
-		"restored": `INSERT INTO meta (name, value) VALUES ('epoch', '` + strings.Repeat("00", len(epoch)) + `')`} {
+		"restored": `INSERT INTO meta (name, value) VALUES ('epoch', '` + strings.Repeat("00", len(s.Epoch())) + `')`} {
 		if _, err := db.Exec(`DELETE FROM meta WHERE name = 'epoch'`); err != nil {
 			t.Fatal(err)
 		}
