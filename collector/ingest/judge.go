@@ -11,9 +11,9 @@ import (
 	"zelo/collector/store"
 )
 
-// judgeAtOnce bounds how many subjects are judged in one transaction, tickAtOnce the
-// same while everything is judged and what changes must not wait, and monthsAtOnce how
-// many months of numbers are read again at a time.
+// judgeAtOnce bounds how many subjects are judged in one transaction; tickAtOnce the
+// same, and how many months of numbers are read, while everything is looked at and what
+// changes must not wait; monthsAtOnce how many months are read again by one Tick.
 const (
 	judgeAtOnce  = 200
 	tickAtOnce   = 20
@@ -118,12 +118,18 @@ func (g *Ingest) Judge(ctx context.Context) error {
 	}
 }
 
-// Tick judges all rules about everything, in one pass: time passes without any
-// message. What changes meanwhile is judged in between. Then it looks for what open alarms have in common, and for those that wait
-// too long for somebody.
+// Tick reads numbers again that changed, and judges all rules about everything: time
+// passes without any message. What changes meanwhile is judged in between. Then it looks
+// for what open alarms have in common, and for those that wait too long for somebody.
 func (g *Ingest) Tick(ctx context.Context) error {
-	if _, err := g.o.Store.RefreshNumbers(ctx, g.o.Now(), monthsAtOnce, g.o.Voided); err != nil {
-		return err
+	for read, n := 0, tickAtOnce; n == tickAtOnce && read < monthsAtOnce; read += n {
+		var err error
+		if n, err = g.o.Store.RefreshNumbers(ctx, g.o.Now(), tickAtOnce, g.o.Voided); err != nil {
+			return err
+		}
+		if err := g.Judge(ctx); err != nil {
+			return err
+		}
 	}
 	var subjects []alarm.Subject
 	err := g.o.Store.View(ctx, store.All(), func(r *store.Reader) (err error) {
