@@ -58,6 +58,9 @@ const (
 	fewestLeft    = 2                // a cause that is open ends later than it begins
 )
 
+// MayShare lists the codes of alarms that may turn out to share a cause.
+func MayShare() []Code { return []Code{AgentSilent, NoContact, SalesRejected} }
+
 // Group finds the causes that open alarms share. An alarm is explained by one cause
 // at most, the widest that fits: the network of many shops before that of one. Held are
 // the causes that are open: each goes on while enough of its alarms are left.

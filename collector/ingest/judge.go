@@ -160,10 +160,10 @@ func (g *Ingest) Tick(ctx context.Context) error {
 	return g.group(ctx, func(w *store.Writer) error { return w.Escalate(g.o.Now()) })
 }
 
-// judge looks at some subjects, writes what differs, and says of how many. Its first look, beside all
-// writers, finds what there is to do; what an alarm becomes is judged by facts of the
-// transaction that writes it, so that no judgement replaces one by newer facts. A
-// subject whose facts cannot be judged keeps its alarms and its mark.
+// judge looks at some subjects, writes what differs, and says of how many. Its first
+// look, beside all writers, finds what there is to do; what an alarm becomes is judged by
+// facts of the transaction that writes it, so that no judgement replaces one by newer
+// facts. A subject whose facts cannot be judged keeps its alarms and its mark.
 func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) (changed int, err error) {
 	g.judging.Lock()
 	defer g.judging.Unlock()
@@ -228,7 +228,7 @@ type verdict struct {
 // mayShare tells whether an alarm was raised that may have a cause with others.
 func (v verdict) mayShare() bool {
 	return slices.ContainsFunc(v.raised, func(r alarm.Raised) bool {
-		return r.Behind == "" && (r.Code == alarm.AgentSilent || r.Code == alarm.NoContact || r.Code == alarm.SalesRejected)
+		return r.Behind == "" && slices.Contains(alarm.MayShare(), r.Code)
 	})
 }
 

@@ -234,13 +234,22 @@ func (r *Reader) alarmChanges(s alarm.Subject, raised []alarm.Raised, now time.T
 
 // sharedCodes lists, in SQL, the codes of causes that grouping finds.
 func sharedCodes() string {
-	var codes []string
+	var codes []alarm.Code
 	for _, r := range alarm.Rules() {
 		if r.Shared() {
-			codes = append(codes, "'"+string(r.Code)+"'")
+			codes = append(codes, r.Code)
 		}
 	}
-	return strings.Join(codes, ", ")
+	return codeList(codes)
+}
+
+// codeList lists codes in SQL.
+func codeList(codes []alarm.Code) string {
+	var quoted []string
+	for _, c := range codes {
+		quoted = append(quoted, "'"+string(c)+"'")
+	}
+	return strings.Join(quoted, ", ")
 }
 
 // ended is an alarm that holds no more.

@@ -14,9 +14,6 @@ import (
 // every till's own.
 const groupedFor = 72 * time.Hour
 
-// grouped are the codes of alarms that may turn out to share a cause.
-const grouped = `('` + string(alarm.AgentSilent) + `', '` + string(alarm.NoContact) + `', '` + string(alarm.SalesRejected) + `')`
-
 // standing is an open alarm as grouping looks at it, with the cause it has.
 type standing struct {
 	alarm.Standing
@@ -36,7 +33,7 @@ func (r *Reader) standings(now time.Time) ([]standing, error) {
 		LEFT JOIN devices m ON m.serial = CASE WHEN a.kind = 'device' THEN a.subject WHEN a.kind = 'agent'
 			THEN (SELECT min(x.serial) FROM devices x WHERE x.agent = a.subject) END
 		LEFT JOIN taxpayers t ON t.root = substr(`+alarmCNPJ+`, 1, 8) LEFT JOIN establishments e ON e.cnpj = `+alarmCNPJ+`
-		WHERE a.cleared_at = 0 AND a.kind IN ('agent', 'device') AND (a.cause_id <> 0 OR a.behind = '' AND a.since > $1 AND a.code IN `+grouped+`) ORDER BY a.id`, ms(now.Add(-groupedFor)))
+		WHERE a.cleared_at = 0 AND a.kind IN ('agent', 'device') AND (a.cause_id <> 0 OR a.behind = '' AND a.since > $1 AND a.code IN (`+codeList(alarm.MayShare())+`)) ORDER BY a.id`, ms(now.Add(-groupedFor)))
 }
 
 // population counts what alarms may be about.

@@ -240,7 +240,7 @@ func (w *Writer) markTellings(after, upto int64, served []ChannelKind, hold time
 			UNION SELECT h.id, p.id, p.code, p.severity FROM places p JOIN users u ON u.role = '`+string(RolePlatform)+`' JOIN channels h ON h.user_id = u.id
 			WHERE p.reseller = 0 OR NOT EXISTS (SELECT 1 FROM users o WHERE o.reseller_id = p.reseller AND o.role IN ('`+string(RoleReseller)+`', '`+string(RoleTechnician)+`')))
 		INSERT INTO tellings (channel_id, alarm_id, at, due_at)
-		SELECT r.channel, r.id, CAST($3 AS BIGINT), CASE WHEN r.code IN `+grouped+` THEN CAST($4 AS BIGINT) ELSE CAST($3 AS BIGINT) END
+		SELECT r.channel, r.id, CAST($3 AS BIGINT), CASE WHEN r.code IN (`+codeList(alarm.MayShare())+`) THEN CAST($4 AS BIGINT) ELSE CAST($3 AS BIGINT) END
 		FROM reach r JOIN channels h ON h.id = r.channel WHERE h.kind IN (`+kinds+`) AND h.muted = 0 AND h.dead_at = 0
 			AND (h.min_severity <= r.severity OR h.digest_hour >= 0)
 		ON CONFLICT (channel_id, alarm_id) DO UPDATE SET due_at = excluded.due_at, at = CASE WHEN tellings.due_at > 0 THEN tellings.at ELSE excluded.at END`, args...)
