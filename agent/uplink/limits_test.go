@@ -61,7 +61,7 @@ func TestBatchesBySizeAndAge(t *testing.T) {
 	}{
 		wire.StreamEvents:    {200 * time.Millisecond, 200 * time.Millisecond, 10},
 		wire.StreamDocuments: {200 * time.Millisecond, 300 * time.Millisecond, 1},
-		wire.StreamStatus:    {4 * time.Second, 5100 * time.Millisecond, 1},
+		wire.StreamStatus:    {200 * time.Millisecond, 300 * time.Millisecond, 1},
 	} {
 		t.Run(stream, func(t *testing.T) {
 			inWorld(t, nil, func(w *collector, b *buffer.Buffer, u *Uplink) {

@@ -57,13 +57,10 @@ const (
 
 // gathering is how long a stream's records wait for company in their batch.
 func gathering(stream string) time.Duration {
-	switch {
-	case wire.Urgent(stream), stream == wire.StreamCommands: // somebody watches
+	if wire.Urgent(stream) || stream == wire.StreamCommands { // somebody watches
 		return 0
-	case stream == wire.StreamDocuments:
-		return 250 * time.Millisecond
 	}
-	return 5 * time.Second
+	return 250 * time.Millisecond
 }
 
 // table keeps what the uplink must remember across restarts.
