@@ -526,6 +526,35 @@ func TestRefusedByTheStore(t *testing.T) {
 	}
 }
 
+// TestRefusedWhateverItIs: what the database will not take goes into quarantine and is
+// acknowledged, also when it is no document.
+func TestRefusedWhateverItIs(t *testing.T) {
+	s := newShop(t)
+	s.ingest(s.pack(wire.StreamBeat, s.beat(wire.BeatDevice{Serial: serial, Answering: true}))...)
+	disk := s.encode(wire.Inventory{Version: wire.Version, What: wire.InventoryDisk, Key: "poison", Disk: &wire.Disk{Total: 9}})
+	for i, c := range []struct {
+		table string
+		item  wire.Item
+	}{
+		{`inventory WHEN NEW.key = 'poison'`, wire.Item{Kind: wire.KindInventory, Body: disk}},
+		{`device_logs WHEN NEW.line = 'poison'`, wire.Item{Kind: wire.KindLog, Serial: serial, Body: []byte("20251210115800|SAT|info|poison")}},
+	} {
+		if _, err := s.database().Exec(fmt.Sprintf(`CREATE TRIGGER poison%d BEFORE INSERT ON %s BEGIN SELECT RAISE(ABORT, 'poison'); END`, i, c.table)); err != nil {
+			t.Fatal(err)
+		}
+		c.item.Version, c.item.At = wire.Version, noon().UnixMilli()
+		for range 2 { // it comes again when the acknowledgement was lost
+			got := s.ingest(s.records(wire.StreamStatus, uint64(1+i), c.item)...)
+			if got.Stored != 0 || !acked(got.Acks, wire.StreamStatus, uint64(1+i), s.encode(c.item)) {
+				t.Errorf("%s: %+v", c.table, got)
+			}
+		}
+		if n := len(s.quarantined()); n != 1+i {
+			t.Errorf("%s: %d in quarantine", c.table, n)
+		}
+	}
+}
+
 // dropping takes a trigger away when the log says something.
 type dropping struct {
 	db   *sql.DB

@@ -28,7 +28,7 @@ type message struct {
 }
 
 // record is one record on its way into the store: exactly one of document,
-// status, event, news and refused is set once it is prepared.
+// status, told, log, event, news and refused is set once it is prepared.
 type record struct {
 	store.Record
 	data     []byte // as it came
@@ -160,11 +160,9 @@ func (g *Ingest) prepare(r *record) {
 	}
 }
 
-// refuse sends a record into quarantine.
+// refuse sends a record into quarantine, whatever it was taken for.
 func (g *Ingest) refuse(r *record, reason string) {
-	r.document, r.status, r.event, r.news, r.refused = nil, nil, nil, nil, reason
-	r.verdict = Verdict{string(cfe.Rejected), reason}
-	r.body = g.o.Store.Pack(r.data)
+	*r = record{Record: r.Record, data: r.data, refused: reason, verdict: Verdict{string(cfe.Rejected), reason}, body: g.o.Store.Pack(r.data)}
 	g.o.Log.Warn("record quarantined", "agent", r.Agent, "stream", r.Stream, "seq", r.Seq, "file", r.File, "reason", reason)
 }
 
