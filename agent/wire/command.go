@@ -29,6 +29,12 @@ import (
 //	accepted -> waiting -> expired        (nothing begins after Expires)
 //	accepted -> waiting -> refused        (nothing was done)
 //
+// A command that has not begun can be taken back: the collector publishes another
+// Signed with the same bytes, signed as Cancel. The agent notes for good that the
+// command must not begin, also when it has not heard of it yet, and answers refused
+// with RefusedCancelled; if it has begun, with its latest Report. Agents that know no
+// Cancel pass it over.
+//
 // Any of the steps before an end may be passed over. waiting and running may come
 // again with another text, and running goes back to waiting when the agent was stopped
 // before it had done anything.
@@ -154,6 +160,7 @@ const (
 	RefusedDevice    = "device"    // there is no such device at this till
 	RefusedState     = "state"     // the device is in a state in which this cannot work
 	RefusedCode      = "code"      // nobody here knows the device's activation code
+	RefusedCancelled = "cancelled" // the collector took it back before it began
 )
 
 // Report says how a command stands, or brings a part of its result.
@@ -197,19 +204,37 @@ type Part struct {
 	Data  []byte            `cbor:"3,keyasint"`
 }
 
-// Signed is a Command on its way: its bytes and the collector's signature.
+// Signed is a Command on its way, or the cancelling of one: its bytes, in one of the two
+// fields, and the collector's signature.
 type Signed struct {
 	Version   int    `cbor:"0,keyasint"`
 	Command   []byte `cbor:"1,keyasint"` // a Command, encoded
 	Signature []byte `cbor:"2,keyasint"`
+	Cancel    []byte `cbor:"3,keyasint,omitempty"` // the Command that must not begin, encoded as it was sent
 }
 
 // ErrSignature reports a command that was not signed by the key expected.
 var ErrSignature = errors.New("command not signed by this agent's collector")
 
-// signing keeps these signatures apart from any other use of the key (RFC 8032,
-// Ed25519ctx).
-func signing() *ed25519.Options { return &ed25519.Options{Context: "zelo command"} }
+// Cancels tells whether a command is taken back.
+func (s Signed) Cancels() bool { return len(s.Cancel) > 0 }
+
+// Bytes are those of the Command, which are the same when it is taken back.
+func (s Signed) Bytes() []byte {
+	if s.Cancels() {
+		return s.Cancel
+	}
+	return s.Command
+}
+
+// signing keeps these signatures apart from each other and from any other use of the
+// key (RFC 8032, Ed25519ctx).
+func (s Signed) signing() *ed25519.Options {
+	if s.Cancels() {
+		return &ed25519.Options{Context: "zelo cancel"}
+	}
+	return &ed25519.Options{Context: "zelo command"}
+}
 
 // Sign encodes a command and signs it with the collector's key.
 func (c *Codec) Sign(key ed25519.PrivateKey, command Command) (Signed, error) {
@@ -218,20 +243,30 @@ func (c *Codec) Sign(key ed25519.PrivateKey, command Command) (Signed, error) {
 		return Signed{}, err
 	}
 	s := Signed{Version: Version, Command: b}
-	if s.Signature, err = key.Sign(nil, b, signing()); err != nil {
+	if s.Signature, err = key.Sign(nil, b, s.signing()); err != nil {
 		return Signed{}, fmt.Errorf("cannot sign command %s: %w", command.ID, err)
 	}
 	return s, nil
+}
+
+// SignCancel signs that the command of s must not begin.
+func (c *Codec) SignCancel(key ed25519.PrivateKey, s Signed) (Signed, error) {
+	out := Signed{Version: Version, Cancel: s.Bytes()}
+	var err error
+	if out.Signature, err = key.Sign(nil, out.Cancel, out.signing()); err != nil {
+		return Signed{}, fmt.Errorf("cannot sign the cancelling of a command: %w", err)
+	}
+	return out, nil
 }
 
 // Verify reads the command out of s. A wrong signature is ErrSignature; the command
 // is returned all the same, so that its ID can be told, and nothing else of it may
 // be used.
 func (c *Codec) Verify(key ed25519.PublicKey, s Signed) (command Command, err error) {
-	if err := c.Decode(s.Command, &command); err != nil {
+	if err := c.Decode(s.Bytes(), &command); err != nil {
 		return Command{}, err
 	}
-	if len(key) != ed25519.PublicKeySize || ed25519.VerifyWithOptions(key, s.Command, s.Signature, signing()) != nil {
+	if len(key) != ed25519.PublicKeySize || ed25519.VerifyWithOptions(key, s.Bytes(), s.Signature, s.signing()) != nil {
 		return command, ErrSignature
 	}
 	return command, nil

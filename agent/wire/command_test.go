@@ -31,9 +31,14 @@ func golden3(t testing.TB) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cancel, err := codec(t).SignCancel(goldenKey(), signed)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return map[string]any{
 		"command": &command,
 		"signed":  &signed,
+		"cancel":  &cancel,
 		"report": &Report{Version: 3, Command: commandID(), Number: 2, State: CommandDone, At: 1700000002000, Text: "Pronto.",
 			Lines: []Line{{At: 1700000002000, Text: "O equipamento respondeu 18000."}}, Reply: "18000",
 			Result: &Result{Name: "x.txt", Type: "text/plain", Size: 3, Parts: 1, Body: [32]byte{9}, Cut: true}},
@@ -55,6 +60,16 @@ func TestSignature(t *testing.T) {
 	if got, err := c.Verify(pinned, signed); err != nil || !reflect.DeepEqual(got, command) {
 		t.Fatalf("%+v, %v", got, err)
 	}
+	cancel, err := c.SignCancel(goldenKey(), signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Verify(pinned, cancel); err != nil || !cancel.Cancels() || signed.Cancels() || !reflect.DeepEqual(got, command) {
+		t.Errorf("the cancelling: %+v, %v", got, err)
+	}
+	if err := c.Decode(cancel.Command, &Command{}); err == nil {
+		t.Error("an agent that knows no cancelling takes one for a command")
+	}
 	other, _, _ := ed25519.GenerateKey(rand.Reader)
 	changed := signed
 	changed.Command = slices.Clone(signed.Command)
@@ -65,11 +80,13 @@ func TestSignature(t *testing.T) {
 		key    ed25519.PublicKey
 		signed Signed
 	}{
-		"another key":     {other, signed},
-		"no key":          {nil, signed},
-		"changed":         {pinned, changed},
-		"no signature":    {pinned, Signed{Command: signed.Command}},
-		"another purpose": {pinned, plain},
+		"another key":                 {other, signed},
+		"a command as its cancelling": {pinned, Signed{Cancel: signed.Command, Signature: signed.Signature}},
+		"a cancelling as its command": {pinned, Signed{Command: cancel.Cancel, Signature: cancel.Signature}},
+		"no key":                      {nil, signed},
+		"changed":                     {pinned, changed},
+		"no signature":                {pinned, Signed{Command: signed.Command}},
+		"another purpose":             {pinned, plain},
 	} {
 		if _, err := c.Verify(try.key, try.signed); !errors.Is(err, ErrSignature) {
 			t.Errorf("%s: %v", name, err)
@@ -136,7 +153,8 @@ func TestTableOfCommands(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range Commands() {
 		if !name.MatchString(s.Name) || seen[s.Name] || s.Title == "" || s.About == "" || s.Deadline <= 0 ||
-			(s.Right != RightTechnician && s.Right != RightReseller) || (s.Code && !s.Device) || (s.SaleSafe && s.Window != Window{}) {
+			(s.Right != RightTechnician && s.Right != RightReseller) || (s.Code && !s.Device) || (s.SaleSafe && s.Window != Window{}) ||
+			(s.Query && (s.Once || s.Destructive)) || (s.SaleSafe && !s.Query) {
 			t.Errorf("%+v", s)
 		}
 		seen[s.Name] = true

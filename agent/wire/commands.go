@@ -65,6 +65,8 @@ type CommandSpec struct {
 	Code        bool // the agent must know the device's activation code, or be given it
 	// SaleSafe may run while the till sells: it takes its place behind the sales.
 	SaleSafe bool
+	// Query only asks: it changes nothing, neither at the device nor at the agent.
+	Query bool
 	// Once is never repeated when nobody can tell whether it was done (DESIGN.md,
 	// invariant 9).
 	Once     bool
@@ -124,20 +126,20 @@ func deviceCommands() []CommandSpec {
 	aside := idle(2 * time.Minute)
 	return append([]CommandSpec{
 		{Name: CommandPing, Title: "Testar comunicação", About: "Pergunta ao equipamento se ele está em operação.",
-			Right: RightTechnician, Device: true, SaleSafe: true, Deadline: short},
+			Right: RightTechnician, Device: true, SaleSafe: true, Query: true, Deadline: short},
 		{Name: CommandStatus, Title: "Ler status", About: "Lê o estado do equipamento: bloqueio, rede, memória, certificado, contato com a SEFAZ e fila.",
-			Right: RightTechnician, Device: true, Code: true, SaleSafe: true, Deadline: short},
+			Right: RightTechnician, Device: true, Code: true, SaleSafe: true, Query: true, Deadline: short},
 		{Name: CommandLogs, Title: "Ler log do equipamento", About: "Copia o log que o equipamento guarda. Ele não vende enquanto o entrega, por até 3 minutos.",
-			Right: RightTechnician, Device: true, Code: true, Deadline: medium, Window: aside},
+			Right: RightTechnician, Device: true, Code: true, Query: true, Deadline: medium, Window: aside},
 		{Name: CommandTest, Title: "Teste fim a fim", About: "Emite um documento de teste, sem valor fiscal, e o leva à SEFAZ e de volta. Mostra se a rede e o certificado funcionam.",
 			Args: []ArgSpec{{Name: "sale", Label: "Dados da venda de teste (XML)", Kind: ArgLong, Optional: true, Most: 64 << 10,
 				Help: "Vazio: o agente a monta a partir do último cupom do equipamento."}},
 			Right: RightTechnician, Device: true, Code: true, Deadline: 2 * time.Minute, Window: aside},
 		{Name: CommandSession, Title: "Consultar sessão", About: "Pede ao equipamento a resposta guardada de uma sessão. Muitos só lembram a última, uma vez.",
 			Args:  []ArgSpec{{Name: "session", Label: "Número da sessão", Kind: ArgNumber, Most: 999999}},
-			Right: RightTechnician, Device: true, Code: true, Deadline: short, Window: aside},
+			Right: RightTechnician, Device: true, Code: true, Query: true, Deadline: short, Window: aside},
 		{Name: CommandLastSession, Title: "Consultar última sessão fiscal", About: "Pede ao equipamento a resposta da última venda ou do último cancelamento.",
-			Right: RightTechnician, Device: true, Code: true, Deadline: short, Window: aside},
+			Right: RightTechnician, Device: true, Code: true, Query: true, Deadline: short, Window: aside},
 		{Name: CommandNetwork, Title: "Configurar rede", About: "Troca a configuração de rede do equipamento. Uma configuração errada o deixa sem a SEFAZ; ele continua vendendo.",
 			Args: networkArgs(), Right: RightTechnician, Device: true, Code: true, Deadline: medium, Window: aside},
 		{Name: CommandUnblock, Title: "Desbloquear", About: "Desfaz o bloqueio do contribuinte, ou o da SEFAZ depois que ela o liberou no portal.",
@@ -211,18 +213,18 @@ func networkArgs() []ArgSpec {
 func agentCommands() []CommandSpec {
 	return []CommandSpec{
 		{Name: CommandPoll, Title: "Ler tudo agora", About: "Lê o estado dos equipamentos e o envia, sem esperar a próxima leitura.",
-			Right: RightTechnician, SaleSafe: true, Deadline: 2 * time.Minute},
+			Right: RightTechnician, SaleSafe: true, Query: true, Deadline: 2 * time.Minute},
 		{Name: CommandBundle, Title: "Pacote de suporte", About: "Reúne configuração, logs, versões e situação do caixa num arquivo. Vai sem senhas, sem códigos e sem CPF.",
-			Right: RightTechnician, SaleSafe: true, Deadline: 2 * time.Minute},
+			Right: RightTechnician, SaleSafe: true, Query: true, Deadline: 2 * time.Minute},
 		{Name: CommandAgentLogs, Title: "Log do agente", About: "Copia o log do agente: as últimas linhas, ou as de um período.",
 			Args: []ArgSpec{
 				{Name: "lines", Label: "Linhas, no máximo", Kind: ArgNumber, Least: 1, Most: MaxLogLine},
 				{Name: "from", Label: "De", Kind: ArgInstant, Optional: true},
 				{Name: "to", Label: "Até", Kind: ArgInstant, Optional: true},
 			},
-			Right: RightTechnician, SaleSafe: true, Deadline: short},
+			Right: RightTechnician, SaleSafe: true, Query: true, Deadline: short},
 		{Name: CommandReadConfig, Title: "Ler configuração do agente", About: "Mostra a configuração em uso. Senhas e chaves aparecem como ********.",
-			Right: RightTechnician, SaleSafe: true, Deadline: short},
+			Right: RightTechnician, SaleSafe: true, Query: true, Deadline: short},
 		{Name: CommandWriteConfig, Title: "Trocar configuração do agente", About: "Confere a configuração nova, reinicia o agente com ela e volta à antiga se ele não falar com o coletor no prazo.",
 			Args: []ArgSpec{
 				{Name: "config", Label: "Configuração (TOML)", Kind: ArgLong, Secret: true, Most: MaxConfig, Help: "Onde está ********, fica o que já estava."},
