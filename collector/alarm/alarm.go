@@ -68,13 +68,15 @@ type Raised struct {
 	Step     int       // which threshold was crossed, from 1; it only tells changes apart
 	Since    time.Time // since when the condition holds, as far as known
 	Detail   string    // what is, since when; pt-BR
-	// Behind names a raised alarm without whose end this rule cannot be judged:
-	// an open alarm stays as it is, none is opened. The other fields are zero.
+	// Behind names a raised alarm without whose end this rule cannot be judged, or that
+	// it is part of: an open alarm stays as it is, none is opened. The other fields are
+	// zero.
 	Behind Code
 }
 
 // Eval judges every rule about the facts' subject. What is not in the answer
-// does not hold: an open alarm of that code is over.
+// does not hold: an open alarm of that code is over. What is part of an alarm that
+// holds is told there.
 func Eval(f Facts, now time.Time) []Raised {
 	if f.Subject.Kind == OfDevice && f.Device == nil || f.Subject.Kind == OfAgent && f.Agent == nil {
 		return nil
@@ -89,12 +91,30 @@ func Eval(f Facts, now time.Time) []Raised {
 			out = append(out, Raised{Code: r.Code, Behind: parent})
 			continue
 		}
-		if found := r.holds(&f, now); found != nil {
-			out = append(out, Raised{Code: r.Code, Severity: r.severity(f.Device, found), Step: max(1, found.step),
-				Since: found.since, Detail: found.detail})
+		found := r.holds(&f, now)
+		if found == nil {
+			continue
 		}
+		a := Raised{Code: r.Code, Severity: r.severity(f.Device, found), Step: max(1, found.step), Since: found.since, Detail: found.detail}
+		if whole := r.whole(out, a.Step); whole != nil {
+			whole.Severity, whole.Detail = max(whole.Severity, a.Severity), whole.Detail+" "+a.Detail
+			a = Raised{Code: r.Code, Behind: whole.Code}
+		}
+		out = append(out, a)
 	}
 	return out
+}
+
+// whole is the alarm among those raised that the rule's alarm, of a step, is part of;
+// nil when it stands for itself.
+func (r *Rule) whole(raised []Raised, step int) *Raised {
+	for _, part := range r.PartOf {
+		i := slices.IndexFunc(raised, func(a Raised) bool { return a.Code == part.Of && a.Behind == "" })
+		if i >= 0 && step >= part.From {
+			return &raised[i]
+		}
+	}
+	return nil
 }
 
 // holds is what the rule finds; nil when it finds nothing, or not for long enough.

@@ -58,9 +58,8 @@ func TestStages(t *testing.T) {
 	})
 	ill.Missing = some(1, now)
 	want := map[Stage]map[Code]Severity{
-		InUse: {BlockedAutonomous: Critical, CertificateExpiring: Critical, MemoryFilling: Critical, NoContact: Critical, PendingOld: Critical,
-			BatteryWeak: Warning, IssuedOutside: Warning, EmissionForbidden: Critical, DocumentMissing: Critical},
-		Draining: {CertificateExpiring: Critical, NoContact: Critical, PendingOld: Critical, BatteryWeak: Warning,
+		InUse: {BlockedAutonomous: Critical, BatteryWeak: Warning, IssuedOutside: Warning, EmissionForbidden: Critical, DocumentMissing: Critical},
+		Draining: {CertificateExpiring: Critical, NoContact: Critical, BatteryWeak: Warning,
 			EmissionForbidden: Critical, DocumentMissing: Critical},
 		Closed: {EmissionForbidden: Warning, DocumentMissing: Warning},
 		Lost:   {EmissionForbidden: Warning, DocumentMissing: Warning, LostSeen: Warning},

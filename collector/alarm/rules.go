@@ -16,12 +16,20 @@ type Rule struct {
 	Meaning   string
 	WhatToDo  string
 	DependsOn []Code        // while one of these holds, this rule cannot be judged
+	PartOf    []Part        // while one of these stands, it tells of this one too
 	Scale     Scale         // of a rule that measures; tenants may set its steps
 	Hold      time.Duration // how long the condition holds before it is raised
 	Until     until         // at which stages of a device it is judged
 	// judge returns what it found, or nil: the alarm does not hold. Rules of causes
 	// have none: Group finds them.
 	judge func(*look) *finding
+}
+
+// Part says that an alarm is part of another, from a step of its own on: both have one
+// cause and one remedy, and the other, which is declared before, names it.
+type Part struct {
+	Of   Code
+	From int
 }
 
 // Shared tells whether the rule is of a cause that Group finds.

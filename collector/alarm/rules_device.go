@@ -43,7 +43,7 @@ func deviceRules() []Rule {
 			Title:    "Bloqueio autônomo",
 			Meaning:  "O SAT parou de emitir sozinho: ficou tempo demais sem falar com a SEFAZ, tem cupom antigo sem envio, a memória encheu ou o certificado venceu.",
 			WhatToDo: "Ligue o cabo de rede do equipamento e aguarde: ele se desbloqueia sozinho depois de enviar os pendentes. Se o certificado venceu, mantenha-o ligado e fale com o suporte.",
-			judge:    blocked(Autonomous, "Bloqueio autônomo (estado 3)"),
+			judge:    blockedAutonomous,
 		},
 		{
 			Code: BlockedDeactivation, Subjects: []Kind{OfDevice}, Severity: Warning,
@@ -59,19 +59,33 @@ func deviceRules() []Rule {
 func ahead() []Rule {
 	return []Rule{
 		{
+			Code: NetworkDown, Subjects: []Kind{OfDevice}, Severity: Warning,
+			Title:     "Rede do equipamento desconectada",
+			Meaning:   "O equipamento não tem rede: os cupons não são enviados à SEFAZ e, passados alguns dias, ele se bloqueia sozinho.",
+			WhatToDo:  "Confira o cabo de rede do equipamento e a porta em que está ligado. As luzes da tomada de rede devem piscar.",
+			DependsOn: []Code{AgentSilent, DeviceNotAnswering, StatusOld},
+			Scale:     Scale{Unit: Hours, Steps: []Step{{1, Warning}, {24, Critical}}, Min: 0.25, Max: 30 * 24},
+			PartOf:    []Part{{BlockedAutonomous, 1}},
+			Until:     untilDrained,
+			judge:     networkDown,
+		},
+		{
 			Code: CertificateExpiring, Subjects: []Kind{OfDevice}, Severity: Notice,
 			Title:    "Certificado do equipamento vencendo",
 			Meaning:  "Com o certificado vencido o equipamento se bloqueia, e os cupons pendentes dentro dele podem não ser mais aceitos pela SEFAZ.",
 			WhatToDo: "Mantenha o equipamento ligado e na internet, para que a renovação possa acontecer, e confira que nada esteja pendente antes do vencimento.",
-			Scale:    certificateScale(),
-			Until:    untilDrained,
-			judge:    certificateExpiring,
+			// Only what has expired is why it blocked itself, and only a full memory.
+			PartOf: []Part{{BlockedAutonomous, 7}},
+			Scale:  certificateScale(),
+			Until:  untilDrained,
+			judge:  certificateExpiring,
 		},
 		{
 			Code: MemoryFilling, Subjects: []Kind{OfDevice}, Severity: Warning,
 			Title:    "Memória do equipamento enchendo",
 			Meaning:  "Com 95 % da memória em uso o equipamento se bloqueia sozinho. Ela só é liberada quando a SEFAZ recebe os cupons.",
 			WhatToDo: "Confira se o equipamento está na internet e enviando os pendentes. Se já está, fale com a assistência do fabricante.",
+			PartOf:   []Part{{BlockedAutonomous, 3}},
 			Scale:    Scale{Unit: Percent, Steps: []Step{{70, Warning}, {85, Critical}, {95, Critical}}, Clear: 3, Min: 10, Max: 99},
 			judge:    memoryFilling,
 		},
@@ -81,6 +95,7 @@ func ahead() []Rule {
 			Meaning:   "Sem contato, os cupons não são enviados e o equipamento se bloqueia sozinho, em geral entre 10 e 15 dias.",
 			WhatToDo:  "Confira o cabo de rede do equipamento e se a rede da loja libera as portas TCP 443 e UDP 123. O contato volta sozinho.",
 			DependsOn: []Code{AgentSilent, DeviceNotAnswering, StatusOld},
+			PartOf:    []Part{{BlockedAutonomous, 1}, {NetworkDown, 1}},
 			Scale:     Scale{Unit: Hours, Steps: []Step{{24, Warning}, {72, Critical}, {168, Critical}}, Min: 1, Max: 60 * 24},
 			Until:     untilDrained,
 			judge:     noContact,
@@ -91,6 +106,7 @@ func ahead() []Rule {
 			Meaning:   "Cupom não recebido pela SEFAZ no prazo (em geral 10 dias) pode ser considerado inidôneo, com multa. Em 2026 todo pendente é anterior à proibição e precisa sair do equipamento.",
 			WhatToDo:  "Mantenha o equipamento ligado e na internet até a lista de pendentes ficar vazia. Os cupons já salvos na nuvem não se perdem.",
 			DependsOn: []Code{AgentSilent, DeviceNotAnswering, StatusOld},
+			PartOf:    []Part{{BlockedAutonomous, 1}, {NetworkDown, 1}, {NoContact, 1}},
 			Scale:     Scale{Unit: Hours, Steps: []Step{{24, Warning}, {72, Critical}, {192, Critical}}, Min: 1, Max: 60 * 24},
 			Until:     untilDrained,
 			judge:     pendingOld,
@@ -100,7 +116,8 @@ func ahead() []Rule {
 			Title:     "Última venda ainda não transmitida",
 			Meaning:   "O equipamento vendeu e desde então não transmitiu nenhum cupom à SEFAZ. Cupom não recebido no prazo pode ser considerado inidôneo.",
 			WhatToDo:  "Confira o cabo de rede do equipamento e se a rede da loja libera a porta TCP 443. O envio volta sozinho.",
-			DependsOn: []Code{AgentSilent, DeviceNotAnswering, StatusOld, PendingOld},
+			DependsOn: []Code{AgentSilent, DeviceNotAnswering, StatusOld},
+			PartOf:    []Part{{BlockedAutonomous, 1}, {NetworkDown, 1}, {NoContact, 1}, {PendingOld, 1}},
 			Scale:     Scale{Unit: Hours, Steps: []Step{{24, Warning}, {72, Critical}}, Min: 1, Max: 60 * 24},
 			Until:     untilDrained,
 			judge:     notTransmitted,
@@ -120,16 +137,6 @@ func ahead() []Rule {
 // partRules judge the parts of a device, and what it is seen doing.
 func partRules() []Rule {
 	return []Rule{
-		{
-			Code: NetworkDown, Subjects: []Kind{OfDevice}, Severity: Warning,
-			Title:     "Rede do equipamento desconectada",
-			Meaning:   "O equipamento não tem rede: os cupons não são enviados à SEFAZ e, passados alguns dias, ele se bloqueia sozinho.",
-			WhatToDo:  "Confira o cabo de rede do equipamento e a porta em que está ligado. As luzes da tomada de rede devem piscar.",
-			DependsOn: []Code{AgentSilent, DeviceNotAnswering, StatusOld},
-			Scale:     Scale{Unit: Hours, Steps: []Step{{1, Warning}, {24, Critical}}, Min: 0.25, Max: 30 * 24},
-			Until:     untilDrained,
-			judge:     networkDown,
-		},
 		{
 			Code: BatteryWeak, Subjects: []Kind{OfDevice}, Severity: Notice,
 			Title:     "Bateria do equipamento fraca",
@@ -171,4 +178,12 @@ func partRules() []Rule {
 func certificateScale() Scale {
 	return Scale{Unit: DaysLeft, Steps: []Step{{90, Notice}, {60, Notice}, {30, Warning}, {15, Critical}, {7, Critical}, {1, Critical}, {-1, Critical}},
 		Min: -1, Max: 365}
+}
+
+// blockedAutonomous says only that it is: why, and what keeps it so, are its parts.
+func blockedAutonomous(l *look) *finding {
+	if l.Device.Block != Autonomous {
+		return nil
+	}
+	return &finding{since: l.Device.BlockSince, detail: "Bloqueio autônomo (estado 3) desde " + moment(l.Device.BlockSince) + "."}
 }

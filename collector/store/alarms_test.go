@@ -197,3 +197,43 @@ func testMarks(t *testing.T, s *Store) {
 		return err
 	})
 }
+
+// TestBlockAndContact: a device's block and its missing contact, in whatever order they
+// come and go, are one row for people, and its life names each coming and going once.
+func TestBlockAndContact(t *testing.T) { eachEngine(t, testBlockAndContact) }
+
+func testBlockAndContact(t *testing.T, s *Store) {
+	for i, order := range []string{"block contact +block +contact", "block contact +contact +block", "contact block +contact +block", "contact block +block +contact",
+		"block +block contact +contact", "contact +contact block +block"} {
+		device := alarm.Subject{Kind: alarm.OfDevice, ID: fmt.Sprintf("90000010%d", i)}
+		f := alarm.Facts{Subject: device, Device: &alarm.Device{Memory: -1}}
+		now := t0
+		for _, event := range strings.Fields(order) {
+			now = now.Add(time.Hour)
+			switch event {
+			case "block":
+				f.Device.Block, f.Device.BlockSince = alarm.Autonomous, now
+			case "+block":
+				f.Device.Block = alarm.Unblocked
+			case "contact":
+				f.Device.LastContact = now.AddDate(0, 0, -11)
+			case "+contact":
+				f.Device.LastContact = time.Time{}
+			}
+			set(t, s, device, now, alarm.Eval(f, now)...)
+			var stand []string
+			for _, a := range openAlarms(t, s) {
+				if a.Subject == device && a.Behind == "" {
+					stand = append(stand, string(a.Code)+" "+a.Detail)
+				}
+			}
+			block, lost := f.Device.Block == alarm.Autonomous, !f.Device.LastContact.IsZero()
+			if len(stand) != 1 && (block || lost) || len(stand) != 0 && !block && !lost {
+				t.Fatalf("%s: %q", order, stand)
+			}
+			if one := strings.Join(stand, ""); block != strings.Contains(one, "Bloqueio autônomo") || lost != strings.Contains(one, "Último contato") {
+				t.Errorf("%s, at %s: %q", order, event, one)
+			}
+		}
+	}
+}
