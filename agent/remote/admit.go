@@ -10,7 +10,7 @@ import (
 )
 
 // hear takes one message: a command that is new is journaled and answered, one that
-// is known is answered again.
+// is known is answered again, and one that is taken back does not begin.
 func (r *Remote) hear(payload []byte) {
 	if len(payload) > wire.MaxCommand {
 		r.o.Log.Warn("command too large, passed over", "bytes", len(payload))
@@ -23,6 +23,10 @@ func (r *Remote) hear(payload []byte) {
 	}
 	c, err := r.o.Codec.Verify(r.o.Keys.pinned(), s)
 	switch {
+	case s.Cancels() && (err != nil || c.Agent != r.o.Agent()):
+		r.o.Log.Warn("cancelling not taken", "id", c.ID, "agent", c.Agent, "err", err)
+	case s.Cancels():
+		r.cancel(c, s.Bytes())
 	case errors.Is(err, wire.ErrSignature):
 		r.refuse(c.ID, wire.RefusedSignature, "A assinatura não é a do coletor deste caixa.")
 	case err != nil:
@@ -30,7 +34,7 @@ func (r *Remote) hear(payload []byte) {
 	case c.Agent != r.o.Agent():
 		r.refuse(c.ID, wire.RefusedAgent, "O comando é para outro caixa.")
 	default:
-		r.admit(c, s.Command)
+		r.admit(c, s.Bytes())
 	}
 }
 
@@ -53,9 +57,56 @@ func (r *Remote) admit(c wire.Command, signed []byte) {
 		r.again(e)
 		return
 	}
+	e := newEntry(c, signed)
+	if r.tell(e, r.judge(c)) == nil {
+		r.entries[c.ID] = e
+	}
+}
+
+func newEntry(c wire.Command, signed []byte) *entry {
 	e := &entry{Signed: signed, command: c}
 	e.spec, _ = wire.CommandByName(c.Name)
-	if r.tell(e, r.judge(c)) == nil {
+	return e
+}
+
+// takenBack is the end of a command that the collector cancelled.
+func takenBack() wire.Report {
+	return wire.Report{State: wire.CommandRefused, Reason: wire.RefusedCancelled, Text: "Cancelado antes de começar."}
+}
+
+// cancel notes that a command must not begin, and answers: that it does not, or how it
+// stands when it has begun. Nobody can tell of one that this journal may have forgotten,
+// or that another copy of it began.
+func (r *Remote) cancel(c wire.Command, signed []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.entries[c.ID]
+	switch {
+	case e == nil && (c.Epoch != wire.Epoch(r.o.Buffer.Epoch()) || c.Expires <= r.floor):
+		r.again(&entry{command: c, State: wire.CommandUnknown, At: r.o.Clock().UnixMilli(), Text: "Este caixa não sabe mais se já fez isto."})
+		return
+	case e == nil:
+		e = newEntry(c, signed)
+	case !bytes.Equal(e.Signed, signed):
+		r.o.Log.Warn("cancelling of another command under a known number, passed over", "id", c.ID)
+		return
+	}
+	begun := e.Steps > 0 || r.begun.has(c.ID)
+	if wire.CommandEnded(e.State) || e.State == wire.CommandRunning || begun && e == r.inHand {
+		r.again(e)
+		return
+	}
+	answer := takenBack()
+	if begun {
+		answer = wire.Report{State: wire.CommandUnknown, Text: "Cancelado, mas este caixa já tinha começado isto antes: não se sabe se foi feito."}
+	} else if err := r.begun.cancel(c, r.o.Now()); err != nil {
+		r.o.Log.Error("cancelling not noted, it comes again", "id", c.ID, "err", err)
+		return
+	}
+	if e == r.inHand {
+		return // who has it in hand finds the note before the first step
+	}
+	if r.tell(e, answer) == nil {
 		r.entries[c.ID] = e
 	}
 }
@@ -67,6 +118,8 @@ func (r *Remote) judge(c wire.Command) wire.Report {
 	}
 	spec, known := wire.CommandByName(c.Name)
 	switch {
+	case r.begun.cancelled(c.ID):
+		return takenBack()
 	case c.Epoch != wire.Epoch(r.o.Buffer.Epoch()):
 		return no(wire.RefusedJournal, "Este caixa não sabe mais se já fez isto, porque o seu diário recomeçou. Peça de novo.")
 	case !known:

@@ -234,16 +234,19 @@ func TestBegunFile(t *testing.T) {
 	now := time.UnixMilli(1e12)
 	old := wire.Command{ID: wire.CommandID{1}, Expires: now.Add(-remembers - time.Hour).UnixMilli()}
 	late := wire.Command{ID: wire.CommandID{2}, Expires: now.UnixMilli()}
-	if err := errors.Join(b.add(old, now), b.add(late, now)); err != nil {
+	back := wire.Command{ID: wire.CommandID{3}, Expires: now.UnixMilli()}
+	if err := errors.Join(b.add(old, now), b.add(late, now), b.cancel(back, now)); err != nil {
 		t.Fatal(err)
 	}
-	if b, err = openBegun(folder); err != nil || b.has(old.ID) || !b.has(late.ID) {
+	if b, err = openBegun(folder); err != nil || b.has(old.ID) || !b.has(late.ID) || b.cancelled(late.ID) || b.has(back.ID) || !b.cancelled(back.ID) {
 		t.Errorf("%+v, %v", b, err)
 	}
-	if err := os.WriteFile(b.path, []byte("02zz 1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openBegun(folder); err == nil || !strings.Contains(err.Error(), begunFile) {
-		t.Error(err)
+	for _, junk := range []string{"02zz 1\n", strings.Repeat("02", 16) + "\n", strings.Repeat("02", 16) + " 1 x\n", "\n"} {
+		if err := os.WriteFile(b.path, []byte(junk), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openBegun(folder); err == nil || !strings.Contains(err.Error(), begunFile) {
+			t.Errorf("%q: %v", junk, err)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,6 +65,9 @@ func (r *Remote) load() error {
 	}
 	return nil
 }
+
+// errCancelled keeps a command from beginning.
+var errCancelled = errors.New("the command was cancelled")
 
 // tell writes a report about a command's state, and the state, in one commit. The
 // entry changes only if it is durable.
@@ -151,10 +155,13 @@ func (r *Remote) forget() {
 }
 
 // step notes that a step begins, before it does. After it failed the step must not
-// be done.
+// be done: it could not be noted, or the command was cancelled meanwhile.
 func (w *work) step(text string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.begun.cancelled(w.entry.command.ID) {
+		return errCancelled
+	}
 	if w.entry.spec.Once {
 		if err := w.begun.add(w.entry.command, w.o.Now()); err != nil {
 			w.o.Log.Error("command not begun", "id", w.entry.command.ID, "err", err)
@@ -197,6 +204,8 @@ func (w *work) unbegin(text string) {
 
 // mayBeDone reports a command that is never repeated and that was begun before.
 func (r *Remote) mayBeDone(e *entry) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return e.spec.Once && (e.Steps > 0 || r.begun.has(e.command.ID))
 }
 

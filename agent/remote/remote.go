@@ -8,9 +8,9 @@
 // unknown (DESIGN.md, invariant 9). A command that was heard before is answered with
 // its latest report.
 //
-// Files: remote.go runs, admit.go decides what is taken, journal.go remembers and
-// reports, begun.go remembers what must not be repeated even if the buffer is an older
-// copy put back, when.go decides when to begin, device.go and evidence.go call devices,
+// Files: remote.go runs, admit.go decides what is taken and what is cancelled,
+// journal.go remembers and reports, begun.go remembers what must not be repeated, or
+// not begin, even if the buffer is an older copy put back, when.go decides when to begin, device.go and evidence.go call devices,
 // own.go does what concerns the agent alone, trial.go tries a new configuration,
 // words.go says in pt-BR what devices answered, result.go brings files, mask.go keeps
 // secrets out of them, keys.go has the keys.
@@ -71,6 +71,7 @@ type Remote struct {
 	entries map[wire.CommandID]*entry
 	floor   int64 // the latest expiry of those forgotten, Unix milliseconds
 	begun   *begun
+	inHand  *entry // being carried out, and from then on changed by who does; nil when none is
 }
 
 // Doing is a command as people at the till see it.
@@ -182,6 +183,11 @@ func (r *Remote) pending() (all []*entry) {
 func (r *Remote) next() *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.inHand = r.choose()
+	return r.inHand
+}
+
+func (r *Remote) choose() *entry {
 	heard := r.o.Heard() // before that, the till's clock may be years off
 	if heard {
 		r.forget()
@@ -197,6 +203,8 @@ func (r *Remote) next() *entry {
 		switch {
 		case e.command.Agent != r.o.Agent():
 			r.tell(e, wire.Report{State: wire.CommandRefused, Reason: wire.RefusedAgent, Text: "Este caixa tem outra identidade desde que isto foi pedido."})
+		case r.begun.cancelled(e.command.ID):
+			r.tell(e, takenBack())
 		case text == tooLate:
 			r.tell(e, wire.Report{State: wire.CommandExpired, Text: tooLate})
 		case ok:

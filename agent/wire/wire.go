@@ -10,9 +10,9 @@
 //	  documents may be packed with a dictionary of earlier ones, which the
 //	  collector archives first. Agents use it only after a Hello.
 //	3 (2026-11-22): remote commands (command.go): a signed Command goes down, Reports
-//	  come up on a stream of their own, and what has not begun may be cancelled; a Hello brings the key that signs, a Beat the
-//	  key that secret arguments are sealed for. Items of KindInventory and
-//	  KindLog (inventory.go).
+//	  come up on a stream of their own, and what has not begun may be cancelled; a
+//	  Hello brings the key that signs, a Beat the key that secret arguments are
+//	  sealed for. Items of KindInventory and KindLog (inventory.go).
 //	  A beat tells which computer and which run it comes from and what terms its
 //	  agent holds; a Hello may ask the agent to renew its identity.
 package wire
