@@ -1,9 +1,11 @@
 package router
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
+	"zelo/sat"
 	"zelo/sat/cfe"
 )
 
@@ -40,4 +42,31 @@ func TestKnown(t *testing.T) {
 			t.Errorf("%d documents of a device that is not here", known)
 		}
 	})
+}
+
+// TestKeysAloneAreKept: the journal knows a thousand calls of each till by the keys of
+// their documents, which must not keep the documents in memory.
+func TestKeysAloneAreKept(t *testing.T) {
+	var raw []byte
+	inWorld(t, func(w *world) { raw = w.sell(1, "um").Raw })
+	const calls = 1000
+	keys := make([]cfe.Key, calls)
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for i := range keys {
+		reply, err := sat.ParseReply(sat.EnviarDadosVenda, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[i] = keyOf(reply)
+	}
+	if each := (heap() - before) / calls; keys[0] == "" || each > int64(len(raw))/4 {
+		t.Errorf("a key of %d bytes keeps %d bytes in memory", len(keys[0]), each)
+	}
+	runtime.KeepAlive(keys)
 }

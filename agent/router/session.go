@@ -2,6 +2,7 @@ package router
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"zelo/sat"
@@ -256,13 +257,14 @@ func follows(a string, b cfe.Key) bool {
 	return ok && len(numbers) == 1
 }
 
-// keyOf is the access key of the document in a reply; "" when there is none.
+// keyOf is the access key of the document in a reply; "" when there is none. It is a
+// copy: the journal's index, which keeps thousands, would keep the whole reply with it.
 func keyOf(r sat.Reply) cfe.Key {
 	d, err := r.Document()
 	if err != nil {
 		return ""
 	}
-	if k, err := cfe.ParseKey(d.Key); err == nil {
+	if k, err := cfe.ParseKey(strings.Clone(d.Key)); err == nil {
 		return k
 	}
 	doc, err := cfe.Parse(d.XML)
