@@ -3,6 +3,7 @@ package alarm
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,8 @@ type Standing struct {
 	Shop     string // CNPJ; "" when not known
 	Reseller string // its number; "" when none
 	State    string // of the shop, abbreviated; "" when not known
-	City     string // of the shop; "" when nobody wrote it
+	City     string // of the shop, one spelling for all; "" when nobody told it
+	Town     string // the same as people spell it; "" when they do not, or otherwise
 	Model    string // of the device, with its basic software; "" when not known
 }
 
@@ -28,11 +30,15 @@ type Population struct {
 	AgentsOfShop   map[string]int // by CNPJ
 	Shops          map[string]int // that have agents; by place
 	Devices        map[string]int // with an agent; by reseller and by state
-	DevicesOfModel map[string]int // the same; by the reseller's number, a slash, and Standing.Model
+	DevicesOfModel map[string]int // the same; by the reseller's number or Platform, a slash, and Standing.Model
 }
 
 // Platform stands for all resellers in the names of places.
 const Platform = "0"
+
+// OfAll tells whether an alarm is about a place of all resellers together, which is for
+// the platform's eyes.
+func (s Subject) OfAll() bool { return s.Kind == OfReseller && within(s.ID, Platform) }
 
 // Held is a cause that is open.
 type Held struct {
@@ -46,6 +52,7 @@ type Shared struct {
 	Subject Subject
 	Raised
 	Children []int64 // ids of the alarms that it explains
+	Causes   []int   // the causes, by their place in the answer of Group, that it explains
 }
 
 // What makes one cause of many alarms.
@@ -62,8 +69,9 @@ const (
 func MayShare() []Code { return []Code{AgentSilent, NoContact, SalesRejected} }
 
 // Group finds the causes that open alarms share. An alarm is explained by one cause
-// at most, the widest that fits: the network of many shops before that of one. Held are
-// the causes that are open: each goes on while enough of its alarms are left.
+// at most, the widest that fits: the network of many shops before that of one. Causes
+// that several resellers share are found beside each one's own, which they explain. Held
+// are the causes that are open: each goes on while enough of its alarms are left.
 func Group(open []Standing, of Population, held []Held) (causes []Shared) {
 	open = slices.Clone(open)
 	slices.SortFunc(open, func(a, b Standing) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID)) })
@@ -71,7 +79,7 @@ func Group(open []Standing, of Population, held []Held) (causes []Shared) {
 	explained := map[int64]bool{}
 	for _, c := range causes {
 		for _, id := range c.Children {
-			explained[id] = true
+			explained[id] = explained[id] || !c.Subject.OfAll()
 		}
 	}
 	left := slices.DeleteFunc(slices.Clone(open), func(s Standing) bool { return explained[s.ID] })
@@ -80,7 +88,37 @@ func Group(open []Standing, of Population, held []Held) (causes []Shared) {
 	slices.SortFunc(causes, func(a, b Shared) int {
 		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Subject.ID, b.Subject.ID))
 	})
+	for i := range causes {
+		if causes[i].Subject.OfAll() {
+			causes[i].takeIn(causes)
+		}
+	}
 	return causes
+}
+
+// takeIn makes a cause of all resellers explain the others that most of the alarms of are
+// its own, in place of these.
+func (c *Shared) takeIn(causes []Shared) {
+	own := map[int64]bool{}
+	for _, id := range c.Children {
+		own[id] = true
+	}
+	for i, other := range causes {
+		if other.Subject.OfAll() {
+			continue
+		}
+		common := 0
+		for _, id := range other.Children {
+			if own[id] {
+				common++
+				delete(own, id)
+			}
+		}
+		if 2*common > len(other.Children) {
+			c.Causes = append(c.Causes, i)
+		}
+	}
+	c.Children = slices.DeleteFunc(c.Children, func(id int64) bool { return !own[id] })
 }
 
 // shopsOffline finds shops whose tills fell silent together.
@@ -119,48 +157,86 @@ func offline(silent map[string][]Standing, of Population) (shops [][]Standing) {
 	return shops
 }
 
-// taxOffice finds devices of a reseller that lost contact with the tax office of their
-// state at once.
+// taxOffice finds devices that lost contact with the tax office of their state at once, of
+// all resellers and of each. Where devices of several did, two of a reseller are enough.
 func taxOffice(open []Standing, of Population, held []Held) (causes []Shared) {
-	lost := by(open, func(s Standing) string { return s.where(NoContact, s.stateOf(s.Reseller)) })
+	lost := forEach(open, func(s Standing, reseller string) string { return s.where(NoContact, s.stateOf(reseller)) })
 	found := map[string][]Standing{}
-	for place, s := range lost {
-		for _, part := range together(s, contactAtOnce, func(s Standing) time.Time { return s.Since }) {
-			if enough(len(part), of.Devices[place], share) {
+	for _, place := range slices.Sorted(maps.Keys(lost)) { // those of all resellers come first
+		all, least := of.Devices[place], fewest
+		if found[ofAll(place)] != nil {
+			all, least = 0, fewestLeft
+		}
+		if at := slices.IndexFunc(held, func(h Held) bool { return h.Code == TaxOfficeDown && h.Subject.ID == place }); at >= 0 {
+			if s := after(lost[place], held[at].Since.Add(-contactAtOnce)); still(len(s), all, share) {
+				found[place] = s
+				continue
+			}
+		}
+		for _, part := range together(lost[place], contactAtOnce, func(s Standing) time.Time { return s.Since }) {
+			if len(part) >= least && len(part)*share >= all {
 				found[place] = append(found[place], part...)
 			}
 		}
 	}
-	for _, h := range held {
-		s := after(lost[h.Subject.ID], h.Since.Add(-contactAtOnce))
-		if h.Code == TaxOfficeDown && still(len(s), of.Devices[h.Subject.ID], share) {
-			found[h.Subject.ID] = s
-		}
-	}
-	for place, s := range found {
-		causes = append(causes, shared(Subject{OfReseller, place}, TaxOfficeDown, s,
-			fmt.Sprintf("%d equipamentos%s perderam o contato com a SEFAZ ao mesmo tempo", len(s), inPlace(place))))
-	}
-	return causes
+	return causesOf(TaxOfficeDown, found, func(place string, s []Standing) string {
+		return fmt.Sprintf("%d equipamentos%s perderam o contato com a SEFAZ ao mesmo tempo", len(s), inPlace(place, s))
+	})
 }
 
 // software finds devices of one model and basic software that refuse sales.
 func software(open []Standing, of Population, held []Held) (causes []Shared) {
-	for key, s := range by(open, func(s Standing) string {
-		if s.Reseller == "" || s.Model == "" {
+	found := forEach(open, func(s Standing, reseller string) string {
+		if s.Model == "" {
 			return ""
 		}
-		return s.where(SalesRejected, s.Reseller+"/"+s.Model)
-	}) {
-		about := Subject{OfReseller, key}
-		isHeld := slices.ContainsFunc(held, func(h Held) bool { return h.Code == SoftwareFaulty && h.Subject == about })
-		if all := of.DevicesOfModel[key]; enough(len(s), all, shareOfModel) || isHeld && still(len(s), all, shareOfModel) {
-			_, model, _ := strings.Cut(key, "/")
-			causes = append(causes, shared(about, SoftwareFaulty, s,
-				fmt.Sprintf("%d caixas com %s têm vendas recusadas acima do normal", len(s), model)))
+		return s.where(SalesRejected, reseller+"/"+s.Model)
+	})
+	maps.DeleteFunc(found, func(key string, s []Standing) bool {
+		isHeld := slices.ContainsFunc(held, func(h Held) bool { return h.Code == SoftwareFaulty && h.Subject.ID == key })
+		all := of.DevicesOfModel[key]
+		return !enough(len(s), all, shareOfModel) && !(isHeld && still(len(s), all, shareOfModel))
+	})
+	return causesOf(SoftwareFaulty, found, func(key string, s []Standing) string {
+		_, model, _ := strings.Cut(key, "/")
+		return fmt.Sprintf("%d caixas com %s têm vendas recusadas acima do normal", len(s), model)
+	})
+}
+
+// causesOf makes causes of what was found in places of resellers, with their words. One of
+// all resellers is there only when several have part in it, and tells how many.
+func causesOf(code Code, found map[string][]Standing, words func(place string, s []Standing) string) (causes []Shared) {
+	for place, s := range found {
+		about, what := Subject{OfReseller, place}, words(place, s)
+		if about.OfAll() {
+			n := len(by(s, func(s Standing) string { return s.Reseller }))
+			if n < 2 {
+				continue
+			}
+			what += fmt.Sprintf(", em %d revendas", n)
 		}
+		causes = append(causes, shared(about, code, s, what))
 	}
 	return causes
+}
+
+// forEach sorts the alarms of tills of resellers into one list per key, of each reseller
+// and of all together.
+func forEach(open []Standing, key func(s Standing, reseller string) string) map[string][]Standing {
+	of := func(all bool) map[string][]Standing {
+		return by(open, func(s Standing) string {
+			switch {
+			case s.Reseller == "":
+				return ""
+			case all:
+				return key(s, Platform)
+			}
+			return key(s, s.Reseller)
+		})
+	}
+	found := of(true)
+	maps.Copy(found, of(false))
+	return found
 }
 
 // where is the key of an alarm of a code; "" leaves others out.

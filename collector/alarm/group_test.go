@@ -15,7 +15,7 @@ type fleet struct {
 }
 
 func newFleet(shops, tills int) *fleet {
-	f := &fleet{of: Population{map[string]int{}, map[string]int{"1": shops}, map[string]int{"1": shops * tills}, map[string]int{"1/SAT X 01": shops * tills}}}
+	f := &fleet{of: Population{map[string]int{}, map[string]int{Platform: shops, "1": shops}, map[string]int{Platform: shops * tills, "1": shops * tills}, map[string]int{"0/SAT X 01": shops * tills, "1/SAT X 01": shops * tills}}}
 	for s := range shops {
 		f.of.AgentsOfShop[shopName(s)] = tills
 	}
@@ -86,6 +86,12 @@ func (f *fleet) put(from, to int, reseller, state, city string) *fleet {
 	return f
 }
 
+// only keeps the first alarms.
+func (f *fleet) only(n int) *fleet {
+	f.open = f.open[:n]
+	return f
+}
+
 // holds sets how many shops, and devices, places have.
 func (f *fleet) holds(shops map[string]int) *fleet {
 	if shops[Platform] == 0 { // the reseller is the only one
@@ -119,7 +125,19 @@ func TestGroupByPlace(t *testing.T) {
 			"carrier-down 1 6"},
 		{"two shops each of three resellers", silent(6).put(0, 2, "1", "SP", "Campinas").put(2, 4, "2", "SP", "Campinas").put(4, 6, "3", "SP", "Campinas").
 			holds(map[string]int{"0": 900, "0/SP": 800, "0/SP/Campinas": 20, "1": 300, "1/SP": 300, "1/SP/Campinas": 90, "2": 300, "2/SP": 300, "3": 300, "3/SP": 300}),
-			"carrier-down 1/SP/Campinas 2, carrier-down 2/SP/Campinas 2, carrier-down 3/SP/Campinas 2"},
+			"carrier-down 0/SP/Campinas 0+3, carrier-down 1/SP/Campinas 2, carrier-down 2/SP/Campinas 2, carrier-down 3/SP/Campinas 2"},
+		{"a shop each of six resellers", sixResellers(AgentSilent).holds(map[string]int{"0": 900, "0/SP": 800, "0/SP/Campinas": 20, "1": 300, "2": 300, "3": 300, "4": 300, "5": 300, "6": 300}),
+			"carrier-down 0/SP/Campinas 6"},
+		{"one of them with two tills", newFleet(6, 2).raise(AgentSilent, 0, 6, 2, now).put(0, 5, "1", "SP", "Campinas").put(5, 6, "2", "SP", "Campinas").
+			holds(map[string]int{"0": 900, "0/SP": 800, "0/SP/Campinas": 20, "1": 300, "1/SP": 300, "1/SP/Campinas": 10, "2": 300}),
+			"carrier-down 0/SP/Campinas 0+2, carrier-down 1/SP/Campinas 10, shop-offline 00000005000191 2"},
+		{"a reseller's state, others in one city of it", newFleet(14, 1).raise(AgentSilent, 0, 14, 1, now).put(0, 8, "1", "SP", "Santos").put(8, 10, "1", "SP", "Campinas").put(10, 14, "2", "SP", "Campinas").
+			holds(map[string]int{"0": 900, "0/SP": 800, "0/SP/Campinas": 20, "0/SP/Santos": 200, "1": 300, "1/SP": 40, "1/SP/Santos": 40, "1/SP/Campinas": 40, "2": 300, "2/SP/Campinas": 10}),
+			"carrier-down 0/SP/Campinas 0+1, carrier-down 1/SP 10, carrier-down 2/SP/Campinas 4"},
+		{"the tax office of several resellers", sixResellers(NoContact).put(1, 2, "1", "SP", "").holds(map[string]int{"0": 900, "0/SP": 30, "1/SP": 30}),
+			"tax-office-down 0/SP 4+1, tax-office-down 1/SP 2"},
+		{"the tax offices of two states", sixResellers(NoContact).put(0, 3, "1", "CE", "").holds(map[string]int{"0": 900, "0/SP": 30, "0/CE": 30, "1/SP": 30, "1/CE": 90}), ""},
+		{"a software of several resellers", sixResellers(SalesRejected), "software-faulty 0/SAT X 01 6"},
 		{"too few of all resellers", silent(4).put(0, 2, "1", "SP", "Campinas").put(2, 4, "2", "SP", "Campinas").holds(map[string]int{"0": 900, "0/SP": 800, "0/SP/Campinas": 20}), ""},
 		{"contact lost in one state", newFleet(12, 1).raise(NoContact, 0, 6, 1, now).put(0, 6, all, "SP", "").holds(map[string]int{all: 100, "1/SP": 20}),
 			"tax-office-down 1/SP 6"},
@@ -133,12 +151,49 @@ func TestGroupByPlace(t *testing.T) {
 	}
 }
 
+// sixResellers have a shop each in Campinas.
+func sixResellers(code Code) *fleet {
+	f := newFleet(6, 1).raise(code, 0, 6, 1, now)
+	for i := range 6 {
+		f.put(i, i+1, fmt.Sprint(i+1), "SP", "Campinas")
+	}
+	return f
+}
+
+// words are code, subject, and number of alarms of each cause, and of causes under it.
 func words(causes []Shared) string {
 	var out []string
 	for _, g := range causes {
-		out = append(out, fmt.Sprintf("%s %s %d", g.Code, g.Subject.ID, len(g.Children)))
+		one := fmt.Sprintf("%s %s %d", g.Code, g.Subject.ID, len(g.Children))
+		if len(g.Causes) > 0 {
+			one += fmt.Sprintf("+%d", len(g.Causes))
+		}
+		out = append(out, one)
 	}
 	return strings.Join(out, ", ")
+}
+
+// TestNoResellerHearsOfAnother: what a reseller reads is its own, and the platform's says
+// how many have part in it.
+func TestNoResellerHearsOfAnother(t *testing.T) {
+	f := newFleet(12, 1).raise(AgentSilent, 0, 12, 1, now).put(0, 5, "1", "SP", "Sao Paulo").put(5, 12, "2", "SP", "Sao Paulo").
+		holds(map[string]int{"0": 20, "0/SP": 20, "1": 7, "1/SP": 7, "2": 9, "2/SP": 9})
+	f.open[11].Town = "São Paulo"
+	want := map[string]string{
+		"0": "12 lojas em São Paulo, SP, com 12 caixas, ficaram sem notícia ao mesmo tempo, em 2 revendas, desde 21/11/2026 14:00.",
+		"1": "5 lojas em Sao Paulo, SP, com 5 caixas, ficaram sem notícia ao mesmo tempo, desde 21/11/2026 14:00.",
+		"2": "7 lojas em São Paulo, SP, com 7 caixas, ficaram sem notícia ao mesmo tempo, desde 21/11/2026 14:00.",
+	}
+	for _, g := range Group(f.open, f.of, nil) {
+		reseller, _, _ := strings.Cut(g.Subject.ID, "/")
+		if g.Detail != want[reseller] || g.Subject.OfAll() != (reseller == Platform) {
+			t.Errorf("%s: %s", g.Subject.ID, g.Detail)
+		}
+		delete(want, reseller)
+	}
+	if len(want) > 0 {
+		t.Errorf("missing %v", want)
+	}
 }
 
 // TestGroupGoesOn: a cause ends later than it begins, and stays where it began.
@@ -167,6 +222,12 @@ func TestGroupGoesOn(t *testing.T) {
 		{"four tills of a shop, three are back", newFleet(10, 4).raise(AgentSilent, 0, 1, 1, now), down(ShopOffline, OfShop, shopName(0)), ""},
 		{"contact is coming back", newFleet(10, 2).raise(NoContact, 0, 3, 1, now), down(TaxOfficeDown, OfReseller, "1"), "tax-office-down 1 3"},
 		{"refusals get fewer", newFleet(5, 2).raise(SalesRejected, 0, 4, 1, now), down(SoftwareFaulty, OfReseller, "1/SAT X 01"), "software-faulty 1/SAT X 01 4"},
+		{"resellers come back", sixResellers(AgentSilent).only(2).holds(map[string]int{"0": 20, "0/SP": 20, "0/SP/Campinas": 10}), down(CarrierDown, OfReseller, "0/SP/Campinas"), "carrier-down 0/SP/Campinas 2"},
+		{"one reseller is left", sixResellers(AgentSilent).only(1).holds(map[string]int{"0": 20, "0/SP": 20, "0/SP/Campinas": 2}), down(CarrierDown, OfReseller, "0/SP/Campinas"), ""},
+		{"a reseller's goes on with that of all", sixResellers(AgentSilent).put(0, 2, "1", "SP", "Campinas").only(3).
+			holds(map[string]int{"0": 900, "0/SP": 900, "0/SP/Campinas": 15, "1": 90, "1/SP": 90, "1/SP/Campinas": 90}),
+			append(down(CarrierDown, OfReseller, "0/SP/Campinas"), down(CarrierDown, OfReseller, "1/SP/Campinas")...), "carrier-down 0/SP/Campinas 1+1, carrier-down 1/SP/Campinas 2"},
+		{"contact comes back to most resellers", sixResellers(NoContact).only(3).holds(map[string]int{"0": 20, "0/SP": 20}), down(TaxOfficeDown, OfReseller, "0/SP"), "tax-office-down 0/SP 3"},
 		{"another's cause is no reason", newFleet(5, 2).raise(SalesRejected, 0, 4, 1, now), down(SoftwareFaulty, OfReseller, "2/SAT X 01"), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
