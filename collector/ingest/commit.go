@@ -16,7 +16,7 @@ import (
 // commit writes prepared messages in one transaction.
 func (g *Ingest) commit(ctx context.Context, group []message) (results []Result, err error) {
 	err = g.o.Store.Update(ctx, func(w *store.Writer) error {
-		t := &transaction{w, map[string]bool{}, map[alarm.Subject]bool{}, make([]Result, len(group))}
+		t := &transaction{w: w, heard: map[string]bool{}, marked: map[alarm.Subject]bool{}, results: make([]Result, len(group))}
 		results = t.results
 		return t.put(group)
 	})
@@ -113,9 +113,25 @@ func (m message) acks(storeEpoch wire.Epoch, now time.Time) (out []wire.Ack) {
 // transaction puts one group into the store.
 type transaction struct {
 	w       *store.Writer
-	heard   map[string]bool // agents
-	marked  map[alarm.Subject]bool
+	heard   map[string]bool        // agents
+	marked  map[alarm.Subject]bool // to be judged: true at once, false if an alarm about it is open
 	results []Result
+}
+
+// mark has a subject judged soon.
+func (t *transaction) mark(kind alarm.Kind, id string) {
+	if id != "" {
+		t.marked[alarm.Subject{Kind: kind, ID: id}] = true
+	}
+}
+
+// markOpen has a subject judged soon if that may end an alarm. It is for what comes all
+// the time and raises nothing by itself: what it lets be raised later, because time
+// passes, the next Tick sees.
+func (t *transaction) markOpen(kind alarm.Kind, id string) {
+	if s := (alarm.Subject{Kind: kind, ID: id}); id != "" && !t.marked[s] {
+		t.marked[s] = false
+	}
 }
 
 // place is a record with the index of its message's result.
@@ -145,8 +161,12 @@ func (t *transaction) put(group []message) error {
 			return err
 		}
 	}
-	for s := range t.marked {
-		if err := t.w.Mark(s); err != nil {
+	for s, now := range t.marked {
+		mark := t.w.MarkOpen
+		if now {
+			mark = t.w.Mark
+		}
+		if err := mark(s); err != nil {
 			return err
 		}
 	}
@@ -235,6 +255,9 @@ func (t *transaction) putBeat(m message) error {
 	for _, d := range m.beat.Devices {
 		b.Devices = append(b.Devices, store.BeatDevice{Serial: short(d.Serial), Name: short(d.Name), Answering: d.Answering, OpenCases: d.OpenCases})
 	}
+	if err := t.markBeat(b); err != nil {
+		return err
+	}
 	if err := t.w.SetBeat(b); err != nil {
 		return err
 	}
@@ -243,10 +266,34 @@ func (t *transaction) putBeat(m message) error {
 			return err
 		}
 	}
-	t.marked[alarm.Subject{Kind: alarm.OfAgent, ID: m.Agent}] = true
-	devices, err := t.w.DevicesOf(m.Agent)
-	for _, d := range devices {
-		t.marked[alarm.Subject{Kind: alarm.OfDevice, ID: d.Serial}] = true
+	return nil
+}
+
+// markBeat marks what a beat is about, before it is stored. Beats come as often as
+// everything is judged: only what is new in one is judged at once.
+func (t *transaction) markBeat(b store.Beat) error {
+	old, err := t.w.Agent(b.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	t.markOpen(alarm.OfAgent, b.ID)
+	if old.BeatAt.IsZero() || old.Software != b.Software {
+		t.mark(alarm.OfAgent, b.ID)
+	}
+	answers := map[string]bool{}
+	for _, d := range b.Devices {
+		answers[d.Serial] = d.Answering
+	}
+	known, err := t.w.DevicesOf(b.ID)
+	for _, d := range known {
+		t.markOpen(alarm.OfDevice, d.Serial)
+		if answers[d.Serial] != d.SilentSince.IsZero() {
+			t.mark(alarm.OfDevice, d.Serial)
+		}
+		delete(answers, d.Serial)
+	}
+	for serial := range answers { // seen for the first time
+		t.mark(alarm.OfDevice, serial)
 	}
 	return err
 }
@@ -278,14 +325,14 @@ func (t *transaction) putRecord(r *record, fresh bool, result *Result) error {
 		return t.putLog(r, result)
 	case r.document != nil:
 		result.Stored++
-		t.markDevice(r.document.Serial)
+		t.markDocument(r)
 		if r.outside && r.document.Serial != "" {
 			return t.w.IssuedOutside(r.document.Serial, r.document.Key, r.document.Issued)
 		}
 	case r.event != nil:
 		result.Stored++
-		t.markDevice(r.event.Serial)
-		t.marked[alarm.Subject{Kind: alarm.OfAgent, ID: r.Agent}] = true
+		t.mark(alarm.OfDevice, r.event.Serial)
+		t.mark(alarm.OfAgent, r.Agent)
 		return t.w.AddEvent(*r.event, r.Record)
 	}
 	return nil
@@ -308,12 +355,16 @@ func (t *transaction) putStatus(r *record) error {
 	st := *r.status
 	st.ClockOff += agent.ClockOff
 	st.ClockKnown = st.ClockKnown && !agent.BeatAt.IsZero()
-	t.markDevice(r.serial)
+	t.mark(alarm.OfDevice, r.serial)
 	return t.w.SetStatus(r.serial, st, r.Record)
 }
 
-func (t *transaction) markDevice(serial string) {
-	if serial != "" {
-		t.marked[alarm.Subject{Kind: alarm.OfDevice, ID: serial}] = true
+// markDocument marks the device of a document: at once if the document says something
+// of it by itself.
+func (t *transaction) markDocument(r *record) {
+	if d := r.document; d.Forbidden || d.Invalid || d.Cancels != "" || r.outside {
+		t.mark(alarm.OfDevice, d.Serial)
+	} else {
+		t.markOpen(alarm.OfDevice, d.Serial)
 	}
 }

@@ -108,9 +108,9 @@ func (t *transaction) putLog(r *record, result *Result) error {
 
 // putTold stores what an agent told of its computer.
 func (t *transaction) putTold(r *record) error {
-	t.marked[alarm.Subject{Kind: alarm.OfAgent, ID: r.Agent}] = true
+	t.mark(alarm.OfAgent, r.Agent)
 	if d := r.told.thing; d != nil && d.What == store.WhatOutside {
-		t.markDevice(d.Key)
+		t.mark(alarm.OfDevice, d.Key)
 	}
 	if d := r.told.day; d != nil {
 		return t.w.SetTillDay(*d)

@@ -160,25 +160,40 @@ func (g *Ingest) Tick(ctx context.Context) error {
 	return g.group(ctx, func(w *store.Writer) error { return w.Escalate(g.o.Now()) })
 }
 
-// judge looks at some subjects, writes what differs, and says of how many. Its first
-// look, beside all writers, finds what there is to do; what an alarm becomes is judged by
-// facts of the transaction that writes it, so that no judgement replaces one by newer
-// facts. A subject whose facts cannot be judged keeps its alarms and its mark.
+// judge judges some subjects, and says of how many something changed. One that cannot be
+// judged, for what is stored of it or for a rule that fails, keeps its alarms and its mark
+// and is in nobody's way; an error means that the store takes nothing.
 func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) (changed int, err error) {
 	g.judging.Lock()
 	defer g.judging.Unlock()
+	if changed, err = g.judgeTogether(ctx, subjects); err == nil || ctx.Err() != nil {
+		return changed, err
+	}
+	if down := g.o.Store.Probe(ctx, g.o.Now()); down != nil {
+		return 0, down
+	}
+	for i, m := range subjects {
+		n, err := g.judgeTogether(ctx, subjects[i:i+1])
+		if err != nil {
+			g.o.Log.Error("a subject cannot be judged, it keeps its alarms", "kind", m.Kind, "subject", m.ID, "err", err)
+		}
+		changed += n
+	}
+	return changed, ctx.Err()
+}
+
+// judgeTogether judges subjects in one transaction. Its first look, beside all writers,
+// finds what there is to do; what an alarm becomes is judged by facts of the transaction
+// that writes it, so that no judgement replaces one by newer facts.
+func (g *Ingest) judgeTogether(ctx context.Context, subjects []store.Marked) (changed int, err error) {
 	var differ, settled []store.Marked
 	err = g.o.Store.View(ctx, store.All(), func(r *store.Reader) error {
 		for _, m := range subjects {
 			v, now, err := g.verdict(r, m.Subject)
-			if errors.Is(err, errRule) {
-				g.o.Log.Error("a rule failed, its subject keeps its alarms", "kind", m.Kind, "subject", m.ID, "err", err)
-				continue
+			if err != nil {
+				return err
 			}
-			differs := false
-			if err == nil {
-				differs, err = v.differs(r, m.Subject, now)
-			}
+			differs, err := v.differs(r, m.Subject, now)
 			switch {
 			case err != nil:
 				return err
@@ -196,21 +211,15 @@ func (g *Ingest) judge(ctx context.Context, subjects []store.Marked) (changed in
 	return len(differ), g.o.Store.Update(ctx, func(w *store.Writer) error {
 		for _, m := range differ {
 			v, now, err := g.verdict(&w.Reader, m.Subject)
-			if errors.Is(err, errRule) {
-				continue
-			}
-			if err == nil {
-				g.ungrouped = g.ungrouped || v.mayShare()
-				err = v.write(w, m.Subject, now)
-			}
-			if err == nil {
-				err = w.Evaluated(m)
-			}
 			if err != nil {
 				return err
 			}
+			g.ungrouped = g.ungrouped || v.mayShare()
+			if err := v.write(w, m.Subject, now); err != nil {
+				return err
+			}
 		}
-		for _, m := range settled {
+		for _, m := range slices.Concat(differ, settled) {
 			if err := w.Evaluated(m); err != nil {
 				return err
 			}
@@ -261,14 +270,11 @@ func (v verdict) write(w *store.Writer, s alarm.Subject, now time.Time) error {
 	return w.SetForecast(s.ID, v.forecast)
 }
 
-// errRule reports that a rule failed.
-var errRule = errors.New("rule panicked")
-
 // eval is alarm.Eval and alarm.Forecast behind a fence: no rule ends the collector.
 func eval(f alarm.Facts, now time.Time) (v verdict, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", errRule, p)
+			err = fmt.Errorf("a rule failed: %v", p)
 		}
 	}()
 	v.raised = alarm.Eval(f, now)

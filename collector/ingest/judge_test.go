@@ -2,8 +2,10 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,4 +81,33 @@ func TestOthersMarks(t *testing.T) {
 			t.Fatal("nobody judged")
 		}
 	}
+}
+
+// TestUnreadableFacts: a subject whose facts cannot be read keeps its mark and holds up
+// nobody who is judged after it.
+func TestUnreadableFacts(t *testing.T) {
+	s := newShop(t)
+	s.ingest(s.pack(wire.StreamBeat, s.beat(wire.BeatDevice{Serial: serial, Answering: true}))...)
+	err := s.store.Update(context.Background(), func(w *store.Writer) error {
+		bad := alarm.Subject{Kind: alarm.OfAgent, ID: "aaa"} // before the others
+		return errors.Join(w.AddAgent(bad.ID, "caixa-2", noon()), w.SetThing(store.Thing{What: store.WhatComputer, Key: "", Body: store.Computer{}},
+			store.Record{Agent: bad.ID, Stream: wire.StreamStatus, Seq: 1, At: noon()}), w.Mark(bad))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.database().Exec(`UPDATE inventory SET body = '{' WHERE agent = 'aaa'`); err != nil {
+		t.Fatal(err)
+	}
+	s.ingest(s.records(wire.StreamDocuments, 1, document(edited(sale(t, 0, 1, noon()))))...)
+	if _, raised := s.alarms()[alarm.SignatureInvalid]; !raised {
+		t.Error("the device was not judged")
+	}
+	s.view(func(r *store.Reader) error {
+		left, err := r.Marks(alarm.Subject{}, 9)
+		if len(left) != 1 || left[0].ID != "aaa" || !strings.Contains(s.log.String(), "subject=aaa") {
+			t.Errorf("left to be judged: %v; log %s", left, s.log)
+		}
+		return err
+	})
 }

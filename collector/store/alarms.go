@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -207,10 +208,14 @@ type alarmChange struct {
 
 func (r *Reader) alarmChanges(s alarm.Subject, raised []alarm.Raised, now time.Time) ([]alarmChange, error) {
 	open, err := all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.kind = $1 AND a.subject = $2
-		AND a.cleared_at = 0 AND a.code NOT IN (`+sharedCodes()+`)`, s.Kind, s.ID)
+		AND a.cleared_at = 0`, s.Kind, s.ID)
 	if err != nil {
 		return nil, err
 	}
+	open = slices.DeleteFunc(open, func(a Alarm) bool {
+		r, known := alarm.RuleOf(a.Code)
+		return known && r.Shared()
+	})
 	before := map[alarm.Code]Alarm{}
 	for _, a := range open {
 		before[a.Code] = a

@@ -122,15 +122,11 @@ func (r *Reader) agentFacts(f *alarm.Facts, now time.Time) error {
 	if err := r.computerFacts(f.Agent, a.ID, now); err != nil {
 		return err
 	}
-	if f.Agent.SetAside, err = r.events(eventSetAside, a.ID); err != nil {
+	told, err := r.events(a.ID, eventSetAside, eventEvicted, eventDamaged)
+	if err != nil {
 		return err
 	}
-	if f.Agent.Evicted, err = r.events(eventEvicted, a.ID); err != nil {
-		return err
-	}
-	if f.Agent.Damaged, err = r.events(eventDamaged, a.ID); err != nil {
-		return err
-	}
+	f.Agent.SetAside, f.Agent.Evicted, f.Agent.Damaged = told[eventSetAside], told[eventEvicted], told[eventDamaged]
 	if f.Agent.Collided, err = r.collisions(a.ID); err != nil {
 		return err
 	}
@@ -276,8 +272,18 @@ func (r *Reader) unresolved(whose, id string) (alarm.Happening, error) {
 			AND (o.stream_id > e.stream_id OR o.stream_id = e.stream_id AND o.seq > e.seq))`, id)
 }
 
-func (r *Reader) events(code, agent string) (alarm.Happening, error) {
-	return r.happening("events", "at", "ref", "code = $1 AND agent = $2", code, agent)
+// events are an agent's of some codes.
+func (r *Reader) events(agent string, codes ...string) (map[string]alarm.Happening, error) {
+	told := map[string]alarm.Happening{}
+	_, err := all(r, func(s scanner, _ *struct{}) error {
+		var code string
+		var h alarm.Happening
+		err := s.Scan(&code, &h.Count, at(&h.First), at(&h.Last), &h.Example)
+		told[code] = h
+		return err
+	}, `SELECT code, count(*), min(at), max(at), (SELECT ref FROM events l WHERE l.code = e.code AND l.agent = $1 ORDER BY at DESC, id DESC LIMIT 1)
+		FROM events e WHERE agent = $1 AND code IN ('`+strings.Join(codes, "', '")+`') GROUP BY code`, agent)
+	return told, err
 }
 
 func (r *Reader) collisions(agent string) (alarm.Happening, error) {
@@ -307,6 +313,21 @@ func scanSubject(s scanner, v *alarm.Subject) error { return s.Scan(&v.Kind, &v.
 func (w *Writer) Mark(subjects ...alarm.Subject) error {
 	for _, s := range subjects {
 		err := w.exec(`INSERT INTO marks (kind, subject, version) VALUES ($1, $2, $3)
+			ON CONFLICT (kind, subject) DO UPDATE SET version = excluded.version`, s.Kind, s.ID, 1+rand.Int64N(math.MaxInt64))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MarkOpen marks those subjects about which an alarm is open. It is for facts that raise
+// nothing by themselves, but may end what was raised: they are many, and what time alone
+// makes of them is judged with everything else.
+func (w *Writer) MarkOpen(subjects ...alarm.Subject) error {
+	for _, s := range subjects {
+		err := w.exec(`INSERT INTO marks (kind, subject, version) SELECT kind, subject, $3 FROM alarms
+			WHERE kind = $1 AND subject = $2 AND cleared_at = 0 LIMIT 1
 			ON CONFLICT (kind, subject) DO UPDATE SET version = excluded.version`, s.Kind, s.ID, 1+rand.Int64N(math.MaxInt64))
 		if err != nil {
 			return err
