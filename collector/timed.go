@@ -17,7 +17,7 @@ type timed struct {
 
 // timedWork is all of it, but for alarms, which ingest judges beside their marks.
 func (c *collector) timedWork() []timed {
-	return []timed{{"retention", 24 * time.Hour, c.retain}}
+	return []timed{{"retention", 24 * time.Hour, c.retain}, {"notices", time.Hour, c.notifier.Tidy}}
 }
 
 // keepTime does timed work until ctx ends, at most a minute after it is due. Work that

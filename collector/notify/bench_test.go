@@ -129,7 +129,7 @@ func (b *bench) rounds() (n int) {
 		}
 		for _, m := range list {
 			n++
-			b.settle(b.t.Context(), fared{m, b.deliver(b.t.Context(), m)}, false)
+			b.settle(b.t.Context(), fared{m, b.deliver(b.t.Context(), m)})
 		}
 	}
 	b.t.Fatal("there is no end of messages")

@@ -51,11 +51,15 @@ func newClient(private bool) *http.Client {
 	}
 }
 
-// public tells whether an address is of the public internet (RFC 6890).
+// public tells whether an address is of the public internet (RFC 6890; of IPv6, what is
+// given out to anybody: RFC 4291, section 2.4).
 func public(a netip.Addr) bool {
 	a = a.Unmap()
+	if a.Is6() && !netip.MustParsePrefix("2000::/3").Contains(a) {
+		return false
+	}
 	for _, reserved := range []string{"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24",
-		"203.0.113.0/24", "240.0.0.0/4", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16"} {
+		"203.0.113.0/24", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"} {
 		if netip.MustParsePrefix(reserved).Contains(a) {
 			return false
 		}
@@ -68,7 +72,7 @@ func (n *Notifier) CheckURL(address string) error {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Hostname() == "" || u.User != nil || len(address) > 2000 || u.Scheme != "https" && !(n.o.Private && u.Scheme == "http"):
-		return &failure{"escreva o endereço inteiro, como em https://exemplo.com.br/avisos", false, false}
+		return &failure{"escreva o endereço inteiro, como em https://exemplo.com.br/avisos", again}
 	}
 	if a, err := netip.ParseAddr(u.Hostname()); !n.o.Private && err == nil && !public(a) {
 		return failureOf(errPrivate)
@@ -126,7 +130,7 @@ func (n *Notifier) chat(ctx context.Context, ch store.Channel, c content) error 
 	c.WhatsApp = "" // too long for a chat
 	body, err := fillTemplate(ch.Form, said{c.Subject, c.plain(), c.Link, severityName(c.Severity)})
 	if err != nil {
-		return &failure{"o modelo da mensagem não produz mais um JSON: escreva-o de novo", true, false}
+		return &failure{"o modelo da mensagem não produz mais um JSON: escreva-o de novo", gone}
 	}
 	return n.post(ctx, ch.Target, body, nil)
 }
@@ -134,7 +138,7 @@ func (n *Notifier) chat(ctx context.Context, ch store.Channel, c content) error 
 func (n *Notifier) post(ctx context.Context, to string, body []byte, headers map[string]string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
-		return &failure{"o endereço não pode ser usado", true, false}
+		return &failure{"o endereço não pode ser usado", gone}
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "Zelo")

@@ -2,12 +2,15 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"html/template"
+	"net"
+	"net/textproto"
 	"strings"
-	"time"
 
 	"github.com/wneessen/go-mail"
 )
@@ -36,26 +39,17 @@ type Mail struct {
 func (n *Notifier) mail(ctx context.Context, to, uid string, c content) error {
 	o := n.o.Mail
 	if o == nil {
-		return &failure{"este coletor não tem um servidor de e-mail configurado", false, false}
+		return &failure{"este coletor não tem um servidor de e-mail configurado", again}
 	}
 	if to == "" {
-		return &failure{"a pessoa não está mais cadastrada", true, true}
+		return &failure{"a pessoa não está mais cadastrada", dead}
 	}
 	m, err := letter(o.From, to, uid, c)
 	if err != nil {
-		return &failure{"o endereço da pessoa, ou o do remetente, não serve para e-mail", true, false}
+		return &failure{"o endereço da pessoa, ou o do remetente, não serve para e-mail", gone}
 	}
-	wait := patience
-	if end, bounded := ctx.Deadline(); bounded {
-		wait = time.Until(end)
-	}
-	options := []mail.Option{mail.WithPort(o.Port), mail.WithTimeout(wait), mail.WithTLSPolicy(mail.TLSMandatory), mail.WithoutNoop()}
-	switch o.Security {
-	case TLS:
-		options = append(options, mail.WithSSL())
-	case Clear:
-		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
-	}
+	options := []mail.Option{mail.WithPort(o.Port), mail.WithTimeout(patience), mail.WithoutNoop(), mail.WithDialContextFunc(o.dial(ctx)),
+		mail.WithTLSPolicy(map[Security]mail.TLSPolicy{StartTLS: mail.TLSMandatory, TLS: mail.TLSOpportunistic, Clear: mail.NoTLS}[o.Security])}
 	if o.Config != nil {
 		options = append(options, mail.WithTLSConfig(o.Config))
 	}
@@ -66,10 +60,51 @@ func (n *Notifier) mail(ctx context.Context, to, uid string, c content) error {
 	if err != nil {
 		return fmt.Errorf("cannot prepare sending an e-mail: %w", err)
 	}
-	if err = client.DialAndSendWithContext(ctx, m); m.IsDelivered() {
+	err = client.DialAndSendWithContext(ctx, m)
+	switch {
+	case m.IsDelivered():
 		return nil // also when the server hung up after it
+	case ctx.Err() != nil:
+		err = ctx.Err()
 	}
-	return err
+	return undelivered(err)
+}
+
+// dial connects to the server. The connection ends with ctx, for which the library looks
+// only until there is one, and so whatever the server does then.
+func (o *Mail) dial(ctx context.Context) mail.DialContextFunc {
+	return func(dialing context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(dialing, network, address)
+		if err != nil {
+			return nil, err
+		}
+		context.AfterFunc(ctx, func() { conn.Close() })
+		if o.Security != TLS {
+			return conn, nil
+		}
+		secured := tls.Client(conn, cmp.Or(o.Config, &tls.Config{ServerName: o.Host}))
+		return secured, secured.HandshakeContext(dialing)
+	}
+}
+
+// undelivered says why a letter was not taken. What the server answers about the letter
+// or the person is their channel's; the rest is between the collector and its server.
+func undelivered(err error) *failure {
+	var refused *mail.SendError
+	var said *textproto.Error
+	switch {
+	case errors.As(err, &refused) && refused.Reason == mail.ErrSMTPMailFrom && refused.ErrorCode() > 0:
+		return &failure{fmt.Sprintf("o servidor de e-mail não aceita o remetente deste coletor (código %d); quem cuida dele confere email_remetente", refused.ErrorCode()), ours}
+	case errors.As(err, &refused) && refused.ErrorCode() > 0:
+		fate := gone
+		if refused.IsTemp() {
+			fate = again
+		}
+		return &failure{fmt.Sprintf("o servidor de e-mail recusou a mensagem (código %d)", refused.ErrorCode()), fate}
+	case errors.As(err, &said):
+		return &failure{fmt.Sprintf("o servidor de e-mail não deixa este coletor entrar (código %d); quem cuida dele confere email_usuario e a senha", said.Code), ours}
+	}
+	return &failure{failureOf(err).text, ours}
 }
 
 // letter is a message as an e-mail: plain text, and the same as HTML.

@@ -26,6 +26,7 @@ type post struct {
 	to   []string
 	data func(c *smtp.Conn, r io.Reader) error // nil: take it
 	rcpt error
+	from error
 	end  chan struct{}
 }
 
@@ -49,7 +50,7 @@ func (s *postSession) Mail(string, *smtp.MailOptions) error {
 	if s.user == "" {
 		return smtp.ErrAuthRequired
 	}
-	return nil
+	return s.from
 }
 
 func (s *postSession) Rcpt(to string, _ *smtp.RcptOptions) error {
@@ -172,14 +173,18 @@ func TestServerMisbehaves(t *testing.T) {
 		do   func(*post, *Mail)
 		says string
 		left bool // it is tried again
+		ours bool // and counts not against the person's channel
 	}{
-		{"refuses the person", func(p *post, _ *Mail) { p.rcpt = &smtp.SMTPError{Code: 550, Message: "no such user tech@example.com"} }, "recusou a mensagem (código 550)", false},
-		{"is busy", func(p *post, _ *Mail) { p.rcpt = &smtp.SMTPError{Code: 451, Message: "later"} }, "recusou a mensagem (código 451)", true},
-		{"drops in the letter", func(p *post, _ *Mail) { p.data = cut }, "a conexão com o servidor falhou", true},
-		{"does not know the password", func(_ *post, m *Mail) { m.Password = "outra" }, "", true},
-		{"is another one", func(_ *post, m *Mail) { m.Config = &tls.Config{ServerName: "localhost"} }, "certificado", true},
-		{"wants TLS and is not asked for it", func(_ *post, m *Mail) { m.Security = Clear }, "", true}, // no password goes out in the clear
-		{"is not there", func(_ *post, m *Mail) { m.Port = 1 }, "não foi possível conectar", true},
+		{"refuses the person", func(p *post, _ *Mail) { p.rcpt = &smtp.SMTPError{Code: 550, Message: "no such user tech@example.com"} }, "recusou a mensagem (código 550)", false, false},
+		{"refuses the collector", func(p *post, _ *Mail) {
+			p.from = &smtp.SMTPError{Code: 550, Message: "avisos@example.com may not send"}
+		}, "email_remetente", true, true},
+		{"is busy", func(p *post, _ *Mail) { p.rcpt = &smtp.SMTPError{Code: 451, Message: "later"} }, "recusou a mensagem (código 451)", true, false},
+		{"drops in the letter", func(p *post, _ *Mail) { p.data = cut }, "a conexão com o servidor falhou", true, true},
+		{"does not know the password", func(_ *post, m *Mail) { m.Password = "outra" }, "email_usuario", true, true},
+		{"is another one", func(_ *post, m *Mail) { m.Config = &tls.Config{ServerName: "localhost"} }, "certificado", true, true},
+		{"wants TLS and is not asked for it", func(_ *post, m *Mail) { m.Security = Clear }, "", true, true}, // no password goes out in the clear
+		{"is not there", func(_ *post, m *Mail) { m.Port = 1 }, "não foi possível conectar", true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, m := newPost(t, StartTLS)
@@ -189,10 +194,10 @@ func TestServerMisbehaves(t *testing.T) {
 			if n := b.rounds(); n != 1 || len(p.got) != 0 {
 				t.Fatalf("%d attempts, %d letters", n, len(p.got))
 			}
-			if ch := b.channel(); !strings.Contains(ch.LastError, c.says) || strings.Contains(ch.LastError, "tech@") || ch.Failures != 1 || ch.LastError == "" {
-				t.Errorf("says %q", ch.LastError)
+			if ch := b.channel(); !strings.Contains(ch.LastError, c.says) || strings.Contains(ch.LastError, "tech@") || ch.LastError == "" || (ch.Failures == 0) != c.ours || ch.FailingSince.IsZero() != c.ours {
+				t.Errorf("%+v", ch)
 			}
-			p.rcpt = nil
+			p.rcpt, p.from = nil, nil
 			p.behave(nil)
 			*m = Mail{Host: "localhost", Port: m.Port, Security: m.Security, User: "zelo", Password: "segredo", From: m.From, Config: m.Config}
 			b.wait(20 * time.Second)
@@ -225,6 +230,52 @@ func TestServerHangs(t *testing.T) {
 	})
 	if err := b.mail(t.Context(), "tech@example.com", "1", trial(pages, noon)); err != nil || len(taken) != 1 {
 		t.Errorf("%d taken, %v", len(taken), err)
+	}
+}
+
+// TestStops: a server that hangs does not hold up the end of the program, whatever was
+// being said to it.
+func TestStops(t *testing.T) {
+	p, m := newPost(t, StartTLS)
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	for _, c := range []struct {
+		name string
+		at   func(reached chan<- struct{}) *Mail
+	}{
+		{"before its first word", func(reached chan<- struct{}) *Mail {
+			go func() {
+				if conn, err := mute.Accept(); err == nil {
+					defer conn.Close()
+					reached <- struct{}{}
+					<-p.end
+				}
+			}()
+			return &Mail{Host: "127.0.0.1", Port: mute.Addr().(*net.TCPAddr).Port, Security: StartTLS, From: m.From}
+		}},
+		{"in the letter", func(reached chan<- struct{}) *Mail {
+			p.behave(func(*smtp.Conn, io.Reader) error { reached <- struct{}{}; <-p.end; return errors.New("too late") })
+			return m
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			reached := make(chan struct{}, 1)
+			b := setup(t, Options{Mail: c.at(reached)})
+			b.broken()
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() { defer close(ended); b.Run(ctx) }()
+			<-reached
+			began := time.Now()
+			stop()
+			<-ended
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
 	}
 }
 
@@ -291,6 +342,69 @@ func TestDeadChannel(t *testing.T) {
 	b.broken()
 	if n := b.rounds(); n == 0 || len(p.got) == 0 {
 		t.Errorf("%d attempts, %d letters after it lives again", n, len(p.got))
+	}
+}
+
+// TestServerAway: that the collector's own server is away for weeks ends nobody's channel:
+// when it is back, and says "later" first, as many do, all are told again.
+func TestServerAway(t *testing.T) {
+	p, m := newPost(t, StartTLS)
+	b := setup(t, Options{Mail: m})
+	m.Password = "vencida"
+	for range 9 {
+		b.alarms(alarm.Subject{Kind: alarm.OfAgent, ID: agent})
+		b.wait(time.Hour)
+		b.broken()
+		for range 4 {
+			b.rounds()
+			b.wait(6 * time.Hour)
+		}
+	}
+	m.Password = "segredo"
+	p.rcpt = &smtp.SMTPError{Code: 451, Message: "later"}
+	b.rounds()
+	p.rcpt = nil
+	b.wait(time.Hour)
+	if n := b.rounds(); n == 0 || len(p.got) == 0 {
+		t.Errorf("%d attempts, %d letters, %+v", n, len(p.got), b.channel())
+	}
+	if ch := b.channel(); ch.LastError != "" || ch.Failures != 0 {
+		t.Errorf("it goes on to complain: %+v", ch)
+	}
+}
+
+// TestMuted: a channel that its owner turned off is told nothing more: neither what
+// waits, nor what just fails, nor the end of what it was told of.
+func TestMuted(t *testing.T) {
+	p, m := newPost(t, StartTLS)
+	b := setup(t, Options{Mail: m})
+	ch := b.channel()
+	b.broken()
+	b.rounds()
+	about := alarm.Subject{Kind: alarm.OfAgent, ID: agent}
+	b.update(func(w *store.Writer) error {
+		return w.SetWish(ch.ID, store.Wish{Least: alarm.Warning, QuietFrom: 11 * 60, QuietTo: 18 * 60, CriticalPasses: true, Digest: 20})
+	})
+	b.alarms(about, raised(alarm.BufferDamaged, alarm.Critical), raised(alarm.BufferFilling, alarm.Warning), raised(alarm.AgentBehind, alarm.Notice))
+	b.rounds()
+	b.alarms(about, raised(alarm.BufferDamaged, alarm.Critical), raised(alarm.BufferFilling, alarm.Warning), raised(alarm.AgentBehind, alarm.Notice), raised(alarm.AgentCloned, alarm.Critical))
+	under := b.taken()
+	wish := store.Wish{Muted: true, Least: alarm.Notice, Digest: -1}
+	b.update(func(w *store.Writer) error { return w.SetWish(ch.ID, wish) })
+	b.settle(t.Context(), fared{under[0], errors.New("cut")})
+	b.alarms(about)
+	for range 40 {
+		b.wait(time.Hour)
+		b.rounds()
+	}
+	if len(under) != 1 || len(p.got) != 1 {
+		t.Errorf("%d under way, told %q", len(under), p.letters(t))
+	}
+	wish.Muted = false
+	b.update(func(w *store.Writer) error { return w.SetWish(ch.ID, wish) })
+	b.broken()
+	if b.rounds() != 1 || len(p.got) != 2 {
+		t.Error("turned on again, it is told nothing")
 	}
 }
 

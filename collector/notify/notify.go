@@ -56,8 +56,7 @@ const (
 	lease      = 2 * time.Minute        // after which a message that was taken and not settled is taken again
 	patience   = 20 * time.Second       // of one attempt
 	atOnce     = 16                     // messages of one kind of channels under way
-	tidyEvery  = time.Hour
-	keepFor    = 30 * 24 * time.Hour // messages that are over
+	keepFor    = 30 * 24 * time.Hour    // messages that are over
 	maxTrials  = 4
 	giveUpAt   = 3 * 24 * time.Hour // age of a message
 	deadAfter  = 7 * 24 * time.Hour // of failures without one success
@@ -121,25 +120,20 @@ func (n *Notifier) Run(ctx context.Context) {
 	ended := make(chan fared)
 	busy := map[store.ChannelKind]int{}
 	var sending sync.WaitGroup
-	tidied := time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			go func() { sending.Wait(); close(ended) }()
 			for f := range ended {
-				n.settle(context.WithoutCancel(ctx), f, ctx.Err() != nil)
+				n.settle(ctx, f)
 			}
 			return
 		case f := <-ended:
 			busy[f.Channel.Kind]--
-			n.settle(ctx, f, false)
+			n.settle(ctx, f)
 		case <-tick.C:
 		}
 		list, err := n.round(ctx, busy)
-		if err == nil && n.o.Now().Sub(tidied) > tidyEvery {
-			tidied = n.o.Now()
-			err = n.tidy(ctx)
-		}
 		if err != nil && ctx.Err() == nil {
 			n.o.Log.Error("people could not be told, trying again", "err", err)
 			continue
@@ -151,7 +145,8 @@ func (n *Notifier) Run(ctx context.Context) {
 	}
 }
 
-func (n *Notifier) tidy(ctx context.Context) error {
+// Tidy gives up what is long over. It is due every hour.
+func (n *Notifier) Tidy(ctx context.Context) error {
 	return n.o.Store.Update(ctx, func(w *store.Writer) error { return w.ForgetNotices(n.o.Now().Add(-keepFor)) })
 }
 
@@ -161,7 +156,7 @@ func (n *Notifier) deliver(ctx context.Context, m store.Message) error {
 	defer cancel()
 	c, err := readContent(m.Body)
 	if err != nil {
-		return &failure{"a mensagem guardada está danificada", true, false}
+		return &failure{"a mensagem guardada está danificada", gone}
 	}
 	return n.send(ctx, m.Channel, m.UID, c)
 }
@@ -178,16 +173,16 @@ func (n *Notifier) send(ctx context.Context, ch store.Channel, uid string, c con
 	case store.ChannelChat:
 		return n.chat(ctx, ch, c)
 	}
-	return &failure{"este tipo de aviso é de outra versão do coletor", true, false}
+	return &failure{"este tipo de aviso é de outra versão do coletor", gone}
 }
 
 // settle notes how an attempt ended. One that the end of the program cut off is as if
 // it had not been made: its message is due again after its lease.
-func (n *Notifier) settle(ctx context.Context, f fared, cut bool) {
-	if f.err != nil && cut {
+func (n *Notifier) settle(ctx context.Context, f fared) {
+	if f.err != nil && ctx.Err() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	now := n.o.Now()
 	err := n.o.Store.Update(ctx, func(w *store.Writer) error {
@@ -199,15 +194,18 @@ func (n *Notifier) settle(ctx context.Context, f fared, cut bool) {
 		}
 		problem := failureOf(f.err)
 		next := now.Add(backOff(f.Attempts, rand.Float64()))
-		if problem.gone || next.Sub(f.CreatedAt) > giveUpAt {
+		if problem.fate >= gone || next.Sub(f.CreatedAt) > giveUpAt {
 			next = time.Time{}
 		}
 		if err := w.MessageFailed(f.ID, problem.text, next); err != nil {
 			return err
 		}
+		if problem.fate == ours {
+			return w.ChannelWaits(f.Channel.ID, problem.text)
+		}
 		since := f.Channel.FailingSince
-		dead := problem.dead || !since.IsZero() && now.Sub(since) > deadAfter && f.Channel.Failures+1 >= deadChance
-		return w.ChannelFared(f.Channel.ID, problem.text, dead, now)
+		over := problem.fate == dead || !since.IsZero() && now.Sub(since) > deadAfter && f.Channel.Failures+1 >= deadChance
+		return w.ChannelFared(f.Channel.ID, problem.text, over, now)
 	})
 	if err != nil {
 		n.o.Log.Error("a message's end was not noted, it may come twice", "message", f.UID, "err", err)
@@ -224,7 +222,7 @@ func (n *Notifier) Test(ctx context.Context, ch store.Channel) error {
 	case n.trying <- struct{}{}:
 		defer func() { <-n.trying }()
 	default:
-		return &failure{"há outros testes em andamento; tente de novo em um minuto", false, false}
+		return &failure{"há outros testes em andamento; tente de novo em um minuto", again}
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

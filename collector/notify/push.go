@@ -29,7 +29,7 @@ func (n *Notifier) Keys(s Subscription) (string, error) {
 	auth, err := base64.RawURLEncoding.DecodeString(s.Auth)
 	point, err2 := base64.RawURLEncoding.DecodeString(s.P256dh)
 	if err != nil || err2 != nil || len(auth) != 16 || len(point) != 65 || n.CheckURL(s.Endpoint) != nil {
-		return "", &failure{"este navegador não deu um endereço de avisos que se possa usar", false, false}
+		return "", &failure{"este navegador não deu um endereço de avisos que se possa usar", again}
 	}
 	raw, err := json.Marshal(webpush.Keys{Auth: s.Auth, P256dh: s.P256dh})
 	return string(raw), err
@@ -40,7 +40,7 @@ func (n *Notifier) Keys(s Subscription) (string, error) {
 func (n *Notifier) push(ctx context.Context, ch store.Channel, uid string, c content) error {
 	to := webpush.Subscription{Endpoint: ch.Target}
 	if err := json.Unmarshal([]byte(ch.Form), &to.Keys); err != nil {
-		return &failure{"as chaves deste navegador estão danificadas: ative os avisos nele de novo", true, true}
+		return &failure{"as chaves deste navegador estão danificadas: ative os avisos nele de novo", dead}
 	}
 	text := ""
 	if len(c.Lines) > 0 {
@@ -61,7 +61,7 @@ func (n *Notifier) push(ctx context.Context, ch store.Channel, uid string, c con
 	}
 	if answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusGone {
 		answer.Body.Close()
-		return &failure{"este navegador não recebe mais avisos: ative-os nele de novo", true, true}
+		return &failure{"este navegador não recebe mais avisos: ative-os nele de novo", dead}
 	}
 	return closed(answer)
 }

@@ -63,7 +63,7 @@ func CheckTemplate(text string) error {
 	if err == nil {
 		return nil
 	}
-	return &failure{"o modelo não produz um JSON. Ele pode usar só {{json .Assunto}}, {{json .Texto}}, {{json .Link}}, {{json .Gravidade}} e {{if}}", false, false}
+	return &failure{"o modelo não produz um JSON. Ele pode usar só {{json .Assunto}}, {{json .Texto}}, {{json .Link}}, {{json .Gravidade}} e {{if}}", again}
 }
 
 var errTemplate = errors.New("the template uses what it may not")

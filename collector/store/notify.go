@@ -108,8 +108,14 @@ func (w *Writer) AddChannel(c Channel) (id int64, err error) {
 	return id, err
 }
 
-// SetWish changes what a channel is told and when, and lets a dead one live again.
+// SetWish changes what a channel is told and when, and lets a dead one live again. One
+// that is muted is told nothing more, nor the end of what it was told of.
 func (w *Writer) SetWish(id int64, wish Wish) error {
+	if wish.Muted {
+		if err := w.hush(id); err != nil {
+			return err
+		}
+	}
 	return w.exec(`UPDATE channels SET muted = $2, min_severity = $3, quiet_from = $4, quiet_to = $5, critical_passes = $6, digest_hour = $7,
 		dead_at = 0, failing_since = 0, failures = 0, last_error = '' WHERE id = $1`, id, truth(wish.Muted), wish.Least, wish.QuietFrom, wish.QuietTo, truth(wish.CriticalPasses), wish.Digest)
 }
@@ -134,6 +140,17 @@ func (w *Writer) ChannelFared(id int64, problem string, dead bool, now time.Time
 	if err := w.exec(`UPDATE channels SET dead_at = $2 WHERE id = $1`, id, ms(now)); err != nil {
 		return err
 	}
+	return w.hush(id)
+}
+
+// ChannelWaits notes why nothing gets through at the moment that the channel has no part
+// in: it does not die of that.
+func (w *Writer) ChannelWaits(id int64, problem string) error {
+	return w.exec(`UPDATE channels SET last_error = $2 WHERE id = $1`, id, problem)
+}
+
+// hush ends what waits to be told to a channel, and forgets what it was told.
+func (w *Writer) hush(id int64) error {
 	if err := w.exec(`UPDATE messages SET due_at = 0 WHERE channel_id = $1 AND due_at > 0`, id); err != nil {
 		return err
 	}

@@ -117,9 +117,9 @@ func (w *Writer) MessageSent(id int64, now time.Time) error {
 }
 
 // MessageFailed notes why an attempt failed, and when the next is; with the zero time
-// the message is given up.
+// the message is given up. One that was over meanwhile stays so.
 func (w *Writer) MessageFailed(id int64, problem string, next time.Time) error {
-	return w.exec(`UPDATE messages SET due_at = $2, error = $3 WHERE id = $1`, id, ms(next), problem)
+	return w.exec(`UPDATE messages SET due_at = CASE WHEN due_at > 0 THEN CAST($2 AS BIGINT) ELSE 0 END, error = $3 WHERE id = $1`, id, ms(next), problem)
 }
 
 // FailedMessages are the last messages to a channel that did not arrive, newest first.
