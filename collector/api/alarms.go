@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"zelo/collector/alarm"
@@ -74,11 +75,17 @@ func (a Alarm) Explained() bool { return explained(a.Alarm) }
 // Open tells whether the alarm still holds.
 func (a Alarm) Open() bool { return a.ClearedAt.IsZero() }
 
-// BehindTitle names the alarm that explains this one; "" when it stands for
-// itself.
-func (a Alarm) BehindTitle() string {
-	r, _ := alarm.RuleOf(a.Behind)
-	return r.Title
+// BehindWords say which alarm explains this one, and how; "" when it stands for itself.
+func (a Alarm) BehindWords() string {
+	r, known := alarm.RuleOf(a.Behind)
+	if !known {
+		return ""
+	}
+	words := "Não pode ser conferido enquanto durar: "
+	if slices.ContainsFunc(a.Rule.PartOf, func(p alarm.Part) bool { return p.Of == a.Behind }) {
+		words = "Faz parte de: "
+	}
+	return words + strings.ToLower(r.Title[:1]) + r.Title[1:] + "."
 }
 
 func alarmOf(a store.Alarm) Alarm {

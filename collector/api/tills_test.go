@@ -142,3 +142,21 @@ func TestWordsOfStates(t *testing.T) {
 		t.Error("a notice is not silence")
 	}
 }
+
+// TestBehindWords: what cannot be judged and what is part of another say so differently.
+func TestBehindWords(t *testing.T) {
+	for _, c := range []struct {
+		code, behind alarm.Code
+		want         string
+	}{
+		{alarm.NoContact, "", ""},
+		{alarm.NoContact, alarm.BlockedAutonomous, "Faz parte de: bloqueio autônomo."},
+		{alarm.BlockedAutonomous, alarm.BlockedByTaxOffice, "Não pode ser conferido enquanto durar: bloqueado pela SEFAZ."},
+		{alarm.NoContact, alarm.AgentSilent, "Não pode ser conferido enquanto durar: caixa sem notícia."},
+		{alarm.NoContact, "of another version", ""},
+	} {
+		if got := alarmOf(store.Alarm{Code: c.code, Behind: c.behind}).BehindWords(); got != c.want {
+			t.Errorf("%s behind %q: %q", c.code, c.behind, got)
+		}
+	}
+}
