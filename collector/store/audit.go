@@ -13,6 +13,7 @@ type Audit struct {
 	Who      string // an address, or "coletor" for the command line
 	User     int64  // 0 when it was no person
 	Reseller int64  // of the person, 0 being the platform
+	Token    string // name of the person's program that did it; "" when it was the person
 	Act      string
 	Object   string
 	Detail   string // never holds secrets or personal data
@@ -20,13 +21,13 @@ type Audit struct {
 
 // AddAudit writes a line.
 func (w *Writer) AddAudit(a Audit) error {
-	return w.exec(`INSERT INTO audit (at, who, user_id, reseller_id, act, object, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		ms(a.At), a.Who, a.User, a.Reseller, a.Act, a.Object, a.Detail)
+	return w.exec(`INSERT INTO audit (at, who, user_id, reseller_id, token, act, object, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		ms(a.At), a.Who, a.User, a.Reseller, a.Token, a.Act, a.Object, a.Detail)
 }
 
 // AuditSearch says which lines to list; empty fields do not narrow.
 type AuditSearch struct {
-	Who, Act string    // parts of them, in lower case
+	Who, Act string    // parts of them, in lower case; of who also the name of their program
 	From, To time.Time // From <= at < To
 	Before   int64     // only lines older than the one with this id
 	Limit    int
@@ -48,7 +49,7 @@ func (r *Reader) ListAudit(q AuditSearch) ([]Audit, error) {
 	if r.scope.Root() != "" {
 		where = "1 = 0"
 	}
-	for column, part := range map[string]string{"who": q.Who, "act": q.Act} {
+	for column, part := range map[string]string{"lower(who || ' ' || token)": q.Who, "act": q.Act} {
 		if part != "" {
 			where += " AND " + column + " LIKE " + args.add("%"+strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(part)+"%") + ` ESCAPE '\'`
 		}
@@ -63,6 +64,6 @@ func (r *Reader) ListAudit(q AuditSearch) ([]Audit, error) {
 		where += " AND id < " + args.add(q.Before)
 	}
 	return all(r, func(s scanner, a *Audit) error {
-		return s.Scan(&a.ID, at(&a.At), &a.Who, &a.User, &a.Reseller, &a.Act, &a.Object, &a.Detail)
-	}, `SELECT id, at, who, user_id, reseller_id, act, object, detail FROM audit WHERE `+where+` ORDER BY id DESC LIMIT $1`, args...)
+		return s.Scan(&a.ID, at(&a.At), &a.Who, &a.User, &a.Reseller, &a.Token, &a.Act, &a.Object, &a.Detail)
+	}, `SELECT id, at, who, user_id, reseller_id, token, act, object, detail FROM audit WHERE `+where+` ORDER BY id DESC LIMIT $1`, args...)
 }

@@ -14,7 +14,7 @@ type CommandState string
 const (
 	CommandQueued    CommandState = "queued"    // not sent yet
 	CommandSent      CommandState = "sent"      // and nothing heard of it
-	CommandCancelled CommandState = "cancelled" // before it was sent
+	CommandCancelled CommandState = "cancelled" // before it was sent, or before its agent began
 	CommandAccepted  CommandState = "accepted"  // on the agent's disk
 	CommandWaiting   CommandState = "waiting"   // there, for its time
 	CommandRunning   CommandState = "running"
@@ -53,8 +53,14 @@ type Command struct {
 	Sent     int       // times
 	HeardAt  time.Time // last report, our clock
 	EndedAt  time.Time
+	CancelAt time.Time // when it was taken back after it was sent; zero when it was not
+	CancelBy string    // StoppedBy a person, or why; pt-BR
 	Order    Order
 }
+
+// Begun tells whether a command has begun, as far as its agent told: it is not to be
+// taken back any more.
+func (c Command) Begun() bool { return c.State == CommandRunning || c.State.Ended() }
 
 // Brought names the result of a command: a file.
 type Brought struct {
@@ -85,14 +91,14 @@ type CommandLine struct {
 }
 
 const commandColumns = `c.id, c.agent, c.serial, c.sequence, c.wave, c.sealed, c.message, c.state, c.number, c.text, c.reason, c.reply,
-	c.result, c.sent_at, c.sent, c.heard_at, c.ended_at, ` + orderColumns
+	c.result, c.sent_at, c.sent, c.heard_at, c.ended_at, c.cancel_at, c.cancel_by, ` + orderColumns
 
 const commandTables = ` FROM commands c JOIN orders o ON o.id = c.order_id `
 
 func scanCommand(s scanner, c *Command) error {
 	var result string
 	err := s.Scan(append(into{&c.ID, &c.Agent, &c.Serial, &c.Sequence, &c.Wave, &c.Sealed, &c.Message, &c.State, &c.Number, &c.Text,
-		&c.Reason, &c.Reply, &result, at(&c.SentAt), &c.Sent, at(&c.HeardAt), at(&c.EndedAt)}, c.Order.columns()...)...)
+		&c.Reason, &c.Reply, &result, at(&c.SentAt), &c.Sent, at(&c.HeardAt), at(&c.EndedAt), at(&c.CancelAt), &c.CancelBy}, c.Order.columns()...)...)
 	if err == nil && result != "" {
 		err = fromJSON(&c.Result).Scan(result)
 	}
@@ -155,8 +161,8 @@ func (r *Reader) DueOrders(now time.Time) ([]Order, error) {
 
 // DueCommands lists commands that are to be sent now, an agent's in their order: those
 // of some orders that were not sent, of the first wave and of agents that are there;
-// and those of any order that were sent and whose agent was heard since without a word
-// of them.
+// and those of any order that were sent, are not taken back, and whose agent was heard
+// since without a word of them.
 func (r *Reader) DueCommands(now time.Time, orders []int64, limit int) ([]Command, error) {
 	if err := r.system(); err != nil {
 		return nil, err
@@ -168,18 +174,57 @@ func (r *Reader) DueCommands(now time.Time, orders []int64, limit int) ([]Comman
 	}
 	return all(r, scanCommand, `SELECT `+commandColumns+commandTables+`JOIN agents a ON a.id = c.agent WHERE c.ended_at = 0 AND
 		(c.state = $1 AND c.wave = 1 AND c.order_id IN (`+of+`) AND a.epoch <> '' AND a.heard_at >= $2
-		OR c.state = $3 AND c.sent_at <= $4 AND a.heard_at > c.sent_at) ORDER BY c.agent, c.sequence LIMIT $5`, args...)
+		OR c.state = $3 AND c.sent_at <= $4 AND a.heard_at > c.sent_at AND c.cancel_at = 0) ORDER BY c.agent, c.sequence LIMIT $5`, args...)
 }
 
 // SetMessage stores the signed bytes of a command that is about to be sent, which are
 // the same each time. It fails with ErrNotFound when it was cancelled meanwhile.
 func (w *Writer) SetMessage(id string, message []byte, now time.Time) error {
-	n, err := w.count(`UPDATE commands SET message = $2, state = $3, sent_at = $4, sent = sent + 1 WHERE id = $1 AND state IN ($3, $5)`,
+	n, err := w.count(`UPDATE commands SET message = $2, state = $3, sent_at = $4, sent = sent + 1 WHERE id = $1 AND state IN ($3, $5) AND cancel_at = 0`,
 		id, message, CommandSent, ms(now), CommandQueued)
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}
 	return err
+}
+
+// notBegun are the states of a command that was sent and has not begun, for SQL.
+const notBegun = `('` + string(CommandSent) + `', '` + string(CommandAccepted) + `', '` + string(CommandWaiting) + `')`
+
+// Cancel takes a command back: one that was not sent is over, and of one that has not
+// begun its agent is to be told. By is StoppedBy a person, or why. It tells whether there
+// was anything to do.
+func (w *Writer) Cancel(id, by string, now time.Time) (bool, error) {
+	n, err := w.takeBack("id", id, by, now)
+	return n > 0, err
+}
+
+// takeBack takes back the commands that a column names, and returns how many those were.
+func (w *Writer) takeBack(column string, id any, by string, now time.Time) (int, error) {
+	over, err := w.count(`UPDATE commands SET state = $2, text = $3, ended_at = $4 WHERE `+column+` = $1 AND state = $5`,
+		id, CommandCancelled, by, ms(now), CommandQueued)
+	if err != nil {
+		return 0, err
+	}
+	asked, err := w.count(`UPDATE commands SET cancel_at = $2, cancel_by = $3 WHERE `+column+` = $1 AND cancel_at = 0 AND state IN `+notBegun,
+		id, ms(now), by)
+	return int(over + asked), err
+}
+
+// DueCancels lists commands whose agents are to be told now that they must not begin:
+// at once, and again when the agent was heard since and has not said how they stand.
+func (r *Reader) DueCancels(now time.Time, limit int) ([]Command, error) {
+	if err := r.system(); err != nil {
+		return nil, err
+	}
+	return all(r, scanCommand, `SELECT `+commandColumns+commandTables+`JOIN agents a ON a.id = c.agent WHERE c.ended_at = 0 AND c.cancel_at > 0
+		AND c.state IN `+notBegun+` AND c.cancel_sent <= $1 AND a.heard_at > c.cancel_sent ORDER BY c.agent, c.sequence LIMIT $2`,
+		ms(now.Add(-resendAfter)), limit)
+}
+
+// SetCancelSent notes that a command's agent is about to be told that it must not begin.
+func (w *Writer) SetCancelSent(id string, now time.Time) error {
+	return w.exec(`UPDATE commands SET cancel_sent = $2 WHERE id = $1`, id, ms(now))
 }
 
 // answerGrace is how long after its time an answer is waited for of a command that
@@ -245,11 +290,18 @@ func (c Command) ended(who string, state CommandState, now time.Time) Audit {
 // words of the wire.
 const journalLost = "journal"
 
+// takenBack is why an agent refuses a command that we cancelled, in the words of the
+// wire.
+const takenBack = "cancelled"
+
 // nextCommand is how a command stands after a report, and whether the report changes
 // that. Reports come late, twice and in any order; their numbers say how they were
 // written. What an agent says counts more than what we made of its silence, and an
 // end it reported is one.
 func nextCommand(c Command, r CommandReport) (CommandState, bool) {
+	if r.State == CommandRefused && r.Reason == takenBack {
+		r.State = CommandCancelled
+	}
 	switch {
 	case r.State == "":
 		return c.State, false

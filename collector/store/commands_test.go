@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +98,9 @@ func TestNextCommand(t *testing.T) {
 		{"the agent did it before its time was over", CommandExpired, 0, told(3, CommandDone), CommandDone, true},
 		{"sent just before it was cancelled", CommandCancelled, 0, told(1, CommandAccepted), CommandAccepted, true},
 		{"refused after we gave up", CommandUnknown, 0, told(0, CommandRefused), CommandRefused, true},
+		{"taken back before it came", CommandSent, 0, CommandReport{Number: 1, State: CommandRefused, Reason: takenBack}, CommandCancelled, true},
+		{"taken back while it waited", CommandWaiting, 3, CommandReport{Number: 4, State: CommandRefused, Reason: takenBack}, CommandCancelled, true},
+		{"taken back by who may have begun it", CommandWaiting, 3, told(0, CommandUnknown), CommandUnknown, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, changed := nextCommand(Command{State: c.state, Number: c.number}, c.report)
@@ -243,20 +247,113 @@ func testOrderWaves(t *testing.T, s *Store) {
 	update(t, s, func(w *Writer) error { return w.SetMessage("agent001-0-0", []byte("x"), t0) })
 	update(t, s, func(w *Writer) error {
 		n, err := w.StopOrder(o.ID, "ana@example.com", t0)
-		if n != 2 {
-			t.Errorf("%d commands were cancelled, want 2", n)
+		if n != 3 {
+			t.Errorf("%d commands were cancelled, want 3", n)
 		}
 		return err
 	})
 	if c := commandOf(t, s, "agent002-0-1"); c.State != CommandCancelled || c.EndedAt.IsZero() || c.Order.StoppedBy != "ana@example.com" {
 		t.Errorf("%+v", c)
 	}
-	if c := commandOf(t, s, "agent001-0-0"); c.State != CommandSent || waves() != 0 {
-		t.Errorf("what was sent is under way: %+v, %d waves", c, waves())
+	if c := commandOf(t, s, "agent001-0-0"); c.State != CommandSent || c.CancelAt != t0 || c.CancelBy != "ana@example.com" || waves() != 0 {
+		t.Errorf("what was sent is taken back: %+v, %d waves", c, waves())
 	}
 	err := s.Update(t.Context(), func(w *Writer) error { return w.SetMessage("agent002-0-1", []byte("x"), t0) })
 	if !errors.Is(err, ErrNotFound) {
 		t.Errorf("a cancelled command is sent: %v", err)
+	}
+}
+
+// TestCancelCommand: from the wish to the agent's word.
+func TestCancelCommand(t *testing.T) { eachEngine(t, testCancelCommand) }
+
+func testCancelCommand(t *testing.T, s *Store) {
+	ordered(t, s, Order{}, "agent001", "agent002", "agent003")
+	const waits, done, queued = "agent001-0-0", "agent002-0-1", "agent003-0-2"
+	now := t0
+	tell := func(id string, number int64, state CommandState, reason string) {
+		update(t, s, func(w *Writer) error {
+			_, err := w.TellCommand(id[:8], CommandReport{Command: id, Number: number, State: state, Reason: reason}, now)
+			return err
+		})
+	}
+	cancel := func(id string) (any bool) {
+		update(t, s, func(w *Writer) (err error) { any, err = w.Cancel(id, "Cancelado por ana.", now); return err })
+		return any
+	}
+	cancels := func() (ids []string) {
+		view(t, s, func(r *Reader) error {
+			list, err := r.DueCancels(now, 9)
+			for _, c := range list {
+				ids = append(ids, c.ID)
+			}
+			return err
+		})
+		return ids
+	}
+	for _, id := range []string{waits, done} {
+		update(t, s, func(w *Writer) error { return w.SetMessage(id, []byte("signed"), t0) })
+	}
+	tell(waits, 1, CommandWaiting, "")
+	tell(done, 2, CommandDone, "")
+	if !cancel(queued) || !cancel(waits) || cancel(waits) || cancel(done) || cancel(queued) {
+		t.Error("cancelled twice, or what had ended")
+	}
+	if c := commandOf(t, s, queued); c.State != CommandCancelled || !c.CancelAt.IsZero() {
+		t.Errorf("what was not sent is over: %+v", c)
+	}
+	if got := cancels(); !slices.Equal(got, []string{waits}) {
+		t.Fatalf("to be told: %v", got)
+	}
+	update(t, s, func(w *Writer) error { return w.SetCancelSent(waits, now) })
+	now = now.Add(time.Minute)
+	if got := cancels(); len(got) > 0 {
+		t.Errorf("told again though the agent was not heard: %v", got)
+	}
+	update(t, s, func(w *Writer) error { return w.Heard("agent001", now) })
+	if got := cancels(); len(got) != 1 || len(due(t, s, now)) > 0 {
+		t.Errorf("the agent is back: %v, sent %v", got, due(t, s, now))
+	}
+	tell(waits, 2, CommandRunning, "")
+	if got := cancels(); len(got) > 0 {
+		t.Errorf("it has begun: %v", got)
+	}
+	tell(waits, 3, CommandWaiting, "")
+	if got := cancels(); len(got) != 1 {
+		t.Errorf("it has not begun after all: %v", got)
+	}
+	tell(waits, 4, CommandRefused, takenBack)
+	if c := commandOf(t, s, waits); c.State != CommandCancelled || c.EndedAt.IsZero() || len(cancels()) > 0 {
+		t.Errorf("%+v, %v", c, cancels())
+	}
+}
+
+// TestCancelledBeforeItIsSentAgain: a command that was sent, and perhaps not heard, is
+// not sent again once it is taken back.
+func TestCancelledBeforeItIsSentAgain(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "zelo.db"))
+	ordered(t, s, Order{}, "agent001")
+	const id = "agent001-0-0"
+	update(t, s, func(w *Writer) error {
+		_, err := w.Cancel(id, "x", t0)
+		return errors.Join(err, w.Heard("agent001", t0.Add(time.Minute)))
+	})
+	err := s.Update(t.Context(), func(w *Writer) error { return w.SetMessage(id, []byte("x"), t0) })
+	if !errors.Is(err, ErrNotFound) {
+		t.Errorf("what was cancelled is sent: %v", err)
+	}
+	ordered(t, s, Order{Args: map[string]string{"a": "b"}}, "agent001")
+	const sent = "agent001-1-0"
+	update(t, s, func(w *Writer) error { return w.SetMessage(sent, []byte("x"), t0) })
+	update(t, s, func(w *Writer) error {
+		_, err := w.Cancel(sent, "x", t0)
+		return errors.Join(err, w.Heard("agent001", t0.Add(time.Minute)))
+	})
+	if got := due(t, s, t0.Add(time.Minute)); len(got) > 0 {
+		t.Errorf("what was taken back is due: %v", got)
+	}
+	if err := s.Update(t.Context(), func(w *Writer) error { return w.SetMessage(sent, []byte("x"), t0) }); !errors.Is(err, ErrNotFound) {
+		t.Errorf("what was taken back is sent again: %v", err)
 	}
 }
 

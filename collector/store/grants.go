@@ -56,21 +56,23 @@ type APIToken struct {
 	Email     string // of the person
 	Label     string
 	Root      string // the one taxpayer it sees; "" for all that the person does
+	Rights    string // what it may do beside reading, in words with blanks between them
 	CreatedAt time.Time
 	ExpiresAt time.Time
+	UsedAt    time.Time // last, to the day; zero when it was not
 }
 
-const apiTokenQuery = `SELECT k.id, k.user_id, u.email, k.label, k.root, k.created_at, k.expires_at FROM api_tokens k
+const apiTokenQuery = `SELECT k.id, k.user_id, u.email, k.label, k.root, k.rights, k.created_at, k.expires_at, k.used_at FROM api_tokens k
 	JOIN users u ON u.id = k.user_id WHERE k.revoked_at = 0 AND `
 
 func scanAPIToken(s scanner, t *APIToken) error {
-	return s.Scan(&t.ID, &t.User, &t.Email, &t.Label, &t.Root, at(&t.CreatedAt), at(&t.ExpiresAt))
+	return s.Scan(&t.ID, &t.User, &t.Email, &t.Label, &t.Root, &t.Rights, at(&t.CreatedAt), at(&t.ExpiresAt), at(&t.UsedAt))
 }
 
 // AddAPIToken stores a new token.
 func (w *Writer) AddAPIToken(secret string, t APIToken) error {
-	return w.exec(`INSERT INTO api_tokens (hash, user_id, label, root, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		secretHash(secret), t.User, t.Label, t.Root, ms(t.CreatedAt), ms(t.ExpiresAt))
+	return w.exec(`INSERT INTO api_tokens (hash, user_id, label, root, rights, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		secretHash(secret), t.User, t.Label, t.Root, t.Rights, ms(t.CreatedAt), ms(t.ExpiresAt))
 }
 
 // APITokens lists the tokens of one person that were not revoked, newest first: of a
@@ -92,6 +94,13 @@ func (r *Reader) APITokenBySecret(secret string, now time.Time) (APIToken, error
 		return APIToken{}, err
 	}
 	return one(r, scanAPIToken, apiTokenQuery+`k.hash = $1 AND k.expires_at > $2`, secretHash(secret), ms(now))
+}
+
+// UsedAPIToken notes that a token is used, for the first time since before, and tells
+// whether nobody else noted that.
+func (w *Writer) UsedAPIToken(id int64, before, now time.Time) (bool, error) {
+	n, err := w.count(`UPDATE api_tokens SET used_at = $2 WHERE id = $1 AND used_at < $3`, id, ms(now), ms(before))
+	return n > 0, err
 }
 
 // RevokeAPIToken ends a token of a person. ErrNotFound: they have none of that id.

@@ -99,14 +99,13 @@ func (r *Reader) Waves() ([]Order, error) {
 // StoppedBy says that a person stopped an order, pt-BR.
 func StoppedBy(who string) string { return "Cancelado por " + who + "." }
 
-// StopOrder cancels the commands of an order that were not sent yet and returns how
-// many those were. By is StoppedBy a person, or why.
+// StopOrder cancels the commands of an order that have not begun and returns how many
+// those were. By is StoppedBy a person, or why.
 func (w *Writer) StopOrder(id int64, by string, now time.Time) (int, error) {
 	if err := w.exec(`UPDATE orders SET stopped_at = $2, stopped_by = $3 WHERE id = $1 AND stopped_at = 0`, id, ms(now), by); err != nil {
 		return 0, err
 	}
-	n, err := w.count(`UPDATE commands SET state = $2, text = $3, ended_at = $4 WHERE order_id = $1 AND state = $5`, id, CommandCancelled, by, ms(now), CommandQueued)
-	return int(n), err
+	return w.takeBack("order_id", id, by, now)
 }
 
 // ReleaseWave lets the second wave of an order go out.

@@ -28,7 +28,7 @@ func (w *Writer) EraseUser(u User, now time.Time) error {
 			return err
 		}
 	}
-	for _, at := range [][2]string{{"orders", "stopped_by"}, {"commands", "text"}} {
+	for _, at := range [][2]string{{"orders", "stopped_by"}, {"commands", "text"}, {"commands", "cancel_by"}} {
 		if err := w.exec(`UPDATE `+at[0]+` SET `+at[1]+` = $2 WHERE `+at[1]+` = $1`, StoppedBy(u.Email), StoppedBy(name)); err != nil {
 			return err
 		}

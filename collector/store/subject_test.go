@@ -18,7 +18,8 @@ func testErase(t *testing.T, s *Store) {
 			return err
 		}
 		bia, err = w.AddPerson(User{Email: "mari" + email, Name: "Mariana", Role: RoleReseller, Reseller: 1, CreatedAt: t0})
-		o, err2 := w.AddOrder(Order{Name: "restart", Who: email, CreatedAt: t0}, []Command{{ID: "c", Agent: "agent001", Wave: 1}})
+		o, err2 := w.AddOrder(Order{Name: "restart", Who: email, CreatedAt: t0}, []Command{{ID: "c", Agent: "agent001", Wave: 1}, {ID: "sent", Agent: "agent001", Wave: 1}})
+		err2 = errors.Join(err2, w.SetMessage("sent", nil, t0))
 		_, err3 := w.StopOrder(o.ID, "Cancelado por "+email+".", t0)
 		return errors.Join(err, err2, err3, w.AddTaxpayer(Taxpayer{Root: "11111111", Name: "UM", Reseller: 1}), w.Give(bia.ID, "11111111", email, t0),
 			w.PutLink("link", ana.ID, t0, t0.AddDate(0, 0, 1)), w.PutSession("session", ana.ID, t0, t0.AddDate(0, 0, 1)),
