@@ -52,7 +52,6 @@ const channelColumns = `h.id, h.kind, h.reseller_id, h.name, h.target, h.form, h
 	h.critical_passes, h.digest_hour, h.created_at, h.failing_since, h.failures, h.last_error, h.last_sent_at, h.dead_at,
 	coalesce(u.id, 0), coalesce(u.email, ''), coalesce(u.name, ''), coalesce(u.role, ''), coalesce(u.reseller_id, 0)`
 
-// channelTables leave out the channels of people who are gone.
 const channelTables = ` FROM channels h LEFT JOIN users u ON u.id = h.user_id AND h.user_id <> 0 `
 
 func (c *Channel) places() []any {
@@ -124,6 +123,15 @@ func (w *Writer) SetWish(id int64, wish Wish) error {
 func (w *Writer) DropChannel(id int64) error {
 	return errors.Join(w.exec(`DELETE FROM messages WHERE channel_id = $1`, id), w.exec(`DELETE FROM tellings WHERE channel_id = $1`, id),
 		w.exec(`DELETE FROM channels WHERE id = $1`, id))
+}
+
+// dropChannels is DropChannel for those of a person, but for one kind.
+func (w *Writer) dropChannels(user int64, but ChannelKind) error {
+	list, err := all(&w.Reader, value[int64], `SELECT id FROM channels WHERE user_id = $1 AND user_id <> 0 AND kind <> $2`, user, but)
+	for _, id := range list {
+		err = errors.Join(err, w.DropChannel(id))
+	}
+	return err
 }
 
 // ChannelFared notes how the last attempt at a channel ended: problem is what a person

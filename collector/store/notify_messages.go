@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"time"
 
 	"zelo/collector/alarm"
@@ -21,12 +22,14 @@ type Telling struct {
 
 // DelayExplained puts off the tellings of alarms that another one explains, which stay
 // ready for the time when it ends. A cause that only its reseller sees explains nothing
-// to taxpayers and accountants.
+// to taxpayers and accountants, and one of all resellers nothing but to the platform.
 func (w *Writer) DelayExplained(now time.Time, by time.Duration) error {
+	const of = `EXISTS (SELECT 1 FROM channels h JOIN users u ON u.id = h.user_id WHERE h.id = tellings.channel_id AND u.role IN `
 	return w.exec(`UPDATE tellings SET due_at = $2 WHERE due_at > 0 AND due_at <= $1 AND EXISTS (SELECT 1 FROM alarms a
 		LEFT JOIN alarms c ON c.id = a.cause_id AND a.cause_id <> 0 WHERE a.id = tellings.alarm_id AND a.cleared_at = 0
-		AND (a.behind <> '' OR a.cause_id <> 0 AND (coalesce(c.kind, '') <> 'reseller' OR NOT EXISTS (SELECT 1 FROM channels h JOIN users u ON u.id = h.user_id
-			WHERE h.id = tellings.channel_id AND u.role IN ('`+string(RoleTaxpayer)+`', '`+string(RoleAccountant)+`')))))`, ms(now), ms(now.Add(by)))
+		AND (a.behind <> '' OR a.cause_id <> 0 AND CASE WHEN coalesce(c.kind, '') <> 'reseller' THEN 1 = 1
+			WHEN `+ofAllCause+` THEN `+of+`('`+string(RolePlatform)+`'))
+			ELSE NOT `+of+`('`+string(RoleTaxpayer)+`', '`+string(RoleAccountant)+`')) END))`, ms(now), ms(now.Add(by)))
 }
 
 // DueChannels are channels with something to tell now, at most limit.
@@ -130,18 +133,10 @@ func (r *Reader) FailedMessages(channel int64, limit int) ([]Message, error) {
 		`SELECT uid, kind, created_at, due_at, attempts, error FROM messages WHERE channel_id = $1 AND sent_at = 0 AND error <> '' ORDER BY id DESC LIMIT $2`, channel, limit)
 }
 
-// ForgetNotices gives up what is over: messages from before a time, what was told of
-// alarms that ended before it or are gone, and channels of people who are gone.
+// ForgetNotices gives up what is over: messages from before a time, and what was told of
+// alarms that ended before it or are gone.
 func (w *Writer) ForgetNotices(before time.Time) error {
-	for _, q := range []string{
-		`DELETE FROM channels WHERE user_id <> 0 AND created_at < $1 AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = channels.user_id)`,
-		`DELETE FROM messages WHERE created_at < $1 AND due_at = 0 OR created_at < $1 AND NOT EXISTS (SELECT 1 FROM channels h WHERE h.id = messages.channel_id)`,
-		`DELETE FROM tellings WHERE at < $1 AND (due_at = 0 AND EXISTS (SELECT 1 FROM alarms a WHERE a.id = tellings.alarm_id AND a.cleared_at > 0)
-			OR NOT EXISTS (SELECT 1 FROM alarms a WHERE a.id = tellings.alarm_id) OR NOT EXISTS (SELECT 1 FROM channels h WHERE h.id = tellings.channel_id))`,
-	} {
-		if err := w.exec(q, ms(before)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(w.exec(`DELETE FROM messages WHERE created_at < $1 AND due_at = 0`, ms(before)),
+		w.exec(`DELETE FROM tellings WHERE at < $1 AND (due_at = 0 AND EXISTS (SELECT 1 FROM alarms a WHERE a.id = tellings.alarm_id AND a.cleared_at > 0)
+			OR NOT EXISTS (SELECT 1 FROM alarms a WHERE a.id = tellings.alarm_id))`, ms(before)))
 }

@@ -199,3 +199,30 @@ func testOutbox(t *testing.T, s *Store) {
 		return errors.Join(err, err2)
 	})
 }
+
+// TestGonePerson: nothing waits for a person who was taken away, and nothing is due
+// because of them ever after.
+func TestGonePerson(t *testing.T) { eachEngine(t, testGonePerson) }
+
+func testGonePerson(t *testing.T, s *Store) {
+	tellable(t, s)
+	set(t, s, alarm.Subject{Kind: alarm.OfAgent, ID: "agent001"}, t0, raised(alarm.BufferDamaged, alarm.Critical, 1, "x"))
+	marked(t, s, t0)
+	update(t, s, func(w *Writer) error {
+		head, err := w.UserByEmail("head1@x")
+		list, err2 := w.Channels(head.ID, false)
+		open, err3 := w.OpenAlarms()
+		if len(list) != 1 || len(open) != 1 {
+			t.Fatalf("%+v, %+v", list, open)
+		}
+		return errors.Join(err, err2, err3, w.TellLater(list[0].ID, open[0].ID, t0.Add(time.Hour)),
+			w.AddMessage(Message{UID: "1", Channel: list[0], Body: "x", CreatedAt: t0.Add(time.Hour)}), w.DropUser(head.ID, "ana", t0), w.ForgetNotices(t0.Add(time.Minute)))
+	})
+	view(t, s, func(r *Reader) error {
+		due, err := r.NotifyDue(t0.Add(2 * time.Hour))
+		if due {
+			t.Error("somebody who is gone is still to be told something")
+		}
+		return err
+	})
+}

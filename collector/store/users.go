@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"strings"
 	"time"
 )
@@ -124,14 +125,8 @@ func (w *Writer) Rehome(user, reseller int64) error {
 	if err := w.exec(`UPDATE users SET reseller_id = $2 WHERE id = $1`, user, reseller); err != nil {
 		return err
 	}
-	others, err := all(&w.Reader, value[int64], `SELECT id FROM channels WHERE user_id = $1 AND kind <> $2`, user, ChannelEmail)
-	if err != nil {
+	if err := w.dropChannels(user, ChannelEmail); err != nil {
 		return err
-	}
-	for _, id := range others {
-		if err := w.DropChannel(id); err != nil {
-			return err
-		}
 	}
 	return w.LockOut(user, time.UnixMilli(1))
 }
@@ -149,9 +144,10 @@ func (w *Writer) LockOut(user int64, now time.Time) error {
 	return w.exec(`UPDATE api_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at = 0`, user, ms(now))
 }
 
-// DropUser takes a person away. What the audit says of them stays.
+// DropUser takes a person away, with all that waits to be told to them. What the audit
+// says of them stays.
 func (w *Writer) DropUser(user int64, by string, now time.Time) error {
-	if err := w.LockOut(user, now); err != nil {
+	if err := errors.Join(w.LockOut(user, now), w.dropChannels(user, "")); err != nil {
 		return err
 	}
 	if err := w.exec(`UPDATE grants SET taken_at = $2, taken_by = $3 WHERE user_id = $1 AND taken_at = 0`, user, ms(now), by); err != nil {
