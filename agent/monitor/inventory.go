@@ -41,7 +41,7 @@ type lookout struct {
 // listed are the kinds of things of which lookout.things names all there are: one that
 // was told and is not among them is gone.
 func listed() []string {
-	return []string{wire.InventoryDisk, wire.InventoryCertificate, wire.InventoryRemote}
+	return []string{wire.InventoryDisk, wire.InventoryCertificate, wire.InventoryRemote, wire.InventoryLibrary}
 }
 
 // lookAround sees to the computer and tells what is new.
@@ -56,7 +56,7 @@ func (m *Monitor) lookAround(context.Context) {
 			m.certificates = found
 			m.mu.Unlock()
 		}
-		l.things = m.seen()
+		l.things = append(m.seen(), m.libraryThings(now)...)
 		if err := m.noteAlive(now, false); err != nil {
 			m.o.Log.Warn("how the agent fares not noted", "err", err)
 		}

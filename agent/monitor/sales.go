@@ -115,6 +115,13 @@ func (d *tillDay) told(till string) wire.Inventory {
 	return wire.Inventory{What: wire.InventorySales, Key: till, Sales: &s}
 }
 
+// any tells whether a till ever sold.
+func (c *counter) any() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.days) > 0
+}
+
 // take is what there is to tell now: days that are over once, and those under way.
 func (c *counter) take() []wire.Inventory {
 	c.mu.Lock()

@@ -42,7 +42,7 @@ const (
 	InventoryDisk        = "disk"        // Key is the volume: "C:", "/"
 	InventoryCertificate = "certificate" // Key is the SHA-256 of its DER, hexadecimal
 	InventorySales       = "sales"       // Key is the till's id
-	InventoryLibrary     = "library"     // Key is the till's id
+	InventoryLibrary     = "library"     // Key is the program: "pdv.exe", or "" for all that run
 	InventoryOutside     = "outside"     // Key is the device's serial number
 	InventoryRemote      = "remote"      // Key is the program: "anydesk", "teamviewer", "rustdesk"
 	InventoryHealth      = "health"      // Key is ""
@@ -101,12 +101,22 @@ type Sales struct {
 	Longest  int64          `cbor:"7,keyasint,omitempty"`
 }
 
-// Library is which library one till's program loads.
+// Library is which library of a SAT one program loads. Programs that use a maker's are
+// told, where a till once used ours; the Library without a Key says whether all that run
+// could be looked at, so that no other Library means that none does.
 type Library struct {
 	Makers bool   `cbor:"1,keyasint"`           // the maker's own again, instead of ours
-	Path   string `cbor:"2,keyasint,omitempty"` // of the file
+	Path   string `cbor:"2,keyasint,omitempty"` // of the file; that of a person is not told
 	Since  int64  `cbor:"3,keyasint,omitempty"` // Unix milliseconds
+	Unseen string `cbor:"4,keyasint,omitempty"` // one of the Unseen constants, "" when all was seen
 }
+
+// Why programs cannot be looked at.
+const (
+	UnseenWide   = "wide"   // an agent of 32 bits sees no program of 64
+	UnseenDenied = "denied" // the agent may not look at other users' programs
+	UnseenFailed = "failed" // the system did not list them, or the agent forgot them
+)
 
 // Outside is what a device did that no call of this agent explains: documents of the
 // direct bridge, of the maker's tool, of another computer.

@@ -15,6 +15,8 @@
 //	  sealed for. Items of KindInventory and KindLog (inventory.go).
 //	  A beat tells which computer and which run it comes from and what terms its
 //	  agent holds; a Hello may ask the agent to renew its identity.
+//	  2026-11-22: a Library is a program's, where it was to be a till's and never sent;
+//	  the one without a Key says whether all programs could be looked at.
 package wire
 
 import (
