@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +53,40 @@ func TestEntrance(t *testing.T) {
 	}
 	if strings.Contains(c.log.String(), link.Secret) {
 		t.Error("a link is in the log")
+	}
+}
+
+// TestSessionEnds: who signs in again is back at the page they were after, and knows that
+// the form they had filled came to nothing.
+func TestSessionEnds(t *testing.T) {
+	b := newBrowser(t)
+	c := emptyCity(t)
+	at := func(want string) {
+		t.Helper()
+		if url := ask(b, chromedp.Location()); url != c.server.URL+want {
+			t.Errorf("at %s, not at %s", url, want)
+		}
+	}
+	b.run(chromedp.Navigate(c.server.URL + "/alarmes?gravidade=critico"))
+	at("/entrar")
+	b.signIn(c)
+	at("/alarmes?gravidade=critico")
+	b.run(chromedp.Navigate(c.server.URL+"/ligar"), fill("[name=nome]", "Padaria"))
+	b.run(chromedp.Evaluate[chromedp.Void](`(x => { x.open("POST", "/sair", false); x.send() })(new XMLHttpRequest())`)) // elsewhere
+	b.follow("main button")
+	if text := b.text("main [role=alert]"); !strings.Contains(text, "nada foi gravado") {
+		t.Errorf("after the form: %s", text)
+	}
+	b.signIn(c)
+	at("/ligar")
+	b.signIn(c)
+	at("/")
+	for _, elsewhere := range []string{"//exemplo.com.br/", "https://exemplo.com.br/", "/\\exemplo.com.br", ""} {
+		v := c.visitor(t)
+		v.Jar.SetCookies(must(url.Parse(c.server.URL)), []*http.Cookie{{Name: "zelo-volta", Value: url.QueryEscape(elsewhere)}})
+		if a := v.post("/entrar", url.Values{"secret": {strings.TrimPrefix(c.link(), "/entrar/")}}); a.header.Get("Location") != "/" {
+			t.Errorf("%q leads to %s", elsewhere, a.header.Get("Location"))
+		}
 	}
 }
 

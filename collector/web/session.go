@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"zelo/collector/api"
@@ -45,7 +46,7 @@ func (s *site) signedIn(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := s.caller(r)
 		if errors.Is(err, api.ErrSignedOut) {
-			http.Redirect(w, r, "/entrar", http.StatusSeeOther)
+			s.toEntrance(w, r)
 			return
 		}
 		if err == nil {
@@ -55,6 +56,41 @@ func (s *site) signedIn(h handler) http.Handler {
 			s.fail(w, r, c, err)
 		}
 	})
+}
+
+// toEntrance asks who is signed out to sign in. The page that was asked for, or that a
+// form is on, is shown afterwards; of the form it is told that it came to nothing.
+func (s *site) toEntrance(w http.ResponseWriter, r *http.Request) {
+	lost := r.Method == http.MethodPost && r.URL.Path != "/sair"
+	page := r.URL
+	if from, err := url.Parse(r.Referer()); lost && err == nil {
+		page = from
+	}
+	if lost || strings.Contains(r.Header.Get("Accept"), "text/html") { // not what a page asks for by itself
+		s.keep(w, s.backName(), url.QueryEscape(page.RequestURI()))
+	}
+	if lost {
+		s.renderEnter(w, r, http.StatusUnauthorized, entrance{Problem: "A sessão terminou antes de o formulário chegar, e nada foi gravado nem enviado. Entre e faça de novo."})
+		return
+	}
+	http.Redirect(w, r, "/entrar", http.StatusSeeOther)
+}
+
+// backName is the cookie with the page to show after signing in.
+func (s *site) backName() string { return s.cookieName() + "-volta" }
+
+// back is that page, and forgets it; the first one when none was asked for.
+func (s *site) back(w http.ResponseWriter, r *http.Request) string {
+	kept, err := r.Cookie(s.backName())
+	if err != nil {
+		return "/"
+	}
+	s.keep(w, s.backName(), "")
+	to, err := url.QueryUnescape(kept.Value)
+	if err != nil || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsRune(to, '\\') {
+		return "/"
+	}
+	return to
 }
 
 // caller is whose request it is: a person's with a session, who may have chosen to
@@ -126,7 +162,7 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, api.Caller{}, err)
 	default:
 		s.setCookie(w, session)
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		http.Redirect(w, r, s.back(w, r), http.StatusSeeOther)
 	}
 }
 
