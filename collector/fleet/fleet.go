@@ -1,7 +1,8 @@
 // Package fleet sends commands to agents and awaits their answers. A command is a row
 // of the store from the moment somebody asks for it. It is sent, the same signed bytes
 // each time, until its agent said a word of it; the agent carries out each command
-// once. What agents answer comes in through ingest.
+// once. What agents answer comes in through ingest. A command that was taken back is
+// sent as cancelled in the same way, until its agent said how it stands.
 //
 // The collector may be killed at any moment: what was not sent is sent at the next
 // round, and what was sent is sent again when its agent is heard and says nothing.
@@ -88,14 +89,15 @@ const atOnce = 200
 // Round ends what is overdue, moves waves on, and sends what is due.
 func (f *Fleet) Round(ctx context.Context, sender Sender) error {
 	now := f.o.Now()
-	var overdue, due []store.Command
+	var overdue, due, cancels []store.Command
 	var waves []store.Order
 	err := f.o.Store.View(ctx, store.All(), func(r *store.Reader) (err error) {
-		var err2, err3 error
+		var err2, err3, err4 error
 		overdue, err = r.Overdue(now)
 		waves, err2 = r.Waves()
 		due, err3 = dueNow(r, now)
-		return errors.Join(err, err2, err3)
+		cancels, err4 = r.DueCancels(now, atOnce)
+		return errors.Join(err, err2, err3, err4)
 	})
 	if err != nil {
 		return err
@@ -105,10 +107,10 @@ func (f *Fleet) Round(ctx context.Context, sender Sender) error {
 			return err
 		}
 	}
-	if len(due) == 0 {
+	if len(due)+len(cancels) == 0 {
 		return nil
 	}
-	ready, err := f.prepare(ctx, due, now)
+	ready, err := f.prepare(ctx, due, cancels, now)
 	if err != nil {
 		return err
 	}
@@ -175,21 +177,33 @@ func (f *Fleet) settle(ctx context.Context, overdue []store.Command, waves []sto
 				f.Wake()
 				continue
 			}
-			n, err := w.StopOrder(id, "Falhas demais nos caixas anteriores.", now)
+			n, err := w.StopOrder(id, "Nos caixas anteriores, falhas ou cancelamentos demais.", now)
 			if err != nil {
 				return err
 			}
-			f.o.Log.Warn("an order was stopped: too many of its commands failed", "order", id, "not sent", n)
+			f.o.Log.Warn("an order was stopped: too many of its commands failed", "order", id, "taken back", n)
 		}
 		return nil
 	})
 }
 
 // prepare signs what was not sent before and notes that all are sent now: before they
-// are, so that what an agent may have is never taken for what it cannot have.
-func (f *Fleet) prepare(ctx context.Context, due []store.Command, now time.Time) (ready []store.Command, err error) {
+// are, so that what an agent may have is never taken for what it cannot have. Message of
+// what it returns is what goes to the agent.
+func (f *Fleet) prepare(ctx context.Context, due, cancels []store.Command, now time.Time) (ready []store.Command, err error) {
 	err = f.o.Store.Update(ctx, func(w *store.Writer) error {
 		ready = nil
+		for _, c := range cancels {
+			var err error
+			if c.Message, err = f.signCancel(c.Message); err == nil {
+				ready = append(ready, c)
+			} else {
+				f.o.Log.Error("the cancelling of a command cannot be signed", "agent", c.Agent, "command", c.ID, "err", err)
+			}
+			if err := w.SetCancelSent(c.ID, now); err != nil {
+				return err
+			}
+		}
 		for _, c := range due {
 			if c.Message == nil {
 				message, err := f.sign(w, c)
@@ -242,6 +256,19 @@ func (f *Fleet) sign(w *store.Writer, c store.Command) ([]byte, error) {
 		err = fmt.Errorf("it has %d bytes, more than %d", len(message), wire.MaxCommand)
 	}
 	return message, err
+}
+
+// signCancel makes, of the bytes that went to an agent, those that take them back.
+func (f *Fleet) signCancel(message []byte) ([]byte, error) {
+	var s wire.Signed
+	if err := f.codec.Decode(message, &s); err != nil {
+		return nil, err
+	}
+	s, err := f.codec.SignCancel(f.o.Key, s)
+	if err != nil {
+		return nil, err
+	}
+	return f.codec.Encode(s)
 }
 
 // decodeHex fills to with the bytes that text names.

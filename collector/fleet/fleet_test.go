@@ -99,17 +99,37 @@ func (w *world) round() (commands []wire.Command) {
 		w.t.Fatal(err)
 	}
 	for _, b := range w.sent {
-		var s wire.Signed
-		if err := w.codec.Decode(b, &s); err != nil {
-			w.t.Fatal(err)
+		if c, cancels := w.read(b); !cancels {
+			commands = append(commands, c)
 		}
-		c, err := w.codec.Verify(w.CommandKey(), s)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		commands = append(commands, c)
 	}
 	return commands
+}
+
+// read reads what was sent, as an agent does.
+func (w *world) read(b []byte) (c wire.Command, cancels bool) {
+	w.t.Helper()
+	var s wire.Signed
+	if err := w.codec.Decode(b, &s); err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := w.codec.Verify(w.CommandKey(), s)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c, s.Cancels()
+}
+
+// cancels makes one round and returns the commands that it took back.
+func (w *world) cancels() (ids []string) {
+	w.t.Helper()
+	w.round()
+	for _, b := range w.sent {
+		if c, cancels := w.read(b); cancels {
+			ids = append(ids, c.ID.String())
+		}
+	}
+	return ids
 }
 
 func (w *world) commands(order int64) (list []store.Command) {
@@ -175,7 +195,7 @@ func TestKilledBetween(t *testing.T) {
 	w.order(Request{Name: wire.CommandPing})
 	var due []store.Command
 	w.update(func(u *store.Writer) (err error) { due, err = dueNow(&u.Reader, w.now); return err })
-	ready, err := w.prepare(t.Context(), due, w.now)
+	ready, err := w.prepare(t.Context(), due, nil, w.now)
 	if err != nil || len(ready) != 1 {
 		t.Fatal(ready, err)
 	}
@@ -188,6 +208,75 @@ func TestKilledBetween(t *testing.T) {
 	w.update(func(u *store.Writer) error { return w.beat(u, agentID) })
 	if w.round(); len(w.sent) != 1 || !bytes.Equal(w.sent[0], ready[0].Message) {
 		t.Error("the command is lost, or another one was sent")
+	}
+}
+
+// TestCancelling: what was sent is taken back until its agent said a word, whatever is
+// lost between, and whenever the collector dies.
+func TestCancelling(t *testing.T) {
+	w := newWorld(t)
+	o := w.order(Request{Name: wire.CommandChangeCode, Args: map[string]string{"new": "12345678"}})
+	w.round()
+	sent, _ := w.read(w.sent[0])
+	id := sent.ID.String()
+	w.update(func(u *store.Writer) error { _, err := u.Cancel(id, store.StoppedBy("ana"), w.now); return err })
+	w.down = errors.New("the broker is away")
+	w.cancels()
+	w.down = nil
+	for range 2 {
+		if got := w.cancels(); len(got) > 0 {
+			t.Errorf("told again at once: %v", got)
+		}
+		again, err := New(w.o) // the collector died after it had noted, and before it told
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Fleet = again
+		w.now = w.now.Add(time.Minute)
+		w.update(func(u *store.Writer) error { return w.beat(u, agentID) })
+		if got := w.cancels(); !slices.Equal(got, []string{id}) || len(w.sent) != 1 {
+			t.Fatalf("the agent is back, told %v in %d messages", got, len(w.sent))
+		}
+		if c, _ := w.read(w.sent[0]); !bytes.Equal(c.Sealed, sent.Sealed) || c.Sequence != sent.Sequence {
+			t.Errorf("%+v", c)
+		}
+	}
+	w.update(func(u *store.Writer) error {
+		_, err := u.TellCommand(agentID, store.CommandReport{Command: id, Number: 1, State: store.CommandRefused, Reason: wire.RefusedCancelled}, w.now)
+		return err
+	})
+	w.now = w.now.Add(time.Minute)
+	w.update(func(u *store.Writer) error { return w.beat(u, agentID) })
+	if got := w.cancels(); len(w.sent) > 0 {
+		t.Errorf("told again after the agent's word: %v", got)
+	}
+	if c := w.commands(o.ID)[0]; c.State != store.CommandCancelled || c.CancelBy != "Cancelado por ana." {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestCancelledWaves: what failed too often is taken back where it was sent and has not
+// begun, and nothing more of it goes out.
+func TestCancelledWaves(t *testing.T) {
+	w := newWorld(t)
+	var targets []Target
+	for _, agent := range []string{"agent00001", "agent00002", "agent00003", "agent00004"} {
+		w.update(func(u *store.Writer) error { return w.beat(u, agent) })
+		targets = append(targets, Target{Agent: agent})
+	}
+	o := w.order(Request{Name: wire.CommandRestart, Targets: targets, First: 3, Need: 100})
+	w.round()
+	list := w.commands(o.ID)
+	w.tell(list[0].ID, 1, store.CommandFailed)
+	w.tell(list[1].ID, 1, store.CommandWaiting)
+	w.tell(list[2].ID, 1, store.CommandRunning)
+	w.round() // decides
+	if got := w.cancels(); !slices.Equal(got, []string{list[1].ID}) {
+		t.Errorf("taken back: %v", got)
+	}
+	list = w.commands(o.ID)
+	if list[3].State != store.CommandCancelled || !list[2].CancelAt.IsZero() || list[0].Order.StoppedAt.IsZero() {
+		t.Errorf("%+v", list)
 	}
 }
 
@@ -313,6 +402,8 @@ func TestJudge(t *testing.T) {
 		{"one of two failed, and one must succeed", 50, list("1 failed", "1 running", "2 queued"), hold},
 		{"both failed", 50, list("1 failed", "1 refused", "2 queued"), stop},
 		{"one failed, and all must succeed", 100, list("1 failed", "1 running", "2 queued"), stop},
+		{"one was cancelled, and all must succeed", 100, list("1 done", "1 cancelled", "2 queued"), stop},
+		{"one was cancelled, and half is enough", 50, list("1 done", "1 cancelled", "2 queued"), release},
 		{"one is not known of", 100, list("1 unknown", "1 done", "2 queued"), stop},
 		{"released, and under way", 50, list("1 done", "1 done", "1 queued", "1 sent"), hold},
 		{"released, and too many fail", 50, list("1 done", "1 failed", "1 failed", "1 failed", "1 queued"), stop},

@@ -117,9 +117,9 @@ const (
 )
 
 // judge decides about the second wave of an order: it begins when enough of the first
-// succeeded, and what was not sent is stopped when so many failed that enough cannot
-// succeed any more, in the first wave or in all. What nobody can tell of has not
-// succeeded.
+// succeeded, and what has not begun is stopped when so many failed that enough cannot
+// succeed any more, in the first wave or in all. What nobody can tell of, or what
+// somebody cancelled, has not succeeded.
 func judge(o store.Order, commands []store.Command) verdict {
 	all, first := tally{need: o.Need}, tally{need: o.Need}
 	for _, c := range commands {
