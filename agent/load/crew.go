@@ -52,6 +52,7 @@ type member struct {
 	mu    sync.Mutex
 	last  report
 	trips []time.Duration
+	told  []time.Duration
 	facts []happened
 }
 
@@ -109,10 +110,10 @@ func (m *member) listen(out io.Reader) {
 			return
 		}
 		m.mu.Lock()
-		r.Ready = r.Ready || m.last.Ready
-		m.trips = append(m.trips, r.Trips...)
+		r.Ready, r.Stocked = r.Ready || m.last.Ready, r.Stocked || m.last.Stocked
+		m.trips, m.told = append(m.trips, r.Trips...), append(m.told, r.Told...)
 		m.facts = append(m.facts, r.Facts...)
-		r.Trips, r.Facts = nil, nil
+		r.Trips, r.Told, r.Facts = nil, nil, nil
 		m.last = r
 		m.mu.Unlock()
 	}
@@ -156,6 +157,14 @@ func (c *crew) totals() (t totals) {
 func (c *crew) until(what string, reached func(totals) bool) error {
 	return c.watch(patience, func() bool { return reached(c.totals()) }, func() error {
 		return fmt.Errorf("waited %v for %s in vain: %+v %s", patience, what, c.totals(), c.trouble())
+	})
+}
+
+// stock has documents issued ahead of their sales.
+func (c *crew) stock(n int) error {
+	c.order(order{Stock: 1 + n/len(c.workers)})
+	return c.until("documents to be issued ahead", func(totals) bool {
+		return !slices.ContainsFunc(c.workers, func(m *member) bool { return !m.report().Stocked })
 	})
 }
 
@@ -214,12 +223,21 @@ func (c *crew) forgetTrips() {
 	}
 }
 
-// trip is a percentile of the time from sale to acknowledgement.
+// trip is a percentile of the time from sale to acknowledgement, told of that from a fact
+// to its.
 func (c *crew) trip(percent int) time.Duration {
+	return c.percentile(percent, func(m *member) []time.Duration { return m.trips })
+}
+
+func (c *crew) told(percent int) time.Duration {
+	return c.percentile(percent, func(m *member) []time.Duration { return m.told })
+}
+
+func (c *crew) percentile(percent int, of func(*member) []time.Duration) time.Duration {
 	var all []time.Duration
 	for _, m := range c.workers {
 		m.mu.Lock()
-		all = append(all, m.trips...)
+		all = append(all, of(m)...)
 		m.mu.Unlock()
 	}
 	slices.Sort(all)

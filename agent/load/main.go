@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -68,7 +69,7 @@ func load(ctx context.Context, tills int, phase time.Duration, bin, folder strin
 	if s.collector, err = newCollector(ctx, bin, folder); err != nil {
 		return err
 	}
-	for _, step := range []func() error{s.enrol, s.connect, s.watch, s.sell, s.alarms, s.restart, s.outage, s.finish} {
+	for _, step := range []func() error{s.enrol, s.stock, s.connect, s.watch, s.sell, s.alarms, s.restart, s.outage, s.finish} {
 		if err := step(); err != nil {
 			return errors.Join(err, s.collector.lastWords())
 		}
@@ -97,6 +98,7 @@ type stage struct {
 
 	watcher *watcher
 	raised  int           // facts
+	lunch   time.Time     // when it began
 	open    []int         // tills with a fact that is not over, the oldest first
 	alarm   time.Duration // p99 of both the page and the channel, from the fact on
 }
@@ -139,6 +141,15 @@ func (s *stage) enrol() error {
 		return err
 	}
 	s.before, err = s.collector.memory()
+	return err
+}
+
+// stock has what ordinary days sell issued before it is sold.
+func (s *stage) stock() error {
+	began := time.Now()
+	n := int((steadyRate + lunchRate) * float64(s.tills) * s.phase.Seconds())
+	err := s.crew.stock(n)
+	s.say("%d cupons emitidos antes das vendas em %.1f s", n, time.Since(began).Seconds())
 	return err
 }
 
@@ -190,6 +201,7 @@ func (s *stage) sell() error {
 		rate float64
 	}{{"vendas normais", steadyRate}, {"pico do almoço", lunchRate}} {
 		sold, cpu := s.crew.totals().sold, s.collector.cpu()
+		s.lunch = time.Now()
 		s.crew.order(order{Rate: p.rate})
 		s.crew.forgetTrips()
 		if err := s.raise(s.phase); err != nil {
@@ -252,13 +264,26 @@ func (s *stage) alarms() error {
 	if err := s.crew.watch(seenWithin, seen, func() error { return nil }); err != nil {
 		return err
 	}
-	page, channel, err := s.watcher.delays(s.crew.facts())
-	if err != nil {
-		return fmt.Errorf("not every fact was seen: %w", err)
+	facts := s.crew.facts()
+	before := func(f happened) bool { return f.At.Before(s.lunch) }
+	for _, p := range []struct {
+		name  string
+		facts []happened
+	}{
+		{"nas vendas normais", slices.DeleteFunc(slices.Clone(facts), func(f happened) bool { return !before(f) })},
+		{"no pico do almoço", slices.DeleteFunc(slices.Clone(facts), before)},
+		{"ao todo", facts},
+	} {
+		page, channel, err := s.watcher.delays(p.facts)
+		if err != nil {
+			return fmt.Errorf("not every fact was seen: %w", err)
+		}
+		s.say("%d fatos %s: na página p50 %v, p99 %v; no webhook p50 %v, p99 %v", len(page), p.name,
+			percentile(page, 50), percentile(page, 99), percentile(channel, 50), percentile(channel, 99))
+		s.alarm = max(percentile(page, 99), percentile(channel, 99))
 	}
-	s.say("%d fatos: na página p50 %v, p99 %v; no webhook p50 %v, p99 %v; uma leitura da lista de alarmes p50 %v", len(page),
-		percentile(page, 50), percentile(page, 99), percentile(channel, 50), percentile(channel, 99), s.watcher.reading())
-	s.alarm = max(percentile(page, 99), percentile(channel, 99))
+	s.say("dos fatos, até a confirmação no caixa p50 %v, p99 %v; uma leitura da lista de alarmes p50 %v",
+		s.crew.told(50), s.crew.told(99), s.watcher.reading())
 	s.watcher.close()
 	s.watcher = nil
 	return nil

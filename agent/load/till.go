@@ -13,6 +13,7 @@ import (
 	"zelo/agent/uplink"
 	"zelo/agent/wire"
 	"zelo/buffer"
+	"zelo/sat/cfe"
 )
 
 // Of each till's buffer file: the smallest there may be, because the disk is taken
@@ -35,7 +36,9 @@ type till struct {
 	number  int
 	waiting map[uint64]time.Time // when it was sold, by sequence
 	sold    []sold
-	trips   []time.Duration // from sale to acknowledgement, since they were last taken
+	trips   []time.Duration      // from sale to acknowledgement, since they were last taken
+	facts   map[uint64]time.Time // as waiting, of events
+	told    []time.Duration      // as trips, of events
 }
 
 // serialOf is that of a till's device.
@@ -43,7 +46,7 @@ func serialOf(number int) string { return fmt.Sprintf("%09d", 500_000_000+number
 
 func newTill(folder string, number int, codec *wire.Codec, broker string, id identity) (*till, error) {
 	t := &till{name: fmt.Sprintf("caixa-%06d", number), serial: serialOf(number), codec: codec,
-		started: time.Now(), waiting: map[uint64]time.Time{}}
+		started: time.Now(), waiting: map[uint64]time.Time{}, facts: map[uint64]time.Time{}}
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	t.buffer, _, err = buffer.Open(filepath.Join(folder, t.name), buffer.Options{
@@ -67,14 +70,19 @@ func (t *till) beat() wire.Beat {
 		Devices: []wire.BeatDevice{{Serial: t.serial, Name: "simulado", Answering: true}}}
 }
 
-// sell issues a document and puts it in its place in the outgoing stream.
-func (t *till) sell(p *press) error {
+// issue makes the next document of the till's device.
+func (t *till) issue(p *press) (cfe.Issued, error) {
+	t.mu.Lock()
+	t.number++
+	number := t.number
+	t.mu.Unlock()
+	return p.issue(t.serial, number)
+}
+
+// sell puts a document in its place in the outgoing stream.
+func (t *till) sell(doc cfe.Issued) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	doc, err := p.issue(t.serial, t.number+1)
-	if err != nil {
-		return err
-	}
 	began := time.Now()
 	item, err := t.codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindDocument, Serial: t.serial, Till: "001",
 		At: began.UnixMilli(), Body: doc.XML})
@@ -85,9 +93,8 @@ func (t *till) sell(p *press) error {
 	b.Append(wire.StreamDocuments, item)
 	seqs, err := t.buffer.Commit(b)
 	if err != nil {
-		return fmt.Errorf("cannot keep document %d of %s: %w", t.number+1, t.name, err)
+		return fmt.Errorf("cannot keep document %s of %s: %w", doc.Key, t.name, err)
 	}
-	t.number++
 	t.waiting[seqs[0]] = began
 	t.sold = append(t.sold, sold{doc.Key, sha256.Sum256(doc.XML)})
 	return nil
@@ -108,25 +115,33 @@ func (t *till) happen(f fact) (happened, error) {
 	}
 	b := &buffer.Batch{}
 	b.Append(wire.StreamEvents, item)
-	if _, err := t.buffer.Commit(b); err != nil {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seqs, err := t.buffer.Commit(b)
+	if err != nil {
 		return happened{}, fmt.Errorf("cannot keep an event of %s: %w", t.name, err)
 	}
+	t.facts[seqs[0]] = at
 	return happened{f, t.serial, at}, nil
 }
 
-// heard notes which documents the collector acknowledges, beside the uplink, which
+// heard notes what the collector acknowledges, beside the uplink, which
 // does what is to be done.
 func (t *till) heard(kind string, payload []byte) {
 	var a wire.Ack
-	if kind != wire.DownAck || t.codec.Decode(payload, &a) != nil || a.Stream != wire.StreamDocuments {
+	if kind != wire.DownAck || t.codec.Decode(payload, &a) != nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	waiting, trips := t.waiting, &t.trips
+	if a.Stream == wire.StreamEvents {
+		waiting, trips = t.facts, &t.told
+	}
 	for _, r := range a.Records {
-		if began, ok := t.waiting[r.Seq]; ok {
-			t.trips = append(t.trips, time.Since(began))
-			delete(t.waiting, r.Seq)
+		if began, ok := waiting[r.Seq]; ok {
+			*trips = append(*trips, time.Since(began))
+			delete(waiting, r.Seq)
 		}
 	}
 }

@@ -9,16 +9,19 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"zelo/agent/wire"
+	"zelo/sat/cfe"
 )
 
 // order is what a worker is told; a field that is zero changes nothing.
 type order struct {
 	Begin   *brief  `json:",omitempty"` // first: enrol
+	Stock   int     `json:",omitempty"` // documents to issue ahead of their sales
 	Connect bool    `json:",omitempty"`
 	Rate    float64 `json:",omitempty"` // sales a second of each till; negative is none
 	Cut     int     `json:",omitempty"` // per cent of the tills to cut off
@@ -37,14 +40,17 @@ type brief struct {
 type report struct {
 	Ready, Ended             bool
 	Connected, Sold, Waiting int
+	Stocked                  bool
 	Trips                    []time.Duration // of the documents acknowledged since the last
+	Told                     []time.Duration // of the events acknowledged since the last
 	Facts                    []happened      // since the last
 	Err                      string          // why a till is not connected, or why the worker ends
 }
 
 const (
 	reportEvery = 250 * time.Millisecond
-	sellers     = 4 // sales at the same time in one process
+	sellers     = 4   // sales at the same time in one process
+	workerGC    = 400 // per cent: what the tills leave behind is not measured, the collector is
 	drainTime   = time.Minute
 )
 
@@ -55,6 +61,7 @@ type worker struct {
 	codec  *wire.Codec
 	press  *press
 	tills  []*till
+	stock  chan stocked // documents issued ahead
 	facts  []happened   // not yet reported
 	rate   atomic.Int64 // sales in 1,000 seconds, of all tills
 	out    *json.Encoder
@@ -116,6 +123,10 @@ func (w *worker) run(ctx context.Context, orders <-chan order) error {
 					return err
 				}
 				w.sellOn(selling, &sales, failed)
+			case o.Stock > 0:
+				if err := w.stockUp(o.Stock); err != nil {
+					return err
+				}
 			case o.Connect:
 				for _, t := range w.tills {
 					parts.Go(func() { t.uplink.Run(ctx) })
@@ -145,6 +156,7 @@ func (w *worker) begin(ctx context.Context, b brief) error {
 	if w.press, err = newPress(); err != nil {
 		return err
 	}
+	debug.SetGCPercent(workerGC)
 	for i, id := range ids {
 		t, err := newTill(w.folder, b.From+i, w.codec, b.Access.Broker, id)
 		if err != nil {
@@ -153,6 +165,57 @@ func (w *worker) begin(ctx context.Context, b brief) error {
 		w.tills = append(w.tills, t)
 	}
 	return w.out.Encode(report{Ready: true})
+}
+
+// stocked is a document that its till has issued and not yet sold.
+type stocked struct {
+	till *till
+	doc  cfe.Issued
+}
+
+// stockUp issues documents ahead, of whichever tills: what signing costs a device shall
+// not cost the collector the time of these two machines in one.
+func (w *worker) stockUp(n int) error {
+	w.stock = make(chan stocked, n)
+	var parts sync.WaitGroup
+	var left atomic.Int64
+	left.Store(int64(n))
+	failed := make(chan error, sellers)
+	for range sellers {
+		parts.Go(func() {
+			for left.Add(-1) >= 0 {
+				t := w.tills[rand.IntN(len(w.tills))]
+				doc, err := t.issue(w.press)
+				if err != nil {
+					failed <- err
+					return
+				}
+				w.stock <- stocked{t, doc}
+			}
+		})
+	}
+	parts.Wait()
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return w.out.Encode(report{Ready: true, Stocked: true})
+	}
+}
+
+// sell has a till sell: what was issued ahead, or else what it issues now.
+func (w *worker) sell() error {
+	select {
+	case s := <-w.stock:
+		return s.till.sell(s.doc)
+	default:
+	}
+	t := w.tills[rand.IntN(len(w.tills))]
+	doc, err := t.issue(w.press)
+	if err != nil {
+		return err
+	}
+	return t.sell(doc)
 }
 
 // change takes what an order says of sales and lines.
@@ -173,11 +236,11 @@ func (w *worker) change(o order) {
 // sellOn lets tills sell at the rate that is ordered, whichever they are, until ctx
 // ends. A process that cannot keep up sells less, which its reports show.
 func (w *worker) sellOn(ctx context.Context, sales *sync.WaitGroup, failed chan<- error) {
-	next := make(chan *till)
+	next := make(chan struct{})
 	for range sellers {
 		sales.Go(func() {
-			for t := range next {
-				if err := t.sell(w.press); err != nil {
+			for range next {
+				if err := w.sell(); err != nil {
 					failed <- err
 					return
 				}
@@ -198,7 +261,7 @@ func (w *worker) sellOn(ctx context.Context, sales *sync.WaitGroup, failed chan<
 			}
 			for ; owed >= 1; owed-- {
 				select {
-				case next <- w.tills[rand.IntN(len(w.tills))]:
+				case next <- struct{}{}:
 				case <-ctx.Done():
 					return
 				}
@@ -218,8 +281,8 @@ func (w *worker) report() (r report) {
 		t.mu.Lock()
 		r.Sold += len(t.sold)
 		r.Waiting += len(t.waiting)
-		r.Trips = append(r.Trips, t.trips...)
-		t.trips = nil
+		r.Trips, r.Told = append(r.Trips, t.trips...), append(r.Told, t.told...)
+		t.trips, t.told = nil, nil
 		t.mu.Unlock()
 	}
 	return r
