@@ -307,7 +307,9 @@ func (o *owner) do(ctx context.Context, j *job) result {
 		return result{err: &sat.Error{Op: "reach the device for", Request: j.req.Function, Session: j.req.Session,
 			Err: fmt.Errorf("%w: %w", sat.ErrNotSent, err)}}
 	}
-	release, err := o.reserve(within(ctx, j.ctx))
+	reserving, cancel := within(ctx, j.ctx)
+	release, err := o.reserve(reserving)
+	cancel()
 	if err != nil {
 		return notSent(err)
 	}
@@ -405,13 +407,11 @@ func (o *owner) send(ctx context.Context, req sat.Request) (sat.Reply, error) {
 }
 
 // within is the job's time, cut when the agent stops.
-func within(agent, job context.Context) context.Context {
+func within(agent, job context.Context) (context.Context, context.CancelFunc) {
 	if d, ok := job.Deadline(); ok {
-		ctx, cancel := context.WithDeadline(agent, d)
-		context.AfterFunc(ctx, cancel)
-		return ctx
+		return context.WithDeadline(agent, d)
 	}
-	return agent
+	return context.WithCancel(agent)
 }
 
 // pause waits; false when ctx ends first.
