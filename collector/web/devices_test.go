@@ -3,14 +3,17 @@ package web
 import (
 	"archive/zip"
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"zelo/agent/wire"
 	"zelo/collector/api"
+	"zelo/collector/store"
 	"zelo/sat/sim"
 )
 
@@ -118,4 +121,42 @@ func TestTwoDevicesInABrowser(t *testing.T) {
 	b.signIn(c)
 	b.visit(c.server.URL+"/caixas/"+bakery, "caixa-dois-sats")
 	b.visit(c.server.URL+"/exportar?cnpj="+shopOfTwo+"&serie=&mes=12&ano=2025", "exportar-duas-vezes")
+}
+
+// TestTillsAreFound: by the shop, its CNPJ, the till, the device, the alarm and the state,
+// the first of very many.
+func TestTillsAreFound(t *testing.T) {
+	c := newCity(t)
+	v := c.person(t)
+	rows := regexp.MustCompile(`<a href="/caixas/([^"/?]+)">`)
+	for _, f := range []struct{ query, want string }{
+		{"", market + " 900000004 " + corner + " " + fresh + " " + bakery},
+		{"?q=mercado+BOM", market}, {"?q=11.444.777", market}, {"?q=11444777", market}, {"?q=bazar", corner}, {"?q=900000001", bakery},
+		{"?q=bloqueio", market}, {"?estado=fine", bakery}, {"?estado=critical&q=sat", market + " 900000004"}, {"?estado=silent", fresh}, {"?q=nada", ""},
+	} {
+		var got []string
+		for _, m := range rows.FindAllStringSubmatch(v.get("/caixas"+f.query).body, -1) {
+			got = append(got, m[1])
+		}
+		if strings.Join(got, " ") != f.want {
+			t.Errorf("%q finds %q, want %s", f.query, got, f.want)
+		}
+	}
+	if a := v.get("/caixas?q=nada"); !strings.Contains(a.body, "5 caixas ao todo") {
+		t.Errorf("nothing found teaches nothing: %s", a.body)
+	}
+	c.update(func(w *store.Writer) (err error) {
+		for i := range shownTills {
+			if err == nil {
+				err = w.AddAgent(fmt.Sprintf("agente%03dxxxxxxx", i), "pdv", now())
+			}
+		}
+		return err
+	})
+	if n := len(rows.FindAllString(v.get("/caixas").body, -1)); n != shownTills {
+		t.Errorf("the first page lists %d tills", n)
+	}
+	if a := v.get("/caixas?todos=1&q=PDV"); len(rows.FindAllString(a.body, -1)) < shownTills || strings.Contains(a.body, "todos=1") {
+		t.Error("not all tills are listed when asked for")
+	}
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"zelo/collector/api"
 )
@@ -18,15 +19,67 @@ func (s *site) now(w http.ResponseWriter, r *http.Request, c api.Caller) error {
 	return s.render(w, c, http.StatusOK, "now", "now", "Agora", o)
 }
 
+// shownTills is how many tills one page lists: a screen to look at, and no wait for
+// the browser to draw it.
+const shownTills = 300
+
+// tillsPage is the list of tills, narrowed as somebody asked.
+type tillsPage struct {
+	Text   string
+	State  api.State // "" for all
+	List   []api.Till
+	Found  int    // of which List shows the worst
+	All    int    // whatever was asked
+	Rest   string // address of all that were found; "" when List has them
+	Orders bool   // whether the person gives commands
+}
+
+// States are the choices of a form.
+func (tillsPage) States() []api.State {
+	return []api.State{api.Critical, api.Warning, api.Notice, api.Silent, api.Fine, api.Archive}
+}
+
+// fits tells whether a till is among those asked for. One that was never heard is not
+// heard, too.
+func (p tillsPage) fits(t api.Till) bool {
+	return (p.State == "" || t.State == p.State || p.State == api.Silent && t.State == api.Waiting) &&
+		strings.Contains(strings.ToLower(tillText(t)), strings.ToLower(p.Text))
+}
+
 func (s *site) tills(w http.ResponseWriter, r *http.Request, c api.Caller) error {
-	list, err := s.o.API.Tills(r.Context(), c)
+	all, err := s.o.API.Tills(r.Context(), c)
 	if err != nil {
 		return err
 	}
-	return s.render(w, c, http.StatusOK, "tills", "tills", "Caixas", struct {
-		List   []api.Till
-		Orders bool // whether the person gives commands
-	}{list, s.o.API.May(c, api.OpOrders)})
+	q := r.URL.Query()
+	p := tillsPage{Text: strings.TrimSpace(q.Get("q")), State: api.State(q.Get("estado")), All: len(all), Orders: s.o.API.May(c, api.OpOrders)}
+	for _, t := range all {
+		if p.fits(t) {
+			p.List = append(p.List, t)
+		}
+	}
+	p.Found = len(p.List)
+	if p.Found > shownTills && q.Get("todos") == "" {
+		p.List = p.List[:shownTills]
+		q.Set("todos", "1")
+		p.Rest = "/caixas?" + q.Encode()
+	}
+	return s.render(w, c, http.StatusOK, "tills", "tills", "Caixas", p)
+}
+
+// tillText is what a till is found by: its shop, its names and its devices.
+func tillText(t api.Till) string {
+	words := []string{t.Name(), t.Shop()}
+	for _, cnpj := range append(t.Issuers(), t.Agent.CNPJ) {
+		words = append(words, cnpj, api.Register(cnpj))
+	}
+	for _, d := range t.Devices {
+		words = append(words, "SAT "+d.Serial, d.Name)
+	}
+	if t.Worst != nil {
+		words = append(words, t.Worst.Rule.Title)
+	}
+	return strings.Join(words, "\n")
 }
 
 func (s *site) till(w http.ResponseWriter, r *http.Request, c api.Caller) error {
