@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -129,6 +130,7 @@ func (s *site) setStage(w http.ResponseWriter, r *http.Request, c api.Caller) er
 type limitsPage struct {
 	Problem string
 	Whose   string // CNPJ or its root; "" for the reseller
+	Found   bool   // there is such a one
 	Owners  []ownerChoice
 	Rules   []limit
 	Policy  api.Policy
@@ -163,7 +165,7 @@ func (s *site) owners(r *http.Request, c api.Caller, chosen int64) (list []owner
 
 // ownerOf names whose limits a page is about, as its address says.
 func ownerOf(r *http.Request, c api.Caller) (o api.PolicyOwner, whose string) {
-	whose = strings.TrimSpace(r.FormValue("de"))
+	whose = strings.NewReplacer(".", "", "/", "", "-", "", " ", "").Replace(strings.ToUpper(r.FormValue("de")))
 	switch len(whose) {
 	case 0:
 		o.Reseller = c.Reseller()
@@ -181,10 +183,13 @@ func ownerOf(r *http.Request, c api.Caller) (o api.PolicyOwner, whose string) {
 func (s *site) limits(w http.ResponseWriter, r *http.Request, c api.Caller) error {
 	o, whose := ownerOf(r, c)
 	p, err := s.o.API.Policy(r.Context(), c, o)
+	if errors.Is(err, api.ErrNotFound) && whose != "" {
+		return s.renderLimits(w, r, c, http.StatusNotFound, o, limitsPage{Whose: whose, Problem: "Nenhuma loja nem empresa que você vê tem este CNPJ. Confira os números, ou procure por Clientes."})
+	}
 	if err != nil {
 		return err
 	}
-	return s.renderLimits(w, r, c, http.StatusOK, o, limitsPage{Whose: whose, Policy: p})
+	return s.renderLimits(w, r, c, http.StatusOK, o, limitsPage{Whose: whose, Found: true, Policy: p})
 }
 
 func (s *site) renderLimits(w http.ResponseWriter, r *http.Request, c api.Caller, status int, o api.PolicyOwner, p limitsPage) (err error) {
@@ -208,7 +213,7 @@ func (s *site) setLimits(w http.ResponseWriter, r *http.Request, c api.Caller) e
 		err = s.o.API.SetPolicy(r.Context(), c, o, p)
 	}
 	if text, mend := problem(err); mend {
-		return s.renderLimits(w, r, c, http.StatusBadRequest, o, limitsPage{Problem: text, Whose: whose, Policy: p})
+		return s.renderLimits(w, r, c, http.StatusBadRequest, o, limitsPage{Problem: text, Whose: whose, Found: true, Policy: p})
 	}
 	if err != nil {
 		return err
