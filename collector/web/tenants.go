@@ -87,11 +87,13 @@ func (s *site) renderClient(w http.ResponseWriter, r *http.Request, c api.Caller
 	if err != nil {
 		return err
 	}
-	data := map[string]any{"Told": t, "Client": p, "Give": s.o.API.May(c, api.OpGive), "Describe": s.o.API.May(c, api.OpDescribe), "Move": s.o.API.May(c, api.OpMoveTaxpayer)}
+	data := map[string]any{"Told": t, "Client": p, "Give": s.o.API.May(c, api.OpGive), "Describe": s.o.API.May(c, api.OpDescribe)}
 	if s.o.API.May(c, api.OpMoveTaxpayer) {
-		if data["Resellers"], err = s.o.API.Resellers(r.Context(), c); err != nil {
+		all, err := s.o.API.Resellers(r.Context(), c)
+		if err != nil {
 			return err
 		}
+		data["Resellers"], data["Move"] = all, len(all) > 1
 	}
 	return s.render(w, c, status, "client", "clients", p.Name, data)
 }
