@@ -71,6 +71,9 @@ func documentOf(doc cfe.Document, v cfe.Verification, verdict Verdict, raw []byt
 		out.Forbidden = doc.Environment != 2 && !doc.Test && !doc.Issued.Before(forbiddenFrom())
 		out.Invalid = v.Signature == cfe.Rejected || v.Signature == cfe.Unsigned
 	}
+	if !out.Invalid && !doc.Test {
+		out.City = doc.City
+	}
 	if len(doc.Serial) != len(doc.Key.Serial()) {
 		out.Serial = "" // of an edited document: no device has such a number
 	}

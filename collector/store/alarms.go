@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -107,10 +108,45 @@ func scanAlarmAnd(s scanner, a *Alarm, more ...any) error {
 
 // OpenAlarms returns all open alarms: those that stand for themselves before
 // those explained by another, then the gravest, then the oldest first.
-func (r *Reader) OpenAlarms() ([]Alarm, error) {
-	args := arguments{}
-	return all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.cleared_at = 0 AND `+r.alarms(&args)+`
-		ORDER BY a.behind <> '' OR a.cause_id <> 0, a.severity DESC, a.since, a.id`, args...)
+func (r *Reader) OpenAlarms() ([]Alarm, error) { return r.openAlarms("1 = 1", nil) }
+
+// openAlarms are the open alarms under a condition, in the order of OpenAlarms.
+func (r *Reader) openAlarms(where string, args arguments) ([]Alarm, error) {
+	list, err := all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.cleared_at = 0 AND (`+where+`) AND `+r.alarms(&args), args...)
+	if err == nil {
+		err = r.knowCauses(list)
+	}
+	slices.SortFunc(list, func(a, b Alarm) int {
+		if a.explained() != b.explained() {
+			return cmp.Compare(truth(a.explained()), truth(b.explained()))
+		}
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+	})
+	return list, err
+}
+
+func (a Alarm) explained() bool { return a.Behind != "" || a.Cause != 0 }
+
+// knowCauses takes the causes away that the reader does not see: to whom they are nothing,
+// they explain nothing.
+func (r *Reader) knowCauses(list []Alarm) error {
+	var args arguments
+	places := map[int64]string{}
+	for _, a := range list {
+		if a.Cause != 0 && places[a.Cause] == "" {
+			places[a.Cause] = args.add(a.Cause)
+		}
+	}
+	if len(places) == 0 || r.scope.Everything() {
+		return nil
+	}
+	seen, err := all(r, value[int64], `SELECT a.id FROM alarms a WHERE a.id IN (`+strings.Join(slices.Collect(maps.Values(places)), ", ")+`) AND `+r.alarms(&args), args...)
+	for i, a := range list {
+		if !slices.Contains(seen, a.Cause) {
+			list[i].Cause = 0
+		}
+	}
+	return err
 }
 
 // ClosedAlarms returns the alarms that ended last, newest first.
@@ -123,7 +159,13 @@ func (r *Reader) ClosedAlarms(limit int) ([]Alarm, error) {
 // Alarm returns one alarm.
 func (r *Reader) Alarm(id int64) (Alarm, error) {
 	args := arguments{id}
-	return one(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.id = $1 AND `+r.alarms(&args), args...)
+	a, err := one(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.id = $1 AND `+r.alarms(&args), args...)
+	if err != nil {
+		return a, err
+	}
+	list := []Alarm{a}
+	err = r.knowCauses(list)
+	return list[0], err
 }
 
 const changeColumns = `c.id, c.at, c.what, c.severity, c.step, c.detail, c.who`

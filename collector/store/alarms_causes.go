@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,11 +26,14 @@ type standing struct {
 func (r *Reader) standings(now time.Time) ([]standing, error) {
 	return all(r, func(s scanner, v *standing) error {
 		var state string
-		err := s.Scan(&v.ID, &v.Code, &v.Severity, at(&v.Since), &v.Shop, &v.Reseller, &v.Model, &state, &v.City, &v.cause)
-		v.State = alarm.StateOf(state)
+		err := s.Scan(&v.ID, &v.Code, &v.Severity, at(&v.Since), &v.Shop, &v.Reseller, &v.Model, &state, &v.City, &v.Town, &v.cause)
+		v.State, v.City = alarm.StateOf(state), spelled(v.City)
+		if spelled(v.Town) != v.City {
+			v.Town = ""
+		}
 		return err
 	}, `SELECT a.id, a.code, a.severity, a.since, `+alarmCNPJ+`, coalesce(CAST(t.reseller_id AS TEXT), CASE WHEN coalesce(g.reseller_id, 0) = 0
-			THEN '' ELSE CAST(g.reseller_id AS TEXT) END), coalesce(CASE WHEN m.software = '' THEN '' ELSE m.name || ' ' || m.software END, ''), coalesce(e.state, ''), coalesce(e.city, ''), a.cause_id`+alarmTables+`
+			THEN '' ELSE CAST(g.reseller_id AS TEXT) END), coalesce(CASE WHEN m.software = '' THEN '' ELSE m.name || ' ' || m.software END, ''), coalesce(e.state, ''), coalesce(`+cityOf+`, ''), coalesce(e.city, ''), a.cause_id`+alarmTables+`
 		LEFT JOIN devices m ON m.serial = CASE WHEN a.kind = 'device' THEN a.subject WHEN a.kind = 'agent'
 			THEN (SELECT min(x.serial) FROM devices x WHERE x.agent = a.subject) END
 		LEFT JOIN taxpayers t ON t.root = substr(`+alarmCNPJ+`, 1, 8) LEFT JOIN establishments e ON e.cnpj = `+alarmCNPJ+`
@@ -53,15 +57,25 @@ func (r *Reader) population(now time.Time) (p alarm.Population, err error) {
 	}
 	heard := ms(now.Add(-groupedFor))
 	p.AgentsOfShop = counted(`SELECT cnpj, count(*) FROM agents WHERE cnpj <> '' AND heard_at > $1 GROUP BY cnpj`, heard)
-	const place = `CAST(t.reseller_id AS TEXT) || '/' || coalesce(e.state, '') || '/' || coalesce(e.city, '')`
+	const place = `CAST(t.reseller_id AS TEXT) || '/' || coalesce(e.state, '') || '/' || coalesce(` + cityOf + `, '')`
 	p.Shops = places(counted(`SELECT `+place+`, count(DISTINCT g.cnpj) FROM agents g JOIN taxpayers t ON t.root = substr(g.cnpj, 1, 8)
-		LEFT JOIN establishments e ON e.cnpj = g.cnpj WHERE g.cnpj <> '' AND g.heard_at > $1 GROUP BY t.reseller_id, e.state, e.city`, heard))
+		LEFT JOIN establishments e ON e.cnpj = g.cnpj WHERE g.cnpj <> '' AND g.heard_at > $1 GROUP BY t.reseller_id, e.state, `+cityOf, heard))
 	p.Devices = places(counted(`SELECT `+place+`, count(*) FROM devices d JOIN taxpayers t ON t.root = substr(d.cnpj, 1, 8)
-		LEFT JOIN establishments e ON e.cnpj = d.cnpj WHERE d.agent <> '' AND d.status_at > $1 GROUP BY t.reseller_id, e.state, e.city`, heard))
-	p.DevicesOfModel = counted(`SELECT CAST(t.reseller_id AS TEXT) || '/' || d.name || ' ' || d.software, count(*) FROM devices d
+		LEFT JOIN establishments e ON e.cnpj = d.cnpj WHERE d.agent <> '' AND d.status_at > $1 GROUP BY t.reseller_id, e.state, `+cityOf, heard))
+	p.DevicesOfModel = withAll(counted(`SELECT CAST(t.reseller_id AS TEXT) || '/' || d.name || ' ' || d.software, count(*) FROM devices d
 		JOIN taxpayers t ON t.root = substr(d.cnpj, 1, 8) WHERE d.agent <> '' AND d.software <> '' AND d.status_at > $1
-		GROUP BY t.reseller_id, d.name, d.software`, heard)
+		GROUP BY t.reseller_id, d.name, d.software`, heard))
 	return p, err
+}
+
+// withAll adds what all resellers have of each model.
+func withAll(counted map[string]int) map[string]int {
+	out := maps.Clone(counted)
+	for key, n := range counted {
+		_, model, _ := strings.Cut(key, "/")
+		out[alarm.Platform+"/"+model] += n
+	}
+	return out
 }
 
 // places adds up what was counted by reseller, code of the state, and city, to what a
@@ -72,7 +86,7 @@ func places(counted map[string]int) map[string]int {
 		parts := strings.SplitN(key, "/", 3)
 		for _, place := range []string{parts[0], alarm.Platform} {
 			all[place] += n
-			for _, part := range []string{alarm.StateOf(parts[1]), parts[2]} {
+			for _, part := range []string{alarm.StateOf(parts[1]), spelled(parts[2])} {
 				if part == "" {
 					break
 				}
@@ -109,17 +123,24 @@ func (w *Writer) GroupAlarms(now time.Time) error {
 	}
 	var held []alarm.Held
 	for _, a := range open {
+		before[a.ID] = a.Cause
 		held = append(held, alarm.Held{Code: a.Code, Subject: a.Subject, Since: a.Since})
 	}
-	hang := map[int64][]int64{}
-	for _, c := range alarm.Group(free, of, held) {
-		id, err := w.setCause(&open, c, now)
-		if err != nil {
+	causes := alarm.Group(free, of, held)
+	ids := make([]int64, len(causes))
+	for i, c := range causes {
+		if ids[i], err = w.setCause(&open, c, now); err != nil {
 			return err
 		}
+	}
+	hang := map[int64][]int64{}
+	for i, c := range causes {
+		for _, under := range c.Causes {
+			c.Children = append(c.Children, ids[under])
+		}
 		for _, child := range c.Children {
-			if before[child] != id {
-				hang[id] = append(hang[id], child)
+			if before[child] != ids[i] {
+				hang[ids[i]] = append(hang[ids[i]], child)
 			}
 			delete(before, child)
 		}
@@ -184,10 +205,12 @@ func (w *Writer) hang(children []int64, cause int64) error {
 
 // Children are the open alarms that one explains, gravest first.
 func (r *Reader) Children(cause int64) ([]Alarm, error) {
-	args := arguments{cause}
-	return all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.cause_id = $1 AND a.cause_id <> 0 AND a.cleared_at = 0 AND `+r.alarms(&args)+`
-		ORDER BY a.severity DESC, a.since, a.id`, args...)
+	return r.openAlarms("a.cause_id = $1 AND a.cause_id <> 0", arguments{cause})
 }
+
+// ofAllCause is the condition for a cause c of all resellers, which the platform alone
+// sees: to others it explains nothing.
+const ofAllCause = `c.kind = 'reseller' AND c.reseller_id = 0`
 
 // Escalate raises the level of critical alarms that nobody took on.
 func (w *Writer) Escalate(now time.Time) error {
@@ -200,7 +223,7 @@ func (w *Writer) Escalate(now time.Time) error {
 		`SELECT `+alarmColumns+`, coalesce(t.reseller_id, g.reseller_id, a.reseller_id), coalesce((SELECT max(c.at) FROM alarm_changes c
 			WHERE c.alarm_id = a.id AND c.what IN ('`+Opened+`', '`+Reopened+`', '`+Worsened+`', '`+Released+`')), a.opened_at)`+alarmTables+`
 		LEFT JOIN taxpayers t ON t.root = substr(`+alarmCNPJ+`, 1, 8) WHERE a.cleared_at = 0 AND a.severity = $1 AND a.taken_at = 0
-		AND a.resolved_at = 0 AND a.behind = '' AND a.cause_id = 0 ORDER BY a.id`, alarm.Critical)
+		AND a.resolved_at = 0 AND a.behind = '' AND NOT EXISTS (SELECT 1 FROM alarms c WHERE c.id = a.cause_id AND NOT (`+ofAllCause+`)) ORDER BY a.id`, alarm.Critical)
 	if err != nil {
 		return err
 	}

@@ -148,8 +148,8 @@ func (w *Writer) shown(d Document, change int) {
 
 // flush writes what a transaction gathered, before it commits.
 func (w *Writer) flush() error {
-	for cnpj, name := range w.issuers {
-		if err := w.branch(cnpj, name); err != nil {
+	for cnpj, from := range w.issuers {
+		if err := w.branch(cnpj, from); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,7 @@ type Document struct {
 	Issued      time.Time // in the zone it was issued in
 	Issuer      string    // CNPJ or CPF
 	IssuerName  string
+	City        string // of the issuer, told to its establishment and kept with it alone; "" when the document is not to be believed
 	Serial      string // of the device; "" for models without one
 	Series      string
 	Number      int
@@ -107,8 +108,8 @@ func (w *Writer) AddDocuments(list ...NewDocument) ([]Added, error) {
 	}
 	for i, a := range out {
 		d := list[i].Document
-		if a.New && w.issuers[d.Issuer] == "" {
-			w.issuers[d.Issuer] = d.IssuerName
+		if a.New {
+			w.issuers[d.Issuer] = w.issuers[d.Issuer].and(d)
 		}
 		if d.coupon() {
 			w.coupons[a.ID] = d

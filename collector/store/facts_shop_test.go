@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,11 +157,16 @@ func testCauseByPlace(t *testing.T, s *Store) {
 	storm(t, s, 15, 1, t0) // the first six are silent
 	update(t, s, func(w *Writer) error {
 		for i := range 15 {
-			root, city := fmt.Sprintf("%08d", i), "Campinas"
-			if i >= 6 {
+			root, city, told := fmt.Sprintf("%08d", i), "São João", "" // as people write it, as they do not, and as documents tell
+			switch {
+			case i >= 6:
 				city = "Santos"
+			case i >= 4:
+				city, told = "", "Sao Joao"
+			case i >= 2:
+				city = "SAO JOAO"
 			}
-			err := w.exec(`INSERT INTO establishments (cnpj, root, name, city, look, state) VALUES ($1, $2, $2, $3, '', '35')`, root+"000191", root, city)
+			err := w.exec(`INSERT INTO establishments (cnpj, root, name, city, told_city, look, state) VALUES ($1, $2, $2, $3, $4, '', '35')`, root+"000191", root, city, told)
 			if err != nil {
 				return err
 			}
@@ -176,8 +183,11 @@ func testCauseByPlace(t *testing.T, s *Store) {
 		}
 		return codes
 	}
-	const cause = "carrier-down 1/SP/Campinas; "
+	const cause = "carrier-down 1/SP/Sao Joao; "
 	if got := free(t0); got != cause {
+		t.Error(got)
+	}
+	if got := openAlarms(t, s)[0].Detail; !strings.Contains(got, "6 lojas em São João, SP, com 6 caixas") {
 		t.Error(got)
 	}
 	back := func(from, to int) {
@@ -198,4 +208,94 @@ func testCauseByPlace(t *testing.T, s *Store) {
 	if got := free(t0.Add(2 * time.Minute)); got != "agent-silent agent00005n0; " {
 		t.Error(got)
 	}
+}
+
+// TestCauseOfAllResellers: where the shops of several resellers fall silent at once the
+// platform sees one alarm, each reseller one of its own, and an owner that of its till.
+func TestCauseOfAllResellers(t *testing.T) { eachEngine(t, testCauseOfAllResellers) }
+
+func testCauseOfAllResellers(t *testing.T, s *Store) {
+	storm(t, s, 30, 1, t0) // the first twelve are silent
+	var owner int64
+	update(t, s, func(w *Writer) error {
+		third, err := w.AddReseller("terceira", t0)
+		for i := range 30 {
+			root, reseller := fmt.Sprintf("%08d", i), int64(1)
+			switch {
+			case i == 11:
+				reseller = third
+			case i >= 5:
+				reseller = 2
+			}
+			err = errors.Join(err,
+				w.exec(`INSERT INTO establishments (cnpj, root, name, told_city, look, state) VALUES ($1, $2, $2, 'Campinas', '', '35')`, root+"000191", root),
+				w.exec(`UPDATE taxpayers SET reseller_id = $2 WHERE root = $1`, root, reseller),
+				w.exec(`UPDATE agents SET reseller_id = $2 WHERE cnpj = $1`, root+"000191", reseller))
+		}
+		person, err2 := w.AddPerson(User{Email: "dona@x", Role: RoleTaxpayer, Reseller: 1, CreatedAt: t0})
+		owner = person.ID
+		return errors.Join(err, err2, w.Give(owner, "00000000", "x", t0))
+	})
+	see := func(scope Scope) (words string) {
+		t.Helper()
+		if err := s.View(context.Background(), scope, func(r *Reader) error {
+			list, err := r.OpenAlarms()
+			for _, a := range list {
+				if !a.explained() {
+					words += fmt.Sprintf("%s %s, ", a.Code, a.Subject.ID)
+				}
+				one, err := r.Alarm(a.ID)
+				if err != nil || one.Cause != a.Cause {
+					t.Errorf("alone it hangs under %d, not %d: %v", one.Cause, a.Cause, err)
+				}
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return words
+	}
+	check := func(when string, want map[Scope]string) {
+		t.Helper()
+		for scope, words := range want {
+			if got := see(scope); got != words {
+				t.Errorf("%s, %+v sees %s, want %s", when, scope, got, words)
+			}
+		}
+	}
+	group(t, s, t0)
+	want := map[Scope]string{All(): "carrier-down 0/SP/Campinas, ", OfReseller(1): "carrier-down 1/SP/Campinas, ", OfReseller(2): "carrier-down 2/SP/Campinas, ",
+		OfReseller(3): "agent-silent agent00011n0, ", OfPerson(owner): "agent-silent agent00000n0, ", All().Only("00000000"): "carrier-down 1/SP/Campinas, "}
+	check("at first", want)
+	group(t, s, t0.Add(time.Minute))
+	check("again", want)
+	view(t, s, func(r *Reader) error {
+		children, err := r.Children(openAlarms(t, s)[0].ID)
+		if len(children) != 3 || !strings.Contains(openAlarms(t, s)[0].Detail, "12 lojas em Campinas, SP, com 12 caixas, ficaram sem notícia ao mesmo tempo, em 3 revendas") {
+			t.Errorf("under it are %d: %s", len(children), openAlarms(t, s)[0].Detail)
+		}
+		return err
+	})
+	// What hangs under the platform's cause alone still escalates for its reseller.
+	update(t, s, func(w *Writer) error {
+		if err := w.exec(`UPDATE alarms SET severity = $1 WHERE subject = 'agent00011n0'`, alarm.Critical); err != nil {
+			return err
+		}
+		return w.Escalate(t0.AddDate(0, 0, 7))
+	})
+	for _, a := range openAlarms(t, s) {
+		if escalated := a.Level > 0; escalated != (a.Subject.ID == "agent00011n0") {
+			t.Errorf("%s is on level %d", a.Subject.ID, a.Level)
+		}
+	}
+	update(t, s, func(w *Writer) error {
+		for i := 5; i < 12; i++ {
+			if err := w.SetAlarms(alarm.Subject{Kind: alarm.OfAgent, ID: fmt.Sprintf("agent%05dn0", i)}, nil, t0.Add(time.Minute)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group(t, s, t0.Add(2*time.Minute))
+	check("one reseller is left", map[Scope]string{All(): "carrier-down 1/SP/Campinas, ", OfReseller(1): "carrier-down 1/SP/Campinas, ", OfReseller(2): "", OfReseller(3): ""})
 }

@@ -22,12 +22,14 @@ type Telling struct {
 
 // DelayExplained puts off the tellings of alarms that another one explains, which stay
 // ready for the time when it ends. A cause that only its reseller sees explains nothing
-// to taxpayers and accountants.
+// to taxpayers and accountants, and one of all resellers nothing but to the platform.
 func (w *Writer) DelayExplained(now time.Time, by time.Duration) error {
+	const of = `EXISTS (SELECT 1 FROM channels h JOIN users u ON u.id = h.user_id WHERE h.id = tellings.channel_id AND u.role IN `
 	return w.exec(`UPDATE tellings SET due_at = $2 WHERE due_at > 0 AND due_at <= $1 AND EXISTS (SELECT 1 FROM alarms a
 		LEFT JOIN alarms c ON c.id = a.cause_id AND a.cause_id <> 0 WHERE a.id = tellings.alarm_id AND a.cleared_at = 0
-		AND (a.behind <> '' OR a.cause_id <> 0 AND (coalesce(c.kind, '') <> 'reseller' OR NOT EXISTS (SELECT 1 FROM channels h JOIN users u ON u.id = h.user_id
-			WHERE h.id = tellings.channel_id AND u.role IN ('`+string(RoleTaxpayer)+`', '`+string(RoleAccountant)+`')))))`, ms(now), ms(now.Add(by)))
+		AND (a.behind <> '' OR a.cause_id <> 0 AND CASE WHEN coalesce(c.kind, '') <> 'reseller' THEN 1 = 1
+			WHEN `+ofAllCause+` THEN `+of+`('`+string(RolePlatform)+`'))
+			ELSE NOT `+of+`('`+string(RoleTaxpayer)+`', '`+string(RoleAccountant)+`')) END))`, ms(now), ms(now.Add(by)))
 }
 
 // DueChannels are channels with something to tell now, at most limit.

@@ -224,7 +224,7 @@ type Writer struct {
 	Reader
 	streams map[string]int64     // ids by name
 	tallies map[source]tally     // by device and issuer
-	issuers map[string]string    // CNPJ of documents that were added, with their names
+	issuers map[string]origin    // by CNPJ, of documents that were added
 	coupons map[int64]Document   // by id, of those that were added
 	brought map[bringer]Document // the first coupon that each brought of each emitter
 	months  map[monthOf]bool     // of lines of numbers that something came of
@@ -284,7 +284,7 @@ func (s *Store) update(ctx context.Context, fn func(*Writer) error) error {
 	// each of them watches it, too, costs a goroutine each.
 	ctx = context.WithoutCancel(ctx)
 	w := &Writer{Reader: Reader{All(), ctx, tx, s}, streams: map[string]int64{}, tallies: map[source]tally{},
-		issuers: map[string]string{}, coupons: map[int64]Document{}, brought: map[bringer]Document{}, months: map[monthOf]bool{}}
+		issuers: map[string]origin{}, coupons: map[int64]Document{}, brought: map[bringer]Document{}, months: map[monthOf]bool{}}
 	if err := fn(w); err != nil {
 		return err
 	}

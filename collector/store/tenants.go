@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Plan is what an establishment pays for. What no plan ever stops is in package
@@ -42,7 +43,7 @@ type Establishment struct {
 	CNPJ string // 14 digits or letters
 	Root string
 	Name string
-	City string // "" when nobody wrote it
+	City string // as people wrote it, else as its documents tell; "" when neither
 	Plan Plan
 }
 
@@ -77,7 +78,11 @@ func (w *Writer) AddReseller(name string, now time.Time) (id int64, err error) {
 
 const (
 	taxpayerQuery      = `SELECT t.root, t.name, t.reseller_id, t.created_at FROM taxpayers t WHERE `
-	establishmentQuery = `SELECT cnpj, root, name, city, plan FROM establishments WHERE `
+	establishmentQuery = `SELECT cnpj, root, name, CASE WHEN city <> '' THEN city ELSE told_city END, plan FROM establishments WHERE `
+
+	// cityOf is the city of establishment e for finding those of one city: documents tell
+	// it better than people.
+	cityOf = `CASE WHEN e.told_city <> '' THEN e.told_city ELSE e.city END`
 )
 
 func scanTaxpayer(s scanner, t *Taxpayer) error {
@@ -160,6 +165,26 @@ func fold(s string) string {
 	}, strings.ToLower(s))), " ")
 }
 
+// longestCity is for how many bytes a name is taken for that of a city: documents have at
+// most 60 letters.
+const longestCity = 120
+
+// spelled is the name of a city in the one spelling that all of them have here, whether
+// people wrote it or documents, in capitals and without accents.
+func spelled(city string) string {
+	if len(city) > longestCity {
+		return ""
+	}
+	words := strings.Fields(strings.ReplaceAll(fold(city), "/", " "))
+	for i, w := range words {
+		if !slices.Contains([]string{"de", "da", "do", "das", "dos", "e"}, w) || i == 0 {
+			_, first := utf8.DecodeRuneInString(w)
+			words[i] = strings.ToUpper(w[:first]) + w[first:]
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // compact keeps the letters and digits of a CNPJ as it is typed, when all of it may be
 // of one; "" otherwise.
 func compact(s string) string {
@@ -234,7 +259,7 @@ func (w *Writer) AddEstablishment(e Establishment) error {
 
 // NameEstablishment changes the name and the town of an establishment.
 func (w *Writer) NameEstablishment(e Establishment) error {
-	return w.exec(`UPDATE establishments SET name = $2, city = $3, look = $4 WHERE cnpj = $1`, e.CNPJ, e.Name, e.City, fold(e.Name+" "+e.City))
+	return w.exec(`UPDATE establishments SET name = $2, city = $3, look = $4 || ' ' || lower(told_city) WHERE cnpj = $1`, e.CNPJ, e.Name, e.City, fold(e.Name+" "+e.City))
 }
 
 // OnlyBroughtBy tells whether every document here of a taxpayer came by agents of
@@ -307,14 +332,34 @@ func (w *Writer) SetEstablishment(agent, cnpj string) error {
 	return w.exec(`UPDATE agents SET cnpj = $2 WHERE id = $1`, agent, cnpj)
 }
 
+// origin is what documents tell of the establishment that issued them.
+type origin struct {
+	name, city string
+	signed     bool // a device signed the city
+}
+
+// and is what is known with one more document.
+func (o origin) and(d Document) origin {
+	if o.name == "" {
+		o.name = d.IssuerName
+	}
+	if city := spelled(d.City); city != "" && !o.signed {
+		o.city, o.signed = city, d.Model == 59
+	}
+	return o
+}
+
 // branch notes an establishment that issued a document, of a taxpayer that is
-// registered.
-func (w *Writer) branch(cnpj, name string) error {
+// registered, and its city. Anybody may write one into a document: what one that is not
+// signed says counts only while nothing else is known.
+func (w *Writer) branch(cnpj string, from origin) error {
 	if RootOf(cnpj) == "" {
 		return nil
 	}
-	return w.exec(`INSERT INTO establishments (cnpj, root, name, look) SELECT $1, t.root, $2, $3 FROM taxpayers t WHERE t.root = $4
-		ON CONFLICT (cnpj) DO NOTHING`, cnpj, name, fold(name), RootOf(cnpj))
+	return w.exec(`INSERT INTO establishments (cnpj, root, name, look, told_city) SELECT $1, t.root, $2, $3, $5 FROM taxpayers t WHERE t.root = $4
+		ON CONFLICT (cnpj) DO UPDATE SET told_city = excluded.told_city, look = establishments.look || ' ' || lower(excluded.told_city)
+		WHERE excluded.told_city <> '' AND excluded.told_city <> establishments.told_city AND (establishments.told_city = '' OR $6 = 1)`,
+		cnpj, from.name, fold(from.name+" "+from.city), RootOf(cnpj), from.city, truth(from.signed))
 }
 
 // resellerOfEstablishment is 0 for one that nobody registered.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -330,6 +331,74 @@ func beforeTenants(t *testing.T, path string) {
 		`INSERT INTO users (email, name, created_at) VALUES ('ana@example.com', '', 1)`} {
 		if _, err := db.Exec(row); err != nil {
 			t.Fatalf("%s: %v", row, err)
+		}
+	}
+}
+
+func TestSpelled(t *testing.T) {
+	for city, want := range map[string]string{
+		"": "", "SAO PAULO": "Sao Paulo", " São  Paulo": "Sao Paulo", "Ribeirão Preto": "Ribeirao Preto", "SÃO JOSÉ DOS CAMPOS": "Sao Jose dos Campos",
+		"Da Serra": "Da Serra", "Mogi / Guaçu%": "Mogi Guacu", strings.Repeat("a", 121): "", "Çá": "Ca", "東京": "東京",
+	} {
+		if got := spelled(city); got != want {
+			t.Errorf("%q is %q, want %q", city, got, want)
+		}
+		if got := spelled(spelled(city)); got != want {
+			t.Errorf("%q twice is %q", city, got)
+		}
+	}
+}
+
+// TestCityFromDocuments: what documents tell of a shop's city is enough, and what a device
+// signed counts more than what anybody may write.
+func TestCityFromDocuments(t *testing.T) { eachEngine(t, testCityFromDocuments) }
+
+func testCityFromDocuments(t *testing.T, s *Store) {
+	const cnpj = "11222333000181" // of sample
+	update(t, s, func(w *Writer) error {
+		return w.AddTaxpayer(Taxpayer{Root: cnpj[:8], Name: "LOJA", Reseller: DefaultReseller, CreatedAt: t0})
+	})
+	number := 0
+	for _, step := range []struct {
+		name, city string
+		model      int
+		write      string // by a person, before
+		want, told string
+	}{
+		{"a document without one", "", 59, "", "", ""},
+		{"a note", "CAMPINAS", 65, "", "Campinas", "Campinas"},
+		{"a note with another", "SANTOS", 65, "", "Campinas", "Campinas"},
+		{"a coupon", "SÃO PAULO", 59, "", "Sao Paulo", "Sao Paulo"},
+		{"a note again", "SANTOS", 65, "", "Sao Paulo", "Sao Paulo"},
+		{"a person", "", 59, "São Paulo - Centro", "São Paulo - Centro", "Sao Paulo"},
+		{"a coupon of another city", "OSASCO", 59, "", "São Paulo - Centro", "Osasco"},
+	} {
+		if step.write != "" {
+			update(t, s, func(w *Writer) error {
+				return w.NameEstablishment(Establishment{CNPJ: cnpj, Name: "Loja", City: step.write})
+			})
+		}
+		number++
+		d, body := sample("900000001", number, t0)
+		d.City, d.Model, d.Issuer = step.city, step.model, cnpj
+		add(t, s, d, body)
+		var told string
+		view(t, s, func(r *Reader) error {
+			e, err := r.Establishment(cnpj)
+			if err == nil && e.City != step.want {
+				t.Errorf("%s: shown %q", step.name, e.City)
+			}
+			if err == nil {
+				told, err = one(r, value[string], `SELECT told_city FROM establishments WHERE cnpj = $1`, cnpj)
+			}
+			found, _, err2 := r.SearchTaxpayers(Clients{Text: step.want, Limit: 10})
+			if len(found) != 1 || err2 != nil {
+				t.Errorf("%s: %d found by it, %v", step.name, len(found), err2)
+			}
+			return err
+		})
+		if told != step.told {
+			t.Errorf("%s: %q, want %q", step.name, told, step.told)
 		}
 	}
 }

@@ -87,9 +87,6 @@ func (r *Reader) Till(agent string) (t Till, err error) {
 	if t.Devices, err = r.DevicesOf(agent); err != nil {
 		return t, err
 	}
-	args = arguments{agent}
-	t.Alarms, err = all(r, scanAlarm, `SELECT `+alarmColumns+alarmTables+`WHERE a.cleared_at = 0
-		AND (a.kind = 'agent' AND a.subject = $1 OR d.agent = $1) AND `+r.alarms(&args)+`
-		ORDER BY a.behind <> '', a.severity DESC, a.since, a.id`, args...)
+	t.Alarms, err = r.openAlarms("a.kind = 'agent' AND a.subject = $1 OR d.agent = $1", arguments{agent})
 	return t, err
 }

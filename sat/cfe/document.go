@@ -40,6 +40,7 @@ type Document struct {
 	Issued      time.Time // dEmi+hEmi in zone -03, or dhEmi with its own offset
 	Issuer      string    // emit/CNPJ (text: letters are coming), or CPF
 	IssuerName  string
+	City        string // emit/enderEmit/xMun, as printed; a CF-e gives no code of it
 	StateReg    string // IE, trimmed
 	Serial      string // nserieSAT; "" for models 65 and 55
 	Series      string // série of models 65 and 55

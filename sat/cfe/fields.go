@@ -35,6 +35,8 @@ func (r *reading) saleField() {
 		d.Issuer = r.value()
 	case "infCFe/emit/xNome":
 		d.IssuerName = r.value()
+	case "infCFe/emit/enderEmit/xMun":
+		d.City = r.value()
 	case "infCFe/emit/IE":
 		d.StateReg = r.value()
 	case "infCFe/dest/CNPJ", "infCFe/dest/CPF":
@@ -114,6 +116,8 @@ func (r *reading) noteField() {
 		d.Issuer = r.value()
 	case "NFe/infNFe/emit/xNome":
 		d.IssuerName = r.value()
+	case "NFe/infNFe/emit/enderEmit/xMun":
+		d.City = r.value()
 	case "NFe/infNFe/emit/IE":
 		d.StateReg = r.value()
 	case "NFe/infNFe/dest/CNPJ", "NFe/infNFe/dest/CPF":

@@ -23,7 +23,7 @@ func TestParseSaleDocument(t *testing.T) {
 	}
 	want := Document{
 		Kind: Sale, Key: "35250711222333000181599000001230000411234560", Layout: "0.08", Model: 59, Environment: 2, Test: true,
-		Issued: noon(), Issuer: "11222333000181", IssuerName: "PADARIA MODELO LTDA", StateReg: "123456789012",
+		Issued: noon(), Issuer: "11222333000181", IssuerName: "PADARIA MODELO LTDA", City: "São Paulo", StateReg: "123456789012",
 		Serial: "900000123", Number: 41, Till: "001", Consumer: "52998224725", Software: "010203", DevHouse: "11444777000161",
 		Total: "108.18", Payments: []Payment{{"01", "50.00"}, {"17", "60.00"}},
 		Totals: Totals{
@@ -46,7 +46,7 @@ func TestParseCancellationDocument(t *testing.T) {
 	want := Document{
 		Kind: Cancellation, Key: out.Key, Cancels: "35250711222333000181599000001230000411234560", Layout: "0.07", Model: 59,
 		Test: true, Issued: noon().Add(3 * time.Minute), Issuer: "11222333000181", IssuerName: "PADARIA MODELO LTDA",
-		StateReg: "123456789012", Serial: "900000123", Number: 42, Till: "001", Consumer: "52998224725",
+		City: "São Paulo", StateReg: "123456789012", Serial: "900000123", Number: 42, Till: "001", Consumer: "52998224725",
 		DevHouse: "11444777000161", Total: "108.18",
 		SignAC: "SGR-SAT SISTEMA DE GESTAO E RETAGUARDA DO SAT", QRSignature: out.QRSignature,
 	}
@@ -91,7 +91,7 @@ func noteXML(t *testing.T, p string) (string, Key) {
 	}
 	text := fmt.Sprintf(`<NFe %s><infNFe versao="4.00" Id="%s"><ide><cUF>35</cUF><mod>65</mod><serie>1</serie><nNF>200</nNF>`+
 		`<dhEmi>2025-07-18T12:00:00-04:00</dhEmi><tpEmis>1</tpEmis><tpAmb>1</tpAmb></ide>`+
-		`<emit><CNPJ>11222333000181</CNPJ><xNome>PADARIA MODELO LTDA</xNome><IE>123456789012</IE></emit>`+
+		`<emit><CNPJ>11222333000181</CNPJ><xNome>PADARIA MODELO LTDA</xNome><enderEmit><xLgr>R A</xLgr><cMun>3509502</cMun><xMun>Campinas</xMun><UF>SP</UF></enderEmit><IE>123456789012</IE></emit>`+
 		`<dest><CPF>52998224725</CPF></dest><det nItem="1"><prod><vProd>10.00</vProd></prod></det>`+
 		`<total><ICMSTot><vICMS>1.80</vICMS><vProd>10.00</vProd><vDesc>0.50</vDesc><vPIS>0.16</vPIS><vCOFINS>0.76</vCOFINS>`+
 		`<vOutro>0.10</vOutro><vNF>9.60</vNF></ICMSTot><ISSQNtot><vBC>2.00</vBC><vISS>0.10</vISS></ISSQNtot></total>`+
@@ -109,7 +109,7 @@ func TestParseNotes(t *testing.T) {
 	protocol := `<protNFe versao="4.00"><infProt><tpAmb>1</tpAmb><chNFe>` + string(key) + `</chNFe><nProt>135250000000001</nProt><cStat>100</cStat></infProt></protNFe>`
 	pending := Document{
 		Kind: Unprotocoled, Key: key, Layout: "4.00", Model: 65, Environment: 1, Issued: noon().Add(time.Hour),
-		Issuer: "11222333000181", IssuerName: "PADARIA MODELO LTDA", StateReg: "123456789012", Series: "1", Number: 200,
+		Issuer: "11222333000181", IssuerName: "PADARIA MODELO LTDA", City: "Campinas", StateReg: "123456789012", Series: "1", Number: 200,
 		Consumer: "52998224725", Total: "9.60", Payments: []Payment{{"17", "10.00"}},
 		Totals: Totals{Products: "10.00", ItemDiscount: "0.50", Other: "0.10", ICMS: "1.80", PIS: "0.16", COFINS: "0.76", ISSBase: "2.00", ISS: "0.10", Change: "0.40"},
 	}

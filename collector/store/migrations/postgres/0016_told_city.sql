@@ -1,0 +1,4 @@
+-- +goose Up
+
+-- The city of an establishment as its documents tell it, in one spelling; '' when none did.
+ALTER TABLE establishments ADD COLUMN told_city TEXT COLLATE "C" NOT NULL DEFAULT '';
