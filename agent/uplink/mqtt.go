@@ -41,12 +41,14 @@ type mqttSession struct {
 	client mqtt.Client
 	agent  string
 	done   chan struct{}
+	end    context.CancelFunc
 }
 
 // Connect dials, presents the certificate and subscribes to the agent's own
-// topics.
+// topics. When ctx ends so does the session, whatever is being written to it.
 func (m MQTT) Connect(ctx context.Context, receive func(kind string, payload []byte)) (Session, error) {
-	s := &mqttSession{agent: m.Agent, done: make(chan struct{})}
+	live, end := context.WithCancel(ctx)
+	s := &mqttSession{agent: m.Agent, done: make(chan struct{}), end: end}
 	lost := sync.OnceFunc(func() { close(s.done) })
 	o := mqtt.NewClientOptions().AddBroker(m.Broker).SetClientID(m.Agent).
 		SetProtocolVersion(4).SetCleanSession(true).SetKeepAlive(keepAlive).SetPingTimeout(dialTime).
@@ -63,6 +65,9 @@ func (m MQTT) Connect(ctx context.Context, receive func(kind string, payload []b
 	o.SetCustomOpenConnectionFn(func(u *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
 		conn, err := m.open(dialing, u)
 		failed.add(u, err)
+		if err == nil {
+			context.AfterFunc(live, func() { conn.Close() }) // paho would wait for a silent network
+		}
 		return conn, err
 	})
 	s.client = mqtt.NewClient(o)
@@ -110,4 +115,7 @@ func (s *mqttSession) Publish(stream string, payload []byte) error {
 func (s *mqttSession) Done() <-chan struct{} { return s.done }
 
 // Close ends the connection without waiting long: the stream is safe on disk.
-func (s *mqttSession) Close() { s.client.Disconnect(100) }
+func (s *mqttSession) Close() {
+	s.client.Disconnect(100)
+	s.end()
+}

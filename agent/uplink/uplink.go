@@ -23,8 +23,9 @@ import (
 
 // Transport opens sessions with the collector's broker.
 type Transport interface {
-	// Connect returns when the session is up and subscribed. Messages from the
-	// collector go to receive, which returns at once.
+	// Connect returns when the session is up and subscribed. It ends with ctx, also in
+	// the middle of a Publish. Messages from the collector go to receive, which returns
+	// at once.
 	Connect(ctx context.Context, receive func(kind string, payload []byte)) (Session, error)
 }
 
