@@ -266,8 +266,16 @@ func TestWatch(t *testing.T) {
 	}
 	c.t = c.t.Add(2 * time.Hour)
 	var closed []string
+	away := insist // rounds
 	w := watch{r: New(r.ca, s, c.now), log: slog.New(slog.DiscardHandler), left: map[string]int{},
-		disconnect: func(agent string) error { closed = append(closed, agent); return nil }}
+		disconnect: func(agent string) error {
+			if away > 0 {
+				away--
+				return errors.New("the broker is away")
+			}
+			closed = append(closed, agent)
+			return nil
+		}}
 	w.round(ctx)
 	if len(closed) != 0 {
 		t.Errorf("revoked long ago: %v", closed)
@@ -275,7 +283,8 @@ func TestWatch(t *testing.T) {
 	if err := r.Revoke(ctx, two, "ana"); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 * insist {
+	c.t = c.t.Add(2 * time.Hour) // in which this collector did not reach the store
+	for range 3 * insist {
 		w.round(ctx)
 	}
 	if !slices.Equal(closed, slices.Repeat([]string{two}, insist)) {

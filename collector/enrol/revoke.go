@@ -78,12 +78,13 @@ func (r *Registry) Watch(ctx context.Context, disconnect func(agent string) erro
 	}
 }
 
-// watch is what Watch remembers: the last revocation it knows, and for how many more
-// rounds whose agent is disconnected.
+// watch is what Watch remembers: whether it knows those of before it began, the last
+// revocation it knows, and for how many more rounds whose agent is disconnected.
 type watch struct {
 	r          *Registry
 	disconnect func(agent string) error
 	log        *slog.Logger
+	going      bool
 	last       int64
 	left       map[string]int
 }
@@ -99,15 +100,18 @@ func (w *watch) round(ctx context.Context) {
 	}
 	for _, v := range list {
 		w.last = v.ID
-		// At the start nobody is connected yet who was revoked long ago.
-		if w.r.now().Sub(v.At) < time.Hour {
+		// At the start nobody is connected yet who was revoked long ago. Later, one may
+		// be heard of long after it was, when the store could not be read for so long.
+		if w.going || w.r.now().Sub(v.At) < time.Hour {
 			w.left[v.Agent] = insist
 			w.log.Info("agent revoked", "agent", v.Agent, "reason", v.Reason)
 		}
 	}
+	w.going = w.going || err == nil
 	for agent, n := range w.left {
 		if err := w.disconnect(agent); err != nil {
-			w.log.Warn("revoked agent not disconnected", "agent", agent, "err", err)
+			w.log.Warn("revoked agent not disconnected, trying again", "agent", agent, "err", err)
+			continue
 		}
 		if w.left[agent] = n - 1; n == 1 {
 			delete(w.left, agent)
