@@ -122,7 +122,7 @@ const collectorUser = "zelo.collector"
 func (b *Broker) serverOptions(folder, secret string) (*server.Options, error) {
 	config := b.o.TLS.Clone()
 	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, b.o.CAs
-	config.GetConfigForClient = b.turnstile.admit
+	b.turnstile.at(config)
 	o := &server.Options{}
 	// QoS 2 would let an agent fill the folder; nobody needs it.
 	if err := o.ProcessConfigString(`mqtt { reject_qos2_publish: true }`); err != nil {

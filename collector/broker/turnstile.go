@@ -21,7 +21,7 @@ var errBusy = errors.New("too many agents connect at once, it tries again later"
 
 // turnstile lets so many connections be made at a time, from a client's first word to
 // its first message, which an agent sends at once. The others wait for their turn with
-// nothing computed yet, and are refused when it does not come soon.
+// little computed yet, and are refused when it does not come soon.
 //
 // Without it, when thousands come back at once, so many are begun that none ends in
 // its agent's time (the server itself gives a session record 5 seconds), all begin
@@ -38,23 +38,37 @@ func newTurnstile() *turnstile {
 	return &turnstile{places: make(chan struct{}, maxEntering), inside: map[string]*time.Timer{}, address: map[string]string{}}
 }
 
-// admit is for tls.Config.GetConfigForClient, which is called with the first message
-// of a client.
-func (t *turnstile) admit(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+// at lets clients through whom a listener with a configuration answers. It goes by the
+// choice of the certificate: what comes before it the server takes over for listeners of
+// WebSockets.
+func (t *turnstile) at(config *tls.Config) {
+	choose := config.GetCertificate
+	config.SessionTicketsDisabled = true // a resumed session chooses none
+	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if err := t.admit(hello); err != nil {
+			return nil, err
+		}
+		return choose(hello)
+	}
+}
+
+// admit waits for a place for a client that said its first word.
+func (t *turnstile) admit(hello *tls.ClientHelloInfo) error {
 	late := time.NewTimer(longestTurn)
 	defer late.Stop()
 	select {
 	case t.places <- struct{}{}:
 	case <-late.C:
-		return nil, errBusy
+		return errBusy
 	}
 	at := hello.Conn.RemoteAddr().String()
+	t.leave(at) // who was at this address before is gone
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.inside[at] = time.AfterFunc(2*longestEntry, func() { t.leave(at) })
 	// The context ends with the handshake, well or not.
 	context.AfterFunc(hello.Context(), func() { t.allow(at, longestPause) })
-	return nil, nil
+	return nil
 }
 
 // allow gives what is inside so much time from now.
