@@ -34,6 +34,8 @@ func (a Alarm) About() string {
 		return "Caixa " + a.Subject.ID
 	case a.Subject.Kind == alarm.OfShop:
 		return "CNPJ " + Register(a.Subject.ID)
+	case a.Subject.OfAll():
+		return "Várias revendas"
 	case a.Subject.Kind == alarm.OfReseller:
 		return "Várias lojas"
 	case a.Subject.Kind == alarm.OfCertificate:

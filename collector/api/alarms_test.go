@@ -50,6 +50,7 @@ func TestAbout(t *testing.T) {
 		{alarm.Subject{Kind: alarm.OfAgent, ID: "agent001"}, false, "Caixa agent001"},
 		{alarm.Subject{Kind: alarm.OfShop, ID: "11222333000181"}, false, "CNPJ 11.222.333/0001-81"},
 		{alarm.Subject{Kind: alarm.OfReseller, ID: "1"}, false, "Várias lojas"},
+		{alarm.Subject{Kind: alarm.OfReseller, ID: "0/SP"}, false, "Várias revendas"},
 		{alarm.Subject{Kind: alarm.OfCertificate, ID: "ab"}, false, "Certificado da empresa"},
 		{alarm.Subject{Kind: alarm.OfImports}, false, "Arquivos importados"},
 	} {

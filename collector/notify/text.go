@@ -90,6 +90,9 @@ func about(t store.Telling) string {
 	case alarm.OfShop:
 		return "todos os caixas"
 	case alarm.OfReseller:
+		if a.Subject.OfAll() {
+			return "várias revendas"
+		}
 		return "várias lojas"
 	case alarm.OfCertificate:
 		return "certificado da empresa"

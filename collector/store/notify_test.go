@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,64 @@ func testRouting(t *testing.T, s *Store) {
 	if got := marked(t, s, now.Add(3*time.Minute)); got != "" {
 		t.Errorf("the end of what was not told is told to %q", got)
 	}
+}
+
+// TestExplainedIsNotTold: a cause keeps its alarms from those alone who see it.
+func TestExplainedIsNotTold(t *testing.T) { eachEngine(t, testExplainedIsNotTold) }
+
+func testExplainedIsNotTold(t *testing.T, s *Store) {
+	tellable(t, s)
+	for i, c := range []struct {
+		cause alarm.Subject
+		want  string // of all who were to hear of a till of a reseller without staff
+	}{
+		{alarm.Subject{}, "owner2@x platform@x"},
+		{alarm.Subject{Kind: alarm.OfShop, ID: "22222222000191"}, ""},
+		{alarm.Subject{Kind: alarm.OfReseller, ID: "2"}, "owner2@x"},
+		{alarm.Subject{Kind: alarm.OfReseller, ID: "0/SP"}, "owner2@x"},
+	} {
+		checkExplained(t, s, c.cause, alarm.Subject{Kind: alarm.OfAgent, ID: "agent002"}, t0.Add(time.Duration(i)*time.Hour), c.want)
+	}
+	checkExplained(t, s, alarm.Subject{Kind: alarm.OfReseller, ID: "1"}, alarm.Subject{Kind: alarm.OfAgent, ID: "agent001"}, t0.Add(10*time.Hour), "book1@x owner1@x")
+	checkExplained(t, s, alarm.Subject{Kind: alarm.OfReseller, ID: "0"}, alarm.Subject{Kind: alarm.OfAgent, ID: "agent001"}, t0.Add(20*time.Hour), "book1@x head1@x hook1 owner1@x tech1@x")
+}
+
+// checkExplained raises an alarm under a cause, marks who is to hear of it and leaves out
+// whom the cause is told.
+func checkExplained(t *testing.T, s *Store, cause, about alarm.Subject, now time.Time, want string) {
+	t.Helper()
+	set(t, s, about, now, raised(alarm.BufferDamaged, alarm.Critical, 1, "x"))
+	update(t, s, func(w *Writer) error {
+		if cause.ID != "" {
+			reseller, _ := strconv.Atoi(strings.Split(cause.ID, "/")[0])
+			var id int64
+			err := w.get(into{&id}, `INSERT INTO alarms (code, kind, subject, severity, step, detail, behind, since, opened_at, seen_at, reseller_id)
+				VALUES ($1, $2, $3, 1, 1, '', '', 1, 1, 1, $4) RETURNING id`, alarm.CarrierDown, cause.Kind, cause.ID, reseller)
+			if err := errors.Join(err, w.hang([]int64{openID(t, w, about)}, id)); err != nil {
+				return err
+			}
+		}
+		if _, err := w.MarkTellings(served, 0, now); err != nil {
+			return err
+		}
+		return w.DelayExplained(now, time.Minute)
+	})
+	if got := marked(t, s, now); got != want {
+		t.Errorf("under %s told %q, want %q", cause.ID, got, want)
+	}
+	update(t, s, func(w *Writer) error {
+		return errors.Join(w.exec(`DELETE FROM tellings`), w.exec(`UPDATE alarms SET cleared_at = 1 WHERE cleared_at = 0`))
+	})
+}
+
+// openID is the one open alarm about a subject.
+func openID(t *testing.T, w *Writer, about alarm.Subject) int64 {
+	t.Helper()
+	id, err := one(&w.Reader, value[int64], `SELECT id FROM alarms WHERE kind = $1 AND subject = $2 AND cleared_at = 0`, about.Kind, about.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 // TestScopeOfTellings: what a scope does not see is not read for a message, even where it
