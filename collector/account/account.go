@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"zelo/collector/store"
+	"zelo/sat"
 )
 
 // Lifetimes, and how often one address may try to sign in in a minute.
@@ -258,25 +259,43 @@ func (a *Accounts) Caller(ctx context.Context, session string) (c Caller, err er
 }
 
 // CallerOfToken is the caller of a program with an API token: the person it acts
-// for, where their plan includes it. It fails with ErrSignedOut when the token is
-// nobody's, was revoked or has expired.
+// for, where their plan includes it, with the token's rights. The first use of a day is
+// noted in the audit. It fails with ErrSignedOut when the token is nobody's, was revoked
+// or has expired.
 func (a *Accounts) CallerOfToken(ctx context.Context, secret string) (c Caller, err error) {
+	var t store.APIToken
 	err = a.store.View(ctx, store.All(), func(r *store.Reader) error {
-		t, err := r.APITokenBySecret(secret, a.now())
-		if err != nil {
+		if t, err = r.APITokenBySecret(secret, a.now()); err != nil {
 			return err
 		}
 		u, err := r.User(t.User)
 		if err == nil {
 			c = callerOf(u).Only(t.Root).With(FeatureAPI)
-			c.token = true
+			c.token, c.program, c.rights = true, t.Label, t.Rights
 		}
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		err = ErrSignedOut
+		return c, ErrSignedOut
+	}
+	year, month, day := a.now().In(sat.Brasilia()).Date()
+	if today := time.Date(year, month, day, 0, 0, 0, 0, sat.Brasilia()); err == nil && t.UsedAt.Before(today) {
+		err = a.used(ctx, c, t.ID, today)
 	}
 	return c, err
+}
+
+// used notes that a token is used on a day.
+func (a *Accounts) used(ctx context.Context, c Caller, token int64, today time.Time) error {
+	return a.store.Update(ctx, func(w *store.Writer) error {
+		first, err := w.UsedAPIToken(token, today, a.now())
+		if err != nil || !first {
+			return err
+		}
+		line := c.Audit()
+		line.At, line.Act, line.Object = a.now(), "código de API usado", c.program
+		return w.AddAudit(line)
+	})
 }
 
 // SignOut ends a session.

@@ -2,6 +2,7 @@ package account
 
 import (
 	"slices"
+	"strings"
 
 	"zelo/collector/store"
 )
@@ -15,6 +16,8 @@ type Caller struct {
 	reseller int64
 	scope    store.Scope
 	token    bool
+	program  string // name of the token
+	rights   string // of the token, as the store keeps them
 }
 
 // CommandLine is the caller at the collector's own machine: a platform
@@ -65,6 +68,26 @@ func (c Caller) Scope() store.Scope { return c.scope }
 // Token tells whether a program acts with an API token of the person.
 func (c Caller) Token() bool { return c.token }
 
+// Right is what a program may do with a token, as far as the person may.
+type Right string
+
+// The rights. Each token has the first, and one to commands that to queries, too.
+const (
+	RightRead     Right = "read"
+	RightAlarms   Right = "alarms"   // take, assign, silence and resolve them
+	RightQueries  Right = "queries"  // give commands that only ask, when that disturbs no sale
+	RightCommands Right = "commands" // give all commands
+)
+
+// Rights are all of them, the least first.
+func Rights() []Right { return []Right{RightRead, RightAlarms, RightQueries, RightCommands} }
+
+// Has tells whether the caller acts with a right: a person with each.
+func (c Caller) Has(r Right) bool {
+	words := strings.Fields(c.rights)
+	return !c.token || r == RightRead || slices.Contains(words, string(r)) || r == RightQueries && slices.Contains(words, string(RightCommands))
+}
+
 // Only narrows what the caller sees to one taxpayer, named by its CNPJ root; ""
 // does not narrow.
 func (c Caller) Only(root string) Caller {
@@ -82,7 +105,7 @@ func (c Caller) Is(roles ...store.Role) bool { return c.who != "" && slices.Cont
 
 // Audit begins a line of the audit with who the caller is.
 func (c Caller) Audit() store.Audit {
-	return store.Audit{Who: c.who, User: c.user, Reseller: c.reseller}
+	return store.Audit{Who: c.who, User: c.user, Reseller: c.reseller, Token: c.program}
 }
 
 // Feature is something that a plan includes.

@@ -185,7 +185,7 @@ func TestAPITokens(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return w.AddAPIToken(secret, store.APIToken{User: u.ID, Label: "robô", CreatedAt: b.now, ExpiresAt: b.now.AddDate(0, 0, 1)})
+		return w.AddAPIToken(secret, store.APIToken{User: u.ID, Label: "robô", Rights: "queries", CreatedAt: b.now, ExpiresAt: b.now.AddDate(0, 0, 1)})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -193,6 +193,27 @@ func TestAPITokens(t *testing.T) {
 	c, err := b.CallerOfToken(t.Context(), secret)
 	if err != nil || !c.Token() || c.Who() != "conta@example.com" || c.Scope() != store.OfPerson(c.User()).Paid() {
 		t.Errorf("%+v, %v", c, err)
+	}
+	for right, has := range map[Right]bool{RightRead: true, RightQueries: true, RightCommands: false, RightAlarms: false, "": false} {
+		if c.Has(right) != has {
+			t.Errorf("%q: %v", right, !has)
+		}
+	}
+	if line := c.Audit(); line.Token != "robô" || line.Who != "conta@example.com" {
+		t.Errorf("%+v", line)
+	}
+	b.CallerOfToken(t.Context(), secret)
+	b.now = b.now.Add(16 * time.Hour) // the next day in Brasília
+	b.CallerOfToken(t.Context(), secret)
+	err = b.store.View(t.Context(), store.All(), func(r *store.Reader) error {
+		lines, err := r.ListAudit(store.AuditSearch{Who: "robô", Limit: 9})
+		if len(lines) != 2 || lines[0].Act != "código de API usado" || lines[0].Token != "robô" {
+			t.Errorf("%+v", lines)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 	if _, err := b.CallerOfToken(t.Context(), secret+"x"); !errors.Is(err, ErrSignedOut) {
 		t.Errorf("a wrong secret: %v", err)

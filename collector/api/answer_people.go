@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"zelo/collector/account"
 	"zelo/collector/store"
 )
 
@@ -150,13 +151,16 @@ type apiTokenAnswer struct {
 	ID        int64     `json:"id"`
 	Label     string    `json:"label"`
 	Root      string    `json:"root,omitempty" doc:"O único contribuinte que vê; falta quando vê tudo o que a pessoa vê."`
+	Rights    []string  `json:"rights" doc:"O que pode fazer: read, alarms, queries, commands."`
 	CreatedAt time.Time `json:"createdAt"`
 	ExpiresAt time.Time `json:"expiresAt"`
+	UsedAt    time.Time `json:"usedAt,omitzero" doc:"O último dia em que foi usado."`
 }
 
-func sayAPITokens(list []store.APIToken) apiTokensAnswer {
-	return apiTokensAnswer{each(list, func(t store.APIToken) apiTokenAnswer {
-		return apiTokenAnswer{t.ID, t.Label, t.Root, t.CreatedAt.UTC(), t.ExpiresAt.UTC()}
+func sayAPITokens(list []APIToken) apiTokensAnswer {
+	return apiTokensAnswer{each(list, func(t APIToken) apiTokenAnswer {
+		rights := each(t.Rights, func(r account.Right) string { return string(r) })
+		return apiTokenAnswer{t.ID, t.Label, t.Root, rights, t.CreatedAt.UTC(), t.ExpiresAt.UTC(), t.UsedAt.UTC()}
 	})}
 }
 
@@ -176,6 +180,7 @@ type auditLineAnswer struct {
 	At     time.Time `json:"at"`
 	Who    string    `json:"who" doc:"E-mail da pessoa, ou coletor para a linha de comando."`
 	Person int64     `json:"person,omitempty"`
+	Token  string    `json:"token,omitempty" doc:"O código de API com que um programa o fez; falta quando foi a própria pessoa."`
 	Act    string    `json:"act"`
 	Object string    `json:"object,omitempty"`
 	Detail string    `json:"detail,omitempty"`
@@ -183,6 +188,6 @@ type auditLineAnswer struct {
 
 func sayAudit(p AuditPage) auditAnswer {
 	return auditAnswer{each(p.Lines, func(l store.Audit) auditLineAnswer {
-		return auditLineAnswer{l.ID, l.At.UTC(), l.Who, l.User, l.Act, l.Object, l.Detail}
+		return auditLineAnswer{l.ID, l.At.UTC(), l.Who, l.User, l.Token, l.Act, l.Object, l.Detail}
 	}), p.Next}
 }

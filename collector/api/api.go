@@ -82,8 +82,11 @@ func (a *API) allow(c Caller, op Op) (Caller, error) {
 		return c, ErrNotAllowed
 	}
 	o, known := a.operations[op]
-	if !known || !c.Is(o.Roles...) || c.Token() && o.Method != "GET" {
+	if !known || !c.Is(o.Roles...) {
 		return c, ErrNotFound
+	}
+	if right := o.Right(); c.Token() && (right == "" || !c.Has(right)) {
+		return c, &lacking{right}
 	}
 	if o.Needs != "" {
 		c = c.With(o.Needs)

@@ -29,6 +29,7 @@ type Command struct {
 	State State
 	Word  string // of the state, pt-BR
 	Says  string // how it stands, a sentence in pt-BR
+	Taken string // what became of the wish to cancel it, a sentence in pt-BR; "" when there was none
 	Ended bool
 }
 
@@ -88,7 +89,10 @@ func whyNot(c Caller, spec fleet.Spec, takes, seals bool, d *store.Device) strin
 	for _, arg := range spec.Args {
 		secret = secret || arg.Secret && !arg.Optional
 	}
+	var lacks *lacking
 	switch {
+	case errors.As(programMay(c, spec, false), &lacks):
+		return lacks.Text()
 	case spec.Right == fleet.RightReseller && !c.Is(heads()...):
 		return "Pede o acesso de administrador da revenda."
 	case !takes, secret && !seals:
@@ -166,6 +170,9 @@ func (a *API) SendCommand(ctx context.Context, c Caller, n NewCommand) (id strin
 	spec, known := fleet.Find(n.Name)
 	if !known {
 		return "", problem("Não existe o comando %q. Escolha um da página do caixa.", n.Name)
+	}
+	if err := programMay(c, spec, n.Anyway); err != nil {
+		return "", err
 	}
 	if err := spec.Check(n.Args); err != nil {
 		return "", problem("%s. Corrija e envie de novo.", err)
@@ -249,6 +256,7 @@ type CommandPage struct {
 	Long   bool   // the text is only its beginning
 	Logs   bool   // the result is among the device's log lines
 	Coming bool   // the result has not all come yet
+	Mine   bool   // the caller may cancel it
 }
 
 // shownResult bounds how much of a result stands on a page.
@@ -266,6 +274,7 @@ func (a *API) Command(ctx context.Context, c Caller, id string) (p CommandPage, 
 			return err
 		}
 		p.Command = a.command(one, tillOf(t))
+		p.Mine = mayCancel(c, one) && one.CancelAt.IsZero()
 		if p.Lines, err = r.Transcript(id); err != nil || one.Result.Parts == 0 {
 			return err
 		}
@@ -281,6 +290,47 @@ func (a *API) Command(ctx context.Context, c Caller, id string) (p CommandPage, 
 		return err
 	})
 	return p, err
+}
+
+// mayCancel tells whether a command has not begun, and a caller may take it back.
+func mayCancel(c Caller, one store.Command) bool {
+	return !one.Begun() && mayStop(c, one.Order) == nil
+}
+
+// CancelCommand takes a command back that has not begun, and returns how it stands then:
+// its agent may have to say first whether it has begun. To do so twice is to do so once.
+func (a *API) CancelCommand(ctx context.Context, c Caller, id string) (out Command, err error) {
+	err = a.update(ctx, c, opCancelCommand, func(w *store.Writer, seen *store.Reader) error {
+		one, err := seen.Command(id)
+		if err == nil {
+			err = mayStop(c, one.Order)
+		}
+		switch {
+		case err != nil:
+			return err
+		case one.State == store.CommandRunning:
+			return problem("Este comando já começou, não pode ser cancelado.")
+		case one.State.Ended() && one.State != store.CommandCancelled:
+			return problem("Este comando já terminou: não há o que cancelar.")
+		}
+		did, err := w.Cancel(id, store.StoppedBy(c.Who()), a.o.Now())
+		if err == nil && did {
+			err = a.note(w, c, "comando cancelado", one.Subject(), one.Order.Name+" "+id)
+		}
+		if err != nil {
+			return err
+		}
+		if one, err = seen.Command(id); err != nil {
+			return err
+		}
+		t, err := seen.Till(one.Agent)
+		out = a.command(one, tillOf(t))
+		return err
+	})
+	if err == nil {
+		a.o.Fleet.Wake()
+	}
+	return out, err
 }
 
 // CommandResult returns the file that a command brought.
@@ -349,7 +399,7 @@ func (a *API) command(one store.Command, t Till) Command {
 		c.Where += ", SAT " + one.Serial
 	}
 	c.State, c.Word = commandState(one.State)
-	c.Says = one.Text
+	c.Says, c.Taken = one.Text, taken(one)
 	switch {
 	case one.State == store.CommandQueued && one.Wave == 2:
 		c.Says = "Espera o resultado dos primeiros caixas."
@@ -363,6 +413,22 @@ func (a *API) command(one store.Command, t Till) Command {
 		c.Says = "Enviado; o caixa ainda não respondeu."
 	}
 	return c
+}
+
+// taken says what became of the wish to cancel a command that was sent.
+func taken(one store.Command) string {
+	if one.CancelAt.IsZero() {
+		return ""
+	}
+	switch one.State {
+	case store.CommandSent, store.CommandAccepted, store.CommandWaiting:
+		return one.CancelBy + " O caixa ainda não confirmou."
+	case store.CommandRunning:
+		return one.CancelBy + " O comando já começou, não pode ser cancelado."
+	case store.CommandDone, store.CommandFailed:
+		return one.CancelBy + " O comando já tinha começado, não podia ser cancelado."
+	}
+	return one.CancelBy
 }
 
 // minutes writes a time of the day.

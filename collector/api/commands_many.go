@@ -169,6 +169,11 @@ func (a *API) SendMany(ctx context.Context, c Caller, m Many) (order int64, err 
 	if m.First < 0 || m.Need < 1 || m.Need > 100 {
 		return 0, problem("Escreva quantos vão primeiro, e de 1 a 100 a porcentagem que precisa dar certo.")
 	}
+	if spec, known := fleet.Find(m.Name); known {
+		if err := programMay(c, spec, m.Anyway); err != nil {
+			return 0, err
+		}
+	}
 	err = a.update(ctx, c, opSendMany, func(w *store.Writer, seen *store.Reader) error {
 		p, err := a.pick(seen, c, m)
 		if err != nil {
@@ -222,8 +227,8 @@ type Ordered struct {
 	store.Order
 	Spec     CommandSpec
 	Commands []Command
-	Open     int  // not sent yet
-	Mine     bool // the caller may cancel what was not sent
+	Open     int  // that can be cancelled
+	Mine     bool // by the caller
 }
 
 // Running tells whether something is still expected of a command of the order.
@@ -264,7 +269,7 @@ func (a *API) Order(ctx context.Context, c Caller, id int64) (out Ordered, err e
 			return err
 		}
 		out = orderedOf(o)
-		out.Mine = mayStop(c, o)
+		out.Mine = mayStop(c, o) == nil
 		commands, err := r.CommandsOfOrder(id)
 		if err != nil {
 			return err
@@ -275,7 +280,7 @@ func (a *API) Order(ctx context.Context, c Caller, id int64) (out Ordered, err e
 				return err
 			}
 			out.Commands = append(out.Commands, a.command(one, tillOf(t)))
-			if one.State == store.CommandQueued {
+			if !one.Begun() && one.CancelAt.IsZero() {
 				out.Open++
 			}
 		}
@@ -284,29 +289,46 @@ func (a *API) Order(ctx context.Context, c Caller, id int64) (out Ordered, err e
 	return out, err
 }
 
-// mayStop tells whether a caller may cancel an order: of their own reseller's people.
-func mayStop(c Caller, o store.Order) bool {
-	return c.Is(platform()...) || c.Audit().Reseller == o.Reseller
+// mayStop fails when a caller may not cancel what an order gave: other people than those
+// of its own reseller, and programs that may not give it.
+func mayStop(c Caller, o store.Order) error {
+	if !c.Is(platform()...) && c.Audit().Reseller != o.Reseller {
+		return ErrNotFound
+	}
+	spec, _ := fleet.Find(o.Name)
+	return programMay(c, spec, false)
 }
 
-// CancelOrder cancels the commands of an order that were not sent yet and returns how
-// many those were.
+// CancelOrder takes back the commands of an order that have not begun and returns how
+// many those were. The agents of those that were sent have to say first whether they
+// have begun.
 func (a *API) CancelOrder(ctx context.Context, c Caller, id int64) (n int, err error) {
 	err = a.update(ctx, c, opCancelOrder, func(w *store.Writer, seen *store.Reader) error {
 		o, err := seen.Order(id)
+		if err == nil {
+			err = mayStop(c, o)
+		}
 		if err != nil {
 			return err
 		}
-		if !mayStop(c, o) {
-			return ErrNotFound
+		mine, err := seen.CommandsOfOrder(id)
+		whole, err2 := w.CommandsOfOrder(id)
+		if err := errors.Join(err, err2); err != nil {
+			return err
+		}
+		if c.Narrowed() != "" && len(mine) < len(whole) {
+			return problem("Esta ordem vai também a outros contribuintes. Cancele os comandos deste um a um.")
 		}
 		if n, err = w.StopOrder(id, store.StoppedBy(c.Who()), a.o.Now()); err != nil {
 			return err
 		}
 		if n == 0 {
-			return problem("Todos os comandos já foram enviados: não há o que cancelar.")
+			return problem("Todos os comandos já começaram ou foram cancelados: não há o que cancelar.")
 		}
-		return a.note(w, c, "comando cancelado", fmt.Sprintf("ordem %d", id), fmt.Sprintf("%s, %d não enviados", o.Name, n))
+		return a.note(w, c, "comando cancelado", fmt.Sprintf("ordem %d", id), fmt.Sprintf("%s, %d não começados", o.Name, n))
 	})
+	if err == nil {
+		a.o.Fleet.Wake()
+	}
 	return n, err
 }

@@ -17,6 +17,7 @@ const (
 	OpSendCommand   Op = "commands.send"
 	opCommand       Op = "commands.one"
 	opCommandResult Op = "commands.result"
+	opCancelCommand Op = "commands.cancel"
 	OpOrders        Op = "orders"
 	opPick          Op = "orders.preview"
 	opSendMany      Op = "orders.send"
@@ -50,6 +51,10 @@ func commanding() []Operation {
 		{opCommandResult, "GET", "/commands/{command}/result", staff(), pro, par("command", "command"), File{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return a.CommandResult(ctx, c, in.Values["command"])
+			}},
+		{opCancelCommand, "POST", "/commands/{command}/cancel", staff(), pro, par("command", "command"), commandAnswer{},
+			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
+				return says(sayCommand)(a.CancelCommand(ctx, c, in.Values["command"]))
 			}},
 		{OpOrders, "GET", "/orders", staff(), pro, nil, []orderAnswer{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
@@ -134,7 +139,7 @@ type sentAnswer struct {
 }
 
 type cancelledAnswer struct {
-	Cancelled int `json:"cancelled" doc:"Comandos que não foram enviados e não serão mais."`
+	Cancelled int `json:"cancelled" doc:"Comandos que não tinham começado, pelo que se sabe, e não começam mais."`
 }
 
 type offerAnswer struct {
@@ -182,11 +187,12 @@ type commandAnswer struct {
 	Code      string    `json:"code,omitempty" doc:"Código de retorno do equipamento."`
 	ExpiresAt time.Time `json:"expiresAt" doc:"Depois disso não começa mais."`
 	EndedAt   time.Time `json:"endedAt,omitzero"`
+	CancelAt  time.Time `json:"cancelAt,omitzero" doc:"Quando alguém o cancelou depois de enviado; state diz no que deu: cancelled quando o caixa confirma."`
 }
 
 func sayCommand(c Command) commandAnswer {
 	return commandAnswer{c.ID, c.Order.ID, c.Order.Name, c.Spec.Title, c.Agent, c.Serial, c.Order.Who, c.Order.CreatedAt.UTC(), string(c.Command.State), c.Says,
-		c.Reply, c.Order.ExpiresAt.UTC(), c.EndedAt.UTC()}
+		c.Reply, c.Order.ExpiresAt.UTC(), c.EndedAt.UTC(), c.CancelAt.UTC()}
 }
 
 type commandPageAnswer struct {

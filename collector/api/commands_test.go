@@ -251,6 +251,76 @@ func TestSendMany(t *testing.T) {
 	}
 }
 
+// TestCancelCommand: in each state, by each who may or may not, once and again.
+func TestCancelCommand(t *testing.T) {
+	b := setup(t)
+	mine, _, other := b.tenants()
+	technician, head := mine.byRole[store.RoleTechnician], mine.byRole[store.RoleReseller]
+	b.blocked(mine, alarm.Unblocked)
+	for _, c := range []struct {
+		name   string
+		state  store.CommandState
+		by     Caller
+		want   string // "" when it is cancelled, "none" when it is out of sight, or part of the problem
+		state2 store.CommandState
+		says   string // of what became of it
+	}{
+		{"not sent", store.CommandQueued, technician, "", store.CommandCancelled, ""},
+		{"sent", store.CommandSent, technician, "", store.CommandSent, "ainda não confirmou"},
+		{"waiting", store.CommandWaiting, head, "", store.CommandWaiting, "ainda não confirmou"},
+		{"begun", store.CommandRunning, technician, "já começou, não pode ser cancelado", store.CommandRunning, ""},
+		{"done", store.CommandDone, technician, "já terminou", store.CommandDone, ""},
+		{"by a stranger", store.CommandWaiting, other.byRole[store.RoleReseller], "none", store.CommandWaiting, ""},
+		{"by an owner", store.CommandWaiting, mine.byRole[store.RoleTaxpayer], "none", store.CommandWaiting, ""},
+		{"by a program that reads", store.CommandWaiting, b.program(head, "alarms"), "none", store.CommandWaiting, ""},
+		{"by a program that asks", store.CommandWaiting, b.program(head, "queries"), "none", store.CommandWaiting, ""},
+		{"by a program that gives it", store.CommandWaiting, b.program(technician, "commands"), "", store.CommandWaiting, "ainda não confirmou"},
+		{"by the command line", store.CommandWaiting, CommandLine(), "", store.CommandWaiting, "ainda não confirmou"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id, err := b.SendCommand(t.Context(), technician, NewCommand{Till: mine.agent, Name: wire.CommandRestart})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.update(func(w *store.Writer) error {
+				if c.state == store.CommandQueued {
+					return nil
+				}
+				err := w.SetMessage(id, []byte("signed"), now())
+				if err == nil && c.state != store.CommandSent {
+					_, err = w.TellCommand(mine.agent, store.CommandReport{Command: id, Number: 1, State: c.state}, now())
+				}
+				return err
+			})
+			for range 2 {
+				one, err := b.CancelCommand(t.Context(), c.by, id)
+				var mend *Problem
+				switch {
+				case c.want == "" && (err != nil || one.Command.State != c.state2 || !strings.Contains(one.Taken, c.says)),
+					c.want == "none" && !errors.Is(err, ErrNotFound),
+					c.want != "" && c.want != "none" && (!errors.As(err, &mend) || !strings.Contains(mend.Text, c.want)):
+					t.Errorf("%+v %v", one, err)
+				}
+			}
+			p, err := b.Command(t.Context(), technician, id)
+			if err != nil || p.Command.Command.State != c.state2 || p.Mine != (c.want == "none") {
+				t.Errorf("%+v %v", p, err)
+			}
+		})
+	}
+	b.update(func(w *store.Writer) error {
+		lines, err := w.ListAudit(store.AuditSearch{Act: "comando cancelado", Limit: 99})
+		if len(lines) != 5 {
+			t.Errorf("%d lines in the audit, want 5", len(lines))
+		}
+		return err
+	})
+	page := Command{Command: store.Command{State: store.CommandRunning, CancelAt: now(), CancelBy: store.StoppedBy("ana")}}
+	if text := taken(page.Command); text != "Cancelado por ana. O comando já começou, não pode ser cancelado." {
+		t.Error(text)
+	}
+}
+
 func TestDeviceLogs(t *testing.T) {
 	b := setup(t)
 	mine, _, _ := b.tenants()

@@ -43,7 +43,8 @@ type server struct {
 // its method and path, and their description in openapi.json. Parameters stand in
 // the path, in the query of a GET and in the JSON object of a POST; answers are JSON
 // and errors are problems (RFC 9457). A program comes with an API token as a bearer
-// token and may only read; a person's browser comes with its session.
+// token, and does what the token has the right to; a person's browser comes with its
+// session.
 func NewHTTP(o HTTPOptions) (http.Handler, error) {
 	described, err := json.Marshal(describe(Operations()))
 	if err != nil {
@@ -90,8 +91,8 @@ func (s *server) operation(op Operation) http.Handler {
 			s.fail(w, r, &Busy{"Foram feitos pedidos demais com este acesso. Espere e tente de novo.", wait})
 			return
 		}
-		if c.Token() && op.Method != http.MethodGet && c.Is(op.Roles...) {
-			s.fail(w, r, errReadOnly)
+		if _, err := s.o.API.allow(c, op.Op); err != nil {
+			s.fail(w, r, err)
 			return
 		}
 		in, err := read(op, r)
@@ -182,11 +183,8 @@ func (b *Busy) Seconds() string {
 	return strconv.Itoa(max(1, int(math.Ceil(b.Retry.Seconds()))))
 }
 
-// Errors of requests themselves.
-var (
-	errReadOnly = errors.New("a token may only read")
-	errMedia    = errors.New("the body is of another kind")
-)
+// errMedia is an error of requests themselves.
+var errMedia = errors.New("the body is of another kind")
 
 // trouble is an error as programs read it (RFC 9457).
 type trouble struct {
@@ -211,11 +209,14 @@ func (s *server) troubleOf(w http.ResponseWriter, r *http.Request, err error) tr
 	var mend *Problem
 	var busy *Busy
 	var large *http.MaxBytesError
+	var lacks *lacking
 	switch {
 	case errors.Is(err, ErrSignedOut), errors.Is(err, ErrNotAllowed):
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		return trouble{Title: "Acesso não reconhecido", Status: http.StatusUnauthorized,
 			Detail: "O código de API falta, venceu ou foi revogado. Gere outro na página Conta e envie-o em Authorization: Bearer."}
+	case errors.As(err, &lacks):
+		return trouble{Title: "Sem este direito", Status: http.StatusForbidden, Detail: lacks.Text()}
 	case errors.Is(err, ErrNotFound):
 		return trouble{Title: "Não encontrado", Status: http.StatusNotFound, Detail: "O endereço não existe, ou o que ele mostra não está entre o que este acesso vê."}
 	case errors.As(err, &busy):
@@ -228,8 +229,6 @@ func (s *server) troubleOf(w http.ResponseWriter, r *http.Request, err error) tr
 	case errors.Is(err, errMedia):
 		return trouble{Title: "Conteúdo de outro tipo", Status: http.StatusUnsupportedMediaType,
 			Detail: "Envie um objeto JSON com Content-Type: application/json; um documento, com application/xml."}
-	case errors.Is(err, errReadOnly):
-		return trouble{Title: "Só leitura", Status: http.StatusForbidden, Detail: "Um código de API só lê. Faça isto pelas páginas."}
 	}
 	s.o.Log.Error("operation failed", "pattern", r.Pattern, "request", w.Header().Get("X-Request-Id"), "err", err)
 	return trouble{Title: "Falha do coletor", Status: http.StatusInternalServerError, Detail: "Tente de novo em um minuto. Se continuar, o motivo está no registro do coletor."}

@@ -114,9 +114,9 @@ func (p *programs) asks(op Operation, values map[string]string, header ...string
 }
 
 // token is an API token of a person.
-func (b *bench) token(c Caller, root string) string {
+func (b *bench) token(c Caller, root, rights string) string {
 	b.t.Helper()
-	secret, err := b.NewAPIToken(b.t.Context(), c, "programa", root, 30)
+	secret, err := b.NewAPIToken(b.t.Context(), c, NewToken{"programa", root, rights, 30})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -197,15 +197,19 @@ func TestHTTPIsolation(t *testing.T) {
 	p := b.programs()
 	before := b.picture(other)
 	for role, c := range mine.byRole {
-		session := p.session(c.Who())
-		ways := [][]string{{"X-Test-Session", session}}
-		if c.Is(personal()...) {
-			b.update(func(w *store.Writer) error { return w.SetPlan(mine.cnpj, store.PlanPro) })
-			ways = append(ways, []string{"Authorization", "Bearer " + b.token(c, "")})
+		ways := map[string]Caller{"X-Test-Session " + p.session(c.Who()): c}
+		for _, rights := range b.rightsOf(c) {
+			secret := b.token(c, "", rights)
+			program, err := b.CallerOfToken(t.Context(), secret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ways["Authorization Bearer "+secret] = program
 		}
-		for _, way := range ways {
+		for way, c := range ways {
+			name, value, _ := strings.Cut(way, " ")
 			for _, op := range Operations() {
-				p.attacks(role, c, op, other, way)
+				p.attacks(role, c, op, other, []string{name, value})
 			}
 		}
 	}
@@ -247,11 +251,10 @@ func (p *programs) attacks(role store.Role, c Caller, op Operation, theirs *tena
 	}
 	a := p.asks(op, values, way...)
 	p.keepsForm(op, a)
-	token := way[0] == "Authorization"
 	switch {
 	case a.status >= 500 || a.status == 429:
 		p.t.Errorf("%s as %s answers %d %s %s", op.Op, role, a.status, a.body, p.log)
-	case token && op.Method != "GET" && c.Is(op.Roles...) && a.status != http.StatusForbidden:
+	case lacksRight(c, op) && a.status != http.StatusForbidden:
 		p.t.Errorf("%s as a token of %s answers %d", op.Op, role, a.status)
 	case !c.Is(op.Roles...) && a.status != http.StatusNotFound:
 		p.t.Errorf("%s is not for %s, and answers %d %s", op.Op, role, a.status, a.body)
@@ -276,9 +279,7 @@ func TestHTTPAnswers(t *testing.T) {
 		store.RoleTaxpayer: mine.owner.Email, store.RoleAccountant: mine.book.Email} {
 		c := b.person(email)
 		ways := [][]string{{"X-Test-Session", p.session(email)}}
-		if c.Is(personal()...) {
-			ways = append(ways, []string{"Authorization", "Bearer " + b.token(c, "")})
-		}
+		ways = append(ways, []string{"Authorization", "Bearer " + b.token(c, "", "")})
 		for _, op := range Operations() {
 			if !c.Is(op.Roles...) || op.Method != "GET" || op.Op == opNumbersOfSeries {
 				continue
@@ -332,8 +333,8 @@ func TestHTTPToken(t *testing.T) {
 	b := setup(t)
 	mine, sibling, _ := b.tenants()
 	p := b.programs()
-	all := "Bearer " + b.token(mine.byRole[store.RoleReseller], "")
-	one := "Bearer " + b.token(mine.byRole[store.RoleReseller], mine.root)
+	all := "Bearer " + b.token(mine.byRole[store.RoleReseller], "", "")
+	one := "Bearer " + b.token(mine.byRole[store.RoleReseller], mine.root, "")
 	sees := func(token string, mines, siblings bool) {
 		t.Helper()
 		for path, found := range map[string][2]bool{"/tills": {mines, siblings}, "/documents": {mines, siblings}, "/taxpayers": {mines, siblings}} {
@@ -369,7 +370,7 @@ func TestHTTPOriginal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := "Bearer " + b.token(b.ana, "")
+	token := "Bearer " + b.token(b.ana, "", "")
 	var one documentPageAnswer
 	a := p.ask("GET", Base+"/documents/"+records[0].Key, "", "Authorization", token)
 	if err := json.Unmarshal(a.body, &one); err != nil || one.Document.Key != records[0].Key {
@@ -407,7 +408,7 @@ func TestHTTPImport(t *testing.T) {
 func TestHTTPProblems(t *testing.T) {
 	b := filled(t)
 	p := b.programs()
-	token, session := "Bearer "+b.token(b.ana, ""), p.session(anaEmail)
+	token, session := "Bearer "+b.token(b.ana, "", ""), p.session(anaEmail)
 	for _, one := range []struct {
 		name, method, path, body string
 		header                   []string
@@ -420,7 +421,8 @@ func TestHTTPProblems(t *testing.T) {
 		{"no such method", "DELETE", "/tills", "", []string{"Authorization", token}, 404, "não existe"},
 		{"no such document", "GET", "/documents/1234567", "", []string{"Authorization", token}, 404, "não existe"},
 		{"a number that is none", "GET", "/alarms/x", "", []string{"Authorization", token}, 404, "não existe"},
-		{"a token that writes", "POST", "/resellers", `{"name":"Nova"}`, []string{"Authorization", token}, 403, "só lê"},
+		{"a token that writes", "POST", "/resellers", `{"name":"Nova"}`, []string{"Authorization", token}, 403, "não faz isto"},
+		{"a token without the right", "POST", "/alarms/1/take", "", []string{"Authorization", token}, 403, "direito alarms"},
 		{"a misspelt parameter", "GET", "/documents?device=1", "", []string{"Authorization", token}, 422, "device"},
 		{"a parameter twice", "GET", "/documents?text=1&text=2", "", []string{"Authorization", token}, 422, "mais de uma vez"},
 		{"a CPF in the address", "GET", "/documents?text=529.982.247-25", "", []string{"Authorization", token}, 422, "CPF"},
@@ -453,7 +455,7 @@ func TestHTTPProblems(t *testing.T) {
 func TestHTTPLimits(t *testing.T) {
 	b := setup(t)
 	p := b.programs()
-	first, second := "Bearer "+b.token(b.ana, ""), "Bearer "+b.token(b.ana, "")
+	first, second := "Bearer "+b.token(b.ana, "", ""), "Bearer "+b.token(b.ana, "", "")
 	now := func(token, address string) answer {
 		return p.ask("GET", Base+"/resellers", "", "Authorization", token, "X-Test-Address", address)
 	}
@@ -517,7 +519,7 @@ func TestExportsAtOnce(t *testing.T) {
 	begin(b.ana)
 	begin(b.ana)
 	p := b.programs()
-	a := p.ask("GET", Base+"/exports/originals.zip", "", "Authorization", "Bearer "+b.token(b.ana, ""))
+	a := p.ask("GET", Base+"/exports/originals.zip", "", "Authorization", "Bearer "+b.token(b.ana, "", ""))
 	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "60" {
 		t.Errorf("a third answers %d %s", a.status, a.body)
 	}
@@ -536,7 +538,7 @@ func TestExportsAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if a := p.ask("GET", Base+"/exports/originals.zip", "", "Authorization", "Bearer "+b.token(b.ana, "")); a.status != http.StatusOK || a.header.Get("Content-Type") != "application/zip" {
+	if a := p.ask("GET", Base+"/exports/originals.zip", "", "Authorization", "Bearer "+b.token(b.ana, "", "")); a.status != http.StatusOK || a.header.Get("Content-Type") != "application/zip" {
 		t.Errorf("afterwards it answers %d", a.status)
 	}
 }

@@ -61,7 +61,7 @@ func (b *bench) tenant(n int, reseller int64) *tenant {
 		store.RoleTaxpayer: t.owner, store.RoleAccountant: t.book} {
 		t.byRole[role] = b.person(u.Email)
 	}
-	if _, err := b.NewAPIToken(b.t.Context(), t.byRole[store.RoleTaxpayer], "ficha-"+t.name, "", 9); err != nil {
+	if _, err := b.NewAPIToken(b.t.Context(), t.byRole[store.RoleTaxpayer], NewToken{Label: "ficha-" + t.name, Days: 9}); err != nil {
 		b.t.Fatal(err)
 	}
 	if _, err := b.Enrol(b.t.Context(), t.byRole[store.RoleReseller], "ficha-"+t.name, t.cnpj, 1, 1); err != nil {
@@ -188,6 +188,13 @@ func TestIsolation(t *testing.T) {
 		}
 		b.attack(role, c.Only(mine.root), mine, other)
 		b.attack(role, c.Only(other.root), mine, other)
+		for _, rights := range b.rightsOf(c) {
+			program, err := b.CallerOfToken(t.Context(), b.token(c, "", rights))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.attack(role, program, mine, other)
+		}
 	}
 	if after := b.picture(other); after != before {
 		t.Errorf("somebody changed what is not theirs:\n%s\nnow:\n%s", before, after)
@@ -234,7 +241,10 @@ func (b *bench) call(role store.Role, c Caller, op Operation, mine, theirs *tena
 	}
 	result, err := op.Call(b.t.Context(), b.API, c, in)
 	var mend *Problem
+	var lacks *lacking
 	switch {
+	case lacksRight(c, op) && !errors.As(err, &lacks):
+		b.t.Errorf("%s as a program of %s says %v", op.Op, role, err)
 	case err != nil && !errors.Is(err, ErrNotFound) && !errors.As(err, &mend):
 		b.t.Errorf("%s as %s with %v fails: %v", op.Op, role, in.Values, err)
 	case !c.Is(op.Roles...) && !errors.Is(err, ErrNotFound):

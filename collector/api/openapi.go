@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"zelo/collector/account"
 )
 
 // schemas is where the forms of answers are described, by their names.
@@ -20,7 +22,8 @@ func describe(operations []Operation) *huma.OpenAPI {
 	registry := huma.NewMapRegistry(schemas, schemaName)
 	doc := &huma.OpenAPI{OpenAPI: "3.1.0", Servers: []*huma.Server{{URL: Base}}, Info: &huma.Info{Title: "Zelo", Version: "1",
 		Description: "Operações do coletor Zelo. Horários em UTC (RFC 3339), valores como decimais com ponto, erros como application/problem+json. " +
-			"Um programa usa um código de API, que só lê; as demais operações são das páginas, com a sessão da pessoa."},
+			"Um programa usa um código de API, que lê e faz o que mais tiver o direito de fazer, sempre dentro do que a pessoa pode: " +
+			"cada operação diz que direito pede. As demais operações são das páginas, com a sessão da pessoa."},
 		Components: &huma.Components{Schemas: registry, SecuritySchemes: map[string]*huma.SecurityScheme{
 			"token":   {Type: "http", Scheme: "bearer", Description: "Código de API, da página Conta."},
 			"session": {Type: "apiKey", In: "cookie", Name: "__Host-zelo", Description: "Sessão de uma pessoa nas páginas."},
@@ -74,8 +77,18 @@ func (op Operation) describe(registry huma.Registry) *huma.Operation {
 	if op.Needs != "" {
 		out.Description += fmt.Sprintf(" Vê só os estabelecimentos cujo plano inclui %s.", op.Needs)
 	}
-	if op.Method == http.MethodGet {
+	switch right := op.Right(); right {
+	case "":
+		out.Description += " Não se faz com um código de API."
+	case account.RightRead:
 		out.Security = append(out.Security, map[string][]string{"token": {}})
+		out.Description += " Um código de API precisa do direito read, que todos têm."
+	default:
+		out.Security = append(out.Security, map[string][]string{"token": {string(right)}})
+		out.Description += fmt.Sprintf(" Um código de API precisa do direito %s: %s.", right, RightWord(right))
+		if right == account.RightQueries {
+			out.Description += " Para os demais comandos, do direito commands."
+		}
 	}
 	var inBody []Param
 	for _, p := range op.Params {

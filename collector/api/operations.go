@@ -54,10 +54,10 @@ func (in Input) number(name string) int64 {
 }
 
 // Operation is one thing that people and programs may do. The table of operations
-// is the only place where it stands who may.
+// is the only place where it stands who may, and with Right which program.
 type Operation struct {
 	Op     Op
-	Method string // of HTTP; programs with a token may only GET
+	Method string // of HTTP
 	Path   string // below the API's root
 	Roles  []store.Role
 	Needs  account.Feature // of the plan; "" is everybody's
@@ -325,15 +325,15 @@ func people() []Operation {
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.Take(ctx, c, in.number("grant"))
 			}},
-		{OpAPITokens, "GET", "/tokens", personal(), "", nil, apiTokensAnswer{},
+		{OpAPITokens, "GET", "/tokens", everyone(), "", nil, apiTokensAnswer{},
 			func(ctx context.Context, a *API, c Caller, _ Input) (any, error) {
 				return says(sayAPITokens)(a.APITokens(ctx, c))
 			}},
-		{opNewAPIToken, "POST", "/tokens", personal(), "", par("label", "text", "root", "taxpayer"), newAPITokenAnswer{},
+		{opNewAPIToken, "POST", "/tokens", everyone(), "", par("label", "text", "root", "taxpayer", "rights", "text"), newAPITokenAnswer{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
-				return says(sayNewAPIToken)(a.NewAPIToken(ctx, c, in.Values["label"], in.Values["root"], 30))
+				return says(sayNewAPIToken)(a.NewAPIToken(ctx, c, NewToken{in.Values["label"], in.Values["root"], in.Values["rights"], 30}))
 			}},
-		{opRevokeAPIToken, "POST", "/tokens/{token}/revoke", personal(), "", par("token", "token"), nil,
+		{opRevokeAPIToken, "POST", "/tokens/{token}/revoke", everyone(), "", par("token", "token"), nil,
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return nil, a.RevokeAPIToken(ctx, c, in.number("token"))
 			}},

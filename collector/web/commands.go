@@ -20,17 +20,18 @@ func commandPages() []string {
 // commandRoutes are the pages about commands.
 func (s *site) commandRoutes() map[string]handler {
 	return map[string]handler{
-		"GET /caixas/{id}/comandos":        s.commands,
-		"GET /caixas/{id}/comandos/{nome}": s.commandForm,
-		"POST /caixas/{id}/comandos":       s.sendCommand,
-		"GET /comandos/{command}":          s.command,
-		"GET /comandos/{command}/arquivo":  s.commandResult,
-		"GET /ordens":                      s.orders,
-		"GET /ordens/nova":                 s.orderForm,
-		"POST /ordens":                     s.sendMany,
-		"GET /ordens/{id}":                 s.order,
-		"POST /ordens/{id}/cancelar":       s.cancelOrder,
-		"GET /equipamentos/{serial}/logs":  s.logs,
+		"GET /caixas/{id}/comandos":         s.commands,
+		"GET /caixas/{id}/comandos/{nome}":  s.commandForm,
+		"POST /caixas/{id}/comandos":        s.sendCommand,
+		"GET /comandos/{command}":           s.command,
+		"GET /comandos/{command}/arquivo":   s.commandResult,
+		"POST /comandos/{command}/cancelar": s.cancelCommand,
+		"GET /ordens":                       s.orders,
+		"GET /ordens/nova":                  s.orderForm,
+		"POST /ordens":                      s.sendMany,
+		"GET /ordens/{id}":                  s.order,
+		"POST /ordens/{id}/cancelar":        s.cancelOrder,
+		"GET /equipamentos/{serial}/logs":   s.logs,
 	}
 }
 
@@ -204,6 +205,15 @@ func (s *site) command(w http.ResponseWriter, r *http.Request, c api.Caller) err
 		w.Header().Set("Refresh", "3")
 	}
 	return s.render(w, c, http.StatusOK, "command", "tills", p.Spec.Title, p)
+}
+
+func (s *site) cancelCommand(w http.ResponseWriter, r *http.Request, c api.Caller) error {
+	one, err := s.o.API.CancelCommand(r.Context(), c, r.PathValue("command"))
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/comandos/"+one.ID, http.StatusSeeOther)
+	return nil
 }
 
 func (s *site) commandResult(w http.ResponseWriter, r *http.Request, c api.Caller) error {
