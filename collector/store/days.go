@@ -25,9 +25,10 @@ func (r *Reader) MemoryDays(serial string) ([]MemoryDay, error) {
 
 // SalesDay is what was sold on one day. What was cancelled, and tests, do not count.
 type SalesDay struct {
-	Day   time.Time // midnight in Brasília
-	Count int
-	Cents int64
+	Day       time.Time // midnight in Brasília
+	Count     int
+	Cents     int64
+	Cancelled int // sales of that day that were
 }
 
 // salesDays is over how many days sales are told, today among them.
@@ -35,64 +36,40 @@ const salesDays = 30
 
 // SalesOfDevice are a device's days up to today, also those without sales, oldest first.
 func (r *Reader) SalesOfDevice(serial string, now time.Time) ([]SalesDay, error) {
-	args := arguments{serial, ms(salesFrom(now)), ms(now)}
-	return r.salesDays(now, `serial = $1 AND serial <> ''`, args)
+	args := arguments{serial}
+	return r.salesDays(now, `serial = $1 AND serial <> '' AND `+r.ownsThis("sales_days.issuer", &args), args)
 }
 
 // Sales are the days up to today of all establishments in sight, also those without
-// sales, oldest first. They are nil for who sees none, or more than sixteen: these are
-// not counted while somebody waits for a page.
+// sales, oldest first. They are nil for who sees none, or more than a thousand: these
+// are not added up while somebody waits for a page.
 func (r *Reader) Sales(now time.Time) ([]SalesDay, error) {
-	of := arguments{}
-	places, err := all(r, value[string], `SELECT e.cnpj`+r.places(&of)+` ORDER BY e.cnpj LIMIT `+strconv.Itoa(fewPlaces+1), of...)
-	if err != nil || len(places) > fewPlaces {
+	args := arguments{}
+	places := r.places(&args)
+	n, err := one(r, value[int], `SELECT count(*) FROM (SELECT 1`+places+` LIMIT `+strconv.Itoa(manyPlaces+1)+`) AS few`, args...)
+	if err != nil || n == 0 || n > manyPlaces {
 		return nil, err
 	}
-	var sum []SalesDay
-	for _, cnpj := range places {
-		days, err := r.salesDays(now, `issuer = $1`, arguments{cnpj, ms(salesFrom(now)), ms(now)})
-		if err != nil {
-			return nil, err
-		}
-		if sum == nil {
-			sum = days
-			continue
-		}
-		for i, d := range days {
-			sum[i].Count, sum[i].Cents = sum[i].Count+d.Count, sum[i].Cents+d.Cents
-		}
-	}
-	return sum, nil
+	return r.salesDays(now, `issuer IN (SELECT e.cnpj`+places+`)`, args)
 }
 
-func salesFrom(now time.Time) time.Time { return dayOf(now).AddDate(0, 0, 1-salesDays) }
-
-// salesDays counts what was issued from $2 to $3 by whose says $1. Equal totals of a day
-// come as one row: a decimal is not a number to every engine.
+// salesDays adds up the days of some lines.
 func (r *Reader) salesDays(now time.Time, whose string, args arguments) ([]SalesDay, error) {
-	from := salesFrom(now)
+	today := dayOf(now)
 	days := make([]SalesDay, salesDays)
 	for i := range days {
-		days[i].Day = from.AddDate(0, 0, i)
+		days[i].Day = today.AddDate(0, 0, i+1-salesDays)
 	}
-	where := whose + ` AND best = 1 AND issued >= $2 AND issued <= $3`
+	from, to := args.add(ms(days[0].Day)), args.add(ms(today))
 	_, err := all(r, func(s scanner, _ *struct{}) error {
-		var day, count int64
-		var total string
-		if err := s.Scan(&day, &total, &count); err != nil {
+		var d SalesDay
+		if err := s.Scan(at(&d.Day), &d.Count, &d.Cents, &d.Cancelled); err != nil {
 			return err
 		}
-		d := &days[day-(ms(from)-brasiliaBehind)/dayLong]
-		d.Count, d.Cents = d.Count+int(count), d.Cents+count*cents(total)
+		sum := &days[int(d.Day.Sub(days[0].Day)/(24*time.Hour))]
+		sum.Count, sum.Cents, sum.Cancelled = d.Count, d.Cents, d.Cancelled
 		return nil
-	}, `SELECT (issued - `+strconv.Itoa(brasiliaBehind)+`) / `+strconv.Itoa(dayLong)+`, total, count(*) FROM documents
-		WHERE `+where+` AND part = '' AND `+numberedAs+` = 0 AND `+r.ownsThis("documents.issuer", &args)+`
-		AND key NOT IN (SELECT cancels FROM documents WHERE `+where+` AND cancels <> '') GROUP BY 1, 2`, args...)
+	}, `SELECT day, sum(sold - cancelled), sum(cents - cancelled_cents), sum(cancelled) FROM sales_days
+		WHERE `+whose+` AND day >= `+from+` AND day <= `+to+` GROUP BY day`, args...)
 	return days, err
 }
-
-// Milliseconds of a day, and those by which days in Brasília begin later than in UTC.
-const (
-	dayLong        = 24 * 60 * 60 * 1000
-	brasiliaBehind = 3 * 60 * 60 * 1000
-)

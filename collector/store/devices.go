@@ -134,6 +134,7 @@ type tally struct {
 
 // shown notes that a document is shown from now on, or, with -1, not any more.
 func (w *Writer) shown(d Document, change int) {
+	w.sums.show(d, change)
 	if d.Serial == "" || d.Part != "" {
 		return
 	}
@@ -159,6 +160,9 @@ func (w *Writer) flush() error {
 		}
 	}
 	if err := w.markMonths(); err != nil {
+		return err
+	}
+	if err := w.writeSums(); err != nil {
 		return err
 	}
 	return w.identifyBrought()

@@ -116,6 +116,7 @@ func (w *Writer) AddDocuments(list ...NewDocument) ([]Added, error) {
 		}
 		if a.New {
 			w.numbered(d)
+			w.sums.hold(d.Issuer, 0, 1)
 		}
 		switch {
 		case a.only:
@@ -435,10 +436,7 @@ type Counts struct {
 // that nobody settled.
 func (r *Reader) Counts() (c Counts, err error) {
 	args := arguments{}
-	own := r.owns("issuer", &args)
-	err = r.get(into{&c.Documents, &c.Versions, &c.Quarantined}, `SELECT (SELECT count(*) FROM documents WHERE best = 1 AND `+own+`),
-		(SELECT count(*) FROM documents WHERE best = 0 AND `+own+`),
-		(SELECT count(*) FROM quarantine WHERE settled_at = 0 AND `+r.ofAgents("agent", &args)+`)`, args...)
-	c.Versions += c.Documents
+	err = r.get(into{&c.Documents, &c.Versions, &c.Quarantined}, `SELECT coalesce(sum(documents), 0), coalesce(sum(versions), 0),
+		(SELECT count(*) FROM quarantine WHERE settled_at = 0 AND `+r.ofAgents("agent", &args)+`) FROM archived WHERE `+r.owns("issuer", &args), args...)
 	return c, err
 }

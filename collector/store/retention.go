@@ -187,21 +187,14 @@ func (r *Reader) dueDocuments(d documentsDue) (int, error) {
 		AND key = o.key AND part = o.part AND issuer = o.issuer)`, ms(d.Before))
 }
 
-// old is a document that is given up.
-type old struct {
-	id, issued                int64
-	key, part, issuer, serial string
-}
-
 func (s *Store) dropDocuments(ctx context.Context, d documentsDue, now time.Time) (rows int, err error) {
-	var after old
+	var after Document
 	for {
-		var list []old
+		var list []Document
 		n := 0
 		err := s.Update(ctx, func(w *Writer) (err error) {
-			list, err = all(&w.Reader, func(s scanner, o *old) error { return s.Scan(&o.id, &o.issued, &o.key, &o.part, &o.issuer, &o.serial) },
-				fmt.Sprintf(`SELECT id, issued, key, part, issuer, serial FROM documents WHERE `+pastTime+d.models+`
-				AND (issued > $2 OR issued = $2 AND id > $3) ORDER BY issued, id LIMIT %d`, dropAtOnce), ms(d.Before), after.issued, after.id)
+			list, err = all(&w.Reader, scanDocument, fmt.Sprintf(`SELECT `+documentColumns+` FROM documents WHERE `+pastTime+d.models+`
+				AND (issued > $2 OR issued = $2 AND id > $3) ORDER BY issued, id LIMIT %d`, dropAtOnce), ms(d.Before), ms(after.Issued), after.ID)
 			if err != nil || len(list) == 0 {
 				return err
 			}
@@ -223,9 +216,9 @@ func (s *Store) dropDocuments(ctx context.Context, d documentsDue, now time.Time
 }
 
 // dropDocument takes away a document with its versions and how they came, and counts
-// it off its device.
-func (w *Writer) dropDocument(o old) (versions int, err error) {
-	ids, err := all(&w.Reader, value[int64], `SELECT id FROM documents WHERE key = $1 AND part = $2 AND issuer = $3 AND `+w.tx.about(o.key), o.key, o.part, o.issuer)
+// it off its device and the sums.
+func (w *Writer) dropDocument(o Document) (versions int, err error) {
+	ids, err := all(&w.Reader, value[int64], `SELECT id FROM documents WHERE key = $1 AND part = $2 AND issuer = $3 AND `+w.tx.about(o.Key), o.Key, o.Part, o.Issuer)
 	if err != nil {
 		return 0, err
 	}
@@ -234,8 +227,10 @@ func (w *Writer) dropDocument(o old) (versions int, err error) {
 			return 0, err
 		}
 	}
-	if o.serial != "" && o.part == "" {
-		err = w.exec(`UPDATE devices SET documents = documents - 1 WHERE serial = $1 AND documents > 0`, o.serial)
+	w.sums.show(o, -1)
+	w.sums.hold(o.Issuer, 0, -len(ids))
+	if o.Serial != "" && o.Part == "" {
+		err = w.exec(`UPDATE devices SET documents = documents - 1 WHERE serial = $1 AND documents > 0`, o.Serial)
 	}
 	return len(ids), err
 }

@@ -228,6 +228,7 @@ type Writer struct {
 	coupons map[int64]Document   // by id, of those that were added
 	brought map[bringer]Document // the first coupon that each brought of each emitter
 	months  map[monthOf]bool     // of lines of numbers that something came of
+	sums    sums
 }
 
 // View calls fn with a Reader that sees what the scope does.
@@ -284,7 +285,7 @@ func (s *Store) update(ctx context.Context, fn func(*Writer) error) error {
 	// each of them watches it, too, costs a goroutine each.
 	ctx = context.WithoutCancel(ctx)
 	w := &Writer{Reader: Reader{All(), ctx, tx, s}, streams: map[string]int64{}, tallies: map[source]tally{},
-		issuers: map[string]origin{}, coupons: map[int64]Document{}, brought: map[bringer]Document{}, months: map[monthOf]bool{}}
+		issuers: map[string]origin{}, coupons: map[int64]Document{}, brought: map[bringer]Document{}, months: map[monthOf]bool{}, sums: newSums()}
 	if err := fn(w); err != nil {
 		return err
 	}
