@@ -45,8 +45,9 @@ func (s *site) alarms(w http.ResponseWriter, r *http.Request, c api.Caller) erro
 // alarmPage is one alarm with what the person may do about it.
 type alarmPage struct {
 	api.AlarmPage
-	May  bool
-	Mine bool
+	May      bool
+	Mine     bool
+	Commands string // the till whose commands the person may give about it; "" for none
 }
 
 func (s *site) alarm(w http.ResponseWriter, r *http.Request, c api.Caller) error {
@@ -58,7 +59,16 @@ func (s *site) alarm(w http.ResponseWriter, r *http.Request, c api.Caller) error
 	if err != nil {
 		return err
 	}
-	p := alarmPage{a, s.o.API.May(c, api.OpTakeAlarm) && a.Open(), a.TakenBy == c.Who()}
+	p := alarmPage{AlarmPage: a, May: s.o.API.May(c, api.OpTakeAlarm) && a.Open(), Mine: a.TakenBy == c.Who()}
+	if a.Till != nil {
+		may, err := s.commandable(r, c, a.Till.ID)
+		if err != nil {
+			return err
+		}
+		if may {
+			p.Commands = a.Till.ID
+		}
+	}
 	return s.render(w, c, http.StatusOK, "alarm", "alarms", a.Rule.Title, p)
 }
 

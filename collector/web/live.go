@@ -8,10 +8,17 @@ import (
 	"zelo/collector/api"
 )
 
-// isLive tells whether a page keeps itself current: with JavaScript it asks the stream
-// below, without it loads itself anew every minute.
-func isLive(page string) bool {
-	return page == "now" || page == "owner" || page == "tills" || page == "alarms"
+// liveEvery is how many seconds a page that keeps itself current waits at least from one
+// time to the next; 0 for the others. With JavaScript it asks the stream below, without
+// it loads itself anew every minute.
+func liveEvery(page string) int {
+	switch page {
+	case "now", "owner", "tills", "alarms", "alarm":
+		return 1
+	case "till": // following its numbers may take a second
+		return 10
+	}
+	return 0
 }
 
 // writeWithin is how long a browser may take to read what the stream says.

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"zelo/agent/wire"
+	"zelo/collector/api"
+	"zelo/sat"
 )
 
 // until waits for what a page comes to by itself.
@@ -67,6 +70,15 @@ func TestLivePage(t *testing.T) {
 	b.point(1, 1)
 	b.until("the alarm once the pointer is away", fmt.Sprintf(`document.querySelectorAll("main tbody tr").length > %d && !document.querySelector(".news button")`, rows))
 	b.quiet("after it")
+	open, _, err := c.api.Alarms(t.Context(), caller())
+	block := slices.IndexFunc(open, func(a api.Alarm) bool { return a.Rule.Title == "Bloqueio autônomo" })
+	if err != nil || block < 0 {
+		t.Fatal(open, err)
+	}
+	b.run(chromedp.Navigate(fmt.Sprintf("%s/alarmes/%d", c.server.URL, open[block].ID)))
+	c.status(market, "900000002", func(*sat.Status) {})
+	c.judge()
+	b.until("the end of the block", `document.querySelector(".verdict").innerText.includes("Encerrado")`)
 }
 
 // TestLiveWithoutJavaScript: the page loads itself anew.

@@ -180,7 +180,7 @@ type page struct {
 	Nav     []entry
 	Above   *entry // what the page is below; nil for none
 	Now     time.Time
-	Live    bool // it keeps itself current
+	Live    int // seconds from one time that it makes itself current to the next; 0 for never
 	Data    any
 }
 
@@ -188,7 +188,7 @@ type page struct {
 func (s *site) render(w http.ResponseWriter, c api.Caller, status int, name, section, title string, data any) error {
 	var b bytes.Buffer
 	err := s.pages[name].Execute(&b, page{Title: title, Section: section, Who: c.Who(), Only: c.Narrowed(), Nav: s.open(c, daily()),
-		Above: above(section, name), Now: s.o.Now(), Live: isLive(name), Data: data})
+		Above: above(section, name), Now: s.o.Now(), Live: liveEvery(name), Data: data})
 	if err != nil {
 		return fmt.Errorf("cannot render the page %q: %w", name, err)
 	}

@@ -9,7 +9,8 @@ document.addEventListener("keydown", function (e) {
 });
 
 // A page whose main part is marked data-live keeps itself current: the server says that
-// something changed, and the page is fetched anew. What is under the pointer or has the
+// something changed, and the page is fetched anew, that many seconds after the last time
+// at the earliest. What is under the pointer or has the
 // focus does not move: the new page waits until that is left, or is asked for.
 (function () {
   var main = document.querySelector("main[data-live]");
@@ -55,7 +56,7 @@ document.addEventListener("keydown", function (e) {
 
   function refresh() {
     if (fetching) { again = true; return; }
-    var pause = Math.max(0, since + 1000 - Date.now());
+    var pause = Math.max(0, since + 1000 * main.dataset.live - Date.now());
     fetching = true;
     setTimeout(function () {
       again = false;
