@@ -79,7 +79,7 @@ func (a *API) DeviceDays(ctx context.Context, c Caller, serial string) (d Device
 }
 
 // Sales are the last thirty days of all that the caller sees, today among them, oldest
-// first; nil when that are no establishments, or more than sixteen.
+// first; nil when that are no establishments, or more than a thousand.
 func (a *API) Sales(ctx context.Context, c Caller) (days []SalesDay, err error) {
 	err = a.view(ctx, c, opSales, func(r *store.Reader) error {
 		days, err = r.Sales(a.o.Now())
@@ -105,13 +105,14 @@ type memoryDayAnswer struct {
 }
 
 type salesAnswer struct {
-	Days []salesDayAnswer `json:"days" doc:"Os últimos trinta dias, o mais antigo primeiro e hoje por último; vazio para quem vê mais de dezesseis estabelecimentos."`
+	Days []salesDayAnswer `json:"days" doc:"Os últimos trinta dias, o mais antigo primeiro e hoje por último; vazio para quem vê mais de mil estabelecimentos."`
 }
 
 type salesDayAnswer struct {
-	Day   string `json:"day" doc:"AAAA-MM-DD, no horário de Brasília."`
-	Count int    `json:"count" doc:"Vendas; as canceladas e as de teste não contam."`
-	Cents int64  `json:"cents" doc:"O valor delas, em centavos."`
+	Day       string `json:"day" doc:"AAAA-MM-DD, no horário de Brasília."`
+	Count     int    `json:"count" doc:"Vendas; as canceladas e as de teste não contam."`
+	Cents     int64  `json:"cents" doc:"O valor delas, em centavos."`
+	Cancelled int    `json:"cancelled" doc:"Vendas deste dia que foram canceladas, no mesmo dia ou depois."`
 }
 
 func sayDeviceDays(d DeviceDays) deviceDaysAnswer {
@@ -126,5 +127,5 @@ func sayDeviceDays(d DeviceDays) deviceDaysAnswer {
 }
 
 func saySalesDay(d SalesDay) salesDayAnswer {
-	return salesDayAnswer{d.Day.Format(time.DateOnly), d.Count, d.Cents}
+	return salesDayAnswer{d.Day.Format(time.DateOnly), d.Count, d.Cents, d.Cancelled}
 }

@@ -156,15 +156,19 @@ func salesChart(days []api.SalesDay) *chart {
 		return nil
 	}
 	c := &chart{Question: "Quanto se vendeu por dia?", What: "Vendas"}
-	count, cents := 0, int64(0)
+	sold, cents := 0, int64(0)
 	for _, d := range days {
-		c.Points = append(c.Points, chartPoint{d.Day, float64(d.Cents), "R$ " + api.Money(d.Cents), sales(d.Count)})
+		note := sales(d.Count)
+		if d.Cancelled > 0 {
+			note += ", " + count(d.Cancelled, "cancelada", "canceladas")
+		}
+		c.Points = append(c.Points, chartPoint{d.Day, float64(d.Cents), "R$ " + api.Money(d.Cents), note})
 		c.Top = math.Max(c.Top, float64(d.Cents))
-		count, cents = count+d.Count, cents+d.Cents
+		sold, cents = sold+d.Count, cents+d.Cents
 	}
 	today := days[len(days)-1]
 	c.Answer = fmt.Sprintf("Hoje, até agora: %s, R$ %s. Em %d dias: %s, R$ %s. As canceladas não contam.",
-		sales(today.Count), api.Money(today.Cents), len(days), sales(count), api.Money(cents))
+		sales(today.Count), api.Money(today.Cents), len(days), sales(sold), api.Money(cents))
 	c.Top = math.Max(c.Top, 1) // sales of nothing have no scale
 	return c
 }
