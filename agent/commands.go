@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -145,7 +146,14 @@ func (a *agent) secrets() (all []string) {
 	return all
 }
 
-// configText is the configuration in use, with a mask in place of its secrets.
+// Secrets in a configuration file, also in lines that somebody has commented out.
+var (
+	writtenKey      = regexp.MustCompile(`(chave_terminais["']?[ \t]*=[ \t]*["']+)[^\s"']+`)
+	writtenPassword = regexp.MustCompile(`(proxy["']?[ \t]*=[ \t]*["']+[a-z]+://[^:@\s"]*:)[^\s"]*@`)
+)
+
+// configText is the configuration file as it stands, with a mask in place of its
+// secrets, be they in use yet or not.
 func (a *agent) configText() ([]byte, error) {
 	text, err := os.ReadFile(a.config.path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -153,26 +161,26 @@ func (a *agent) configText() ([]byte, error) {
 		err = describeConfig(&b)
 		text = b.Bytes()
 	}
-	for _, s := range []string{a.config.FarKey, a.config.proxyPassword()} {
-		if s != "" {
-			text = bytes.ReplaceAll(text, []byte(s), []byte(remote.Masked))
-		}
-	}
-	return text, err
+	text = writtenKey.ReplaceAll(text, []byte("${1}"+remote.Masked))
+	return writtenPassword.ReplaceAll(text, []byte("${1}"+remote.Masked+"@")), err
 }
 
-// checkConfig judges a configuration that is to take the place of the one in use, and
-// puts the secrets in whose mask it has.
+// checkConfig judges a configuration that is to take the place of the file's, and puts
+// the secrets in whose mask it has.
 func (a *agent) checkConfig(text []byte) ([]byte, error) {
+	old, err := loadConfig(a.config.path)
+	if err != nil {
+		old = a.config
+	}
 	var whole []byte
 	for line := range bytes.Lines(text) {
 		key, _, _ := bytes.Cut(line, []byte("="))
 		secret := ""
 		switch string(bytes.TrimSpace(key)) {
 		case "chave_terminais":
-			secret = a.config.FarKey
+			secret = old.FarKey
 		case "proxy":
-			secret = a.config.proxyPassword()
+			secret = old.proxyPassword()
 		}
 		if secret != "" {
 			line = bytes.ReplaceAll(line, []byte(remote.Masked), []byte(secret))

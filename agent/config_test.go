@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"zelo/agent/remote"
 )
 
 func TestInvalidConfigurationsSayWhatIsWrong(t *testing.T) {
@@ -85,5 +88,43 @@ func TestManualIsTheDefault(t *testing.T) {
 	}
 	if time.Duration(c.Status) != 15*time.Minute {
 		t.Errorf("status every %s", time.Duration(c.Status))
+	}
+}
+
+// Secrets do not leave this computer with its configuration, also those that the agent
+// does not use yet, and what is like one stays as it is.
+func TestConfigurationIsShownWithoutSecrets(t *testing.T) {
+	key, fresh := strings.Repeat("5a", 32), strings.Repeat("6b", 32)
+	folder := t.TempDir()
+	path := filepath.Join(folder, "agent.toml")
+	text := func(key, password string) string {
+		return fmt.Sprintf("pasta = %q\nterminais = \"127.0.0.1:0\"\nchave_terminais = %q\nproxy = 'http://loja:%s@10.0.0.1:3128'\n"+
+			"# proxy = \"http://u:velha@10.0.0.1:3128\"\nrenovar_texto = \"Fale com a loja: certificado@exemplo.com.br\"\n", folder, key, password)
+	}
+	c, err := parseConfig([]byte(text(key, "loja")), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &agent{config: c}
+	for password, written := range map[string]string{"loja": text(key, "loja"), "segredo%40": text(fresh, "segredo%40")} {
+		if err := os.WriteFile(path, []byte(written), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		shown, err := a.configText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{key, fresh, ":" + password + "@", "velha"} {
+			if strings.Contains(string(shown), secret) {
+				t.Errorf("%q is shown: %s", secret, shown)
+			}
+		}
+		if !strings.Contains(string(shown), "Fale com a loja: certificado@") {
+			t.Errorf("more than the secrets is masked: %s", shown)
+		}
+		whole, err := a.checkConfig(shown)
+		if want := strings.Replace(written, "velha", remote.Masked, 1); err != nil || string(whole) != want {
+			t.Errorf("%v, and back it is %s", err, whole)
+		}
 	}
 }
