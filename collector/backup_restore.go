@@ -164,7 +164,7 @@ func (r *restoration) plan(files []backupFile) ([]backupFile, string, error) {
 	}
 	var c Config
 	if err := toml.Unmarshal(config.Data, &c); err != nil {
-		return nil, "", fmt.Errorf("%w (%s: %w)", errDamaged, configFile, err)
+		return nil, "", fmt.Errorf("%w (%s: %w)", errDamaged, configFile, unreadable(err))
 	}
 	return append(slices.Delete(slices.Clone(files), i, i+1), config), c.database(r.folder), nil
 }

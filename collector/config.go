@@ -95,16 +95,28 @@ func loadConfig(folder string) (Config, error) {
 	}
 	defer f.Close()
 	if err := toml.NewDecoder(f).DisallowUnknownFields().Decode(&c); err != nil {
-		var strict *toml.StrictMissingError
-		if errors.As(err, &strict) {
-			return c, fmt.Errorf("configuração %s: chave desconhecida:\n%s", path, strict.String())
-		}
-		return c, fmt.Errorf("configuração %s: %w", path, err)
+		return c, fmt.Errorf("configuração %s: %w", path, unreadable(err))
 	}
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("configuração %s: %w", path, err)
 	}
 	return c, nil
+}
+
+// unreadable says where a configuration cannot be read. It shows nothing of what is
+// written there, which may be a password.
+func unreadable(err error) error {
+	var unknown *toml.StrictMissingError
+	var wrong *toml.DecodeError
+	switch {
+	case errors.As(err, &unknown):
+		line, _ := unknown.Errors[0].Position()
+		return fmt.Errorf("chave desconhecida na linha %d: %s; as que há estão em `zelo-collector config`", line, strings.Join(unknown.Errors[0].Key(), "."))
+	case errors.As(err, &wrong):
+		line, _ := wrong.Position()
+		return fmt.Errorf("a linha %d não pode ser lida: escreva chave = valor, textos entre aspas, números e true ou false sem", line)
+	}
+	return err
 }
 
 // check says which setting is wrong and what it may be.

@@ -29,8 +29,10 @@ func TestConfigIsItsManual(t *testing.T) {
 
 func TestConfigFaults(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"a key misspelt":        {`pagina = "x:1"`, "chave desconhecida"},
-		"no TOML":               {`paginas = `, "coletor.toml"},
+		"a key misspelt":        {"email_senha = \"geheim\"\n\nemail_senh = \"geheim\"", "chave desconhecida na linha 3: email_senh;"},
+		"no TOML":               {`paginas = `, "coletor.toml: a linha 1 não pode ser lida"},
+		"text without quotes":   {"paginas = \"x:1\"\nemail_senha = 12geheim", "a linha 2 não pode ser lida"},
+		"a number for a text":   {`email_senha = 1234567`, "a linha 1 não pode ser lida"},
 		"no port":               {`mqtt = "0.0.0.0"`, "mqtt: escreva endereço:porta"},
 		"an address with path":  {`endereco = "https://x/y"`, "endereco: escreva"},
 		"an address of its own": {`endereco = "http://x"`, "endereco: escreva"},
@@ -69,7 +71,8 @@ func TestConfigFaults(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(folder, configFile), []byte(c.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := loadConfig(folder); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), folder) {
+			_, err := loadConfig(folder)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), folder) || strings.Contains(err.Error(), "geheim") || strings.Contains(err.Error(), "1234567") {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
