@@ -59,15 +59,17 @@ func (c *collector) serve(ctx context.Context, ready func(listening)) error {
 	defer stop.all()
 	stop.later("database", c.close)
 
-	b, err := c.startBroker()
-	if err != nil {
-		return err
-	}
-	stop.later("broker", b.close)
+	// A second collector in this folder ends here, before it takes the broker's files.
 	enrolment, err := c.listen(c.config.Enrolment)
 	if err != nil {
 		return err
 	}
+	b, err := c.startBroker()
+	if err != nil {
+		enrolment.Close()
+		return err
+	}
+	stop.later("broker", b.close)
 	b.told.Enrolment = "https://" + c.config.reached(enrolment.Addr().String())
 	b.told.CommandKey = c.fleet.CommandKey()
 	c.told = b.told

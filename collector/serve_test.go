@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +30,35 @@ func TestWebSocket(t *testing.T) {
 // coupon is a document as an agent sends it.
 func coupon(t *testing.T) wire.Item {
 	return wire.Item{Version: wire.Version, Kind: wire.KindDocument, Serial: "900000001", Till: "001", At: time.Now().UnixMilli(), Body: sells(t).XML}
+}
+
+// A collector that is started twice says so, and the one that runs does not notice.
+func TestServedTwice(t *testing.T) {
+	folder, _, at := started(t, nil)
+	lives := func() []string {
+		list, err := filepath.Glob(filepath.Join(folder, brokerFolder, "life-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	before := lives()
+	config, err := loadConfig(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Enrolment, config.MQTT = at.enrolment, at.mqtt
+	c, err := open(t.Context(), folder, config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.serve(t.Context(), func(listening) { t.Error("it serves") })
+	if err == nil || !strings.Contains(err.Error(), "outro programa usa esta porta?") {
+		t.Error(err)
+	}
+	if after := lives(); len(before) != 1 || !slices.Equal(before, after) {
+		t.Errorf("the broker's folders were %v, and are %v", before, after)
+	}
 }
 
 // With a broker elsewhere, set up as docs/coletor-broker.md says, tills are sent
