@@ -80,7 +80,8 @@ const (
 	longImport = 500
 )
 
-// find lists the files to take: those named, and all XML files below folders.
+// find lists the files to take: those named, and all XML files below folders. A folder
+// may be a link.
 func (im *importer) find(args []string) error {
 	for _, arg := range args {
 		info, err := os.Stat(arg)
@@ -91,7 +92,11 @@ func (im *importer) find(args []string) error {
 			im.files = append(im.files, found{arg, arg})
 			continue
 		}
-		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+		folder, err := filepath.EvalSymlinks(arg)
+		if err != nil {
+			return err
+		}
+		err = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil || d.IsDir():
 				return err
@@ -99,7 +104,7 @@ func (im *importer) find(args []string) error {
 				im.other++
 				return nil
 			}
-			name, err := filepath.Rel(arg, path)
+			name, err := filepath.Rel(folder, path)
 			im.files = append(im.files, found{path, filepath.ToSlash(name)})
 			return err
 		})

@@ -83,7 +83,11 @@ func TestImport(t *testing.T) {
 		"2025/12/venda.xml": "verified", "2025/12/COPIA.XML": "verified", "2025/editada.xml": "rejected: o conteúdo foi alterado",
 		"nfce.xml": "kept", "vazio.xml": "rejected: ", "foto com espaço.xml": "rejected: ", "grande.xml": "rejected: o arquivo tem mais de 16 MB",
 	}
-	for _, args := range [][]string{{"import", folder, "--verify-only"}, {"import", "-pasta", collector, folder}, {"import", "-pasta", collector, folder}} {
+	link := filepath.Join(t.TempDir(), "notas")
+	if err := os.Symlink(folder, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"import", link, "--verify-only"}, {"import", "-pasta", collector, folder}, {"import", "-pasta", collector, folder}} {
 		var out, problem bytes.Buffer
 		if err := dispatch(t.Context(), console{&out, &problem}, args); err != nil {
 			t.Fatal(err)
