@@ -98,18 +98,18 @@ func (t *till) render(w http.ResponseWriter, tested *Finding) {
 	w.Write(b.Bytes())
 }
 
-// progress paints a command.
-func progress(c Command) Severity {
+// progress says and paints how a command stands.
+func progress(c Command) shape {
 	switch {
 	case c.Failed:
-		return Warning
+		return shape{"warning", "Sem sucesso"}
 	case c.Ended:
-		return Fine
+		return shape{"fine", "Feito"}
 	}
-	return Notice
+	return shape{"notice", "Em andamento"}
 }
 
-// shape is a severity as the page paints it.
+// shape is a state as the page paints it.
 type shape struct{ Class, Word string }
 
 func newShape(s Severity) shape {

@@ -307,7 +307,7 @@ func TestRemoteCommandsAreShown(t *testing.T) {
 		{Title: "Bloquear", By: "Rui <b>", Text: "O equipamento recusou: 16004.", At: noon(), Ended: true, Failed: true},
 	}
 	page := d.body(d.send("GET", "/"))
-	for _, part := range []string{"Suporte à distância", "Ana Souza, Revenda X", "SAT 900000001", "2 minutos sem vender", "Rui &lt;b&gt;", "Atenção"} {
+	for _, part := range []string{"Suporte à distância", "Ana Souza, Revenda X", "SAT 900000001", "2 minutos sem vender", "Em andamento", "Rui &lt;b&gt;", "Sem sucesso"} {
 		if !strings.Contains(page, part) {
 			t.Errorf("the page lacks %q", part)
 		}
