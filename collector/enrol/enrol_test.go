@@ -415,7 +415,9 @@ func TestRateLimit(t *testing.T) {
 		t.Error("not allowed a minute later")
 	}
 	for i := range maxRemembered + 5 {
-		l.allow(net.JoinHostPort(fmt.Sprint("host", i), "1"))
+		if !l.allow(net.JoinHostPort(fmt.Sprint("host", i), "1")) {
+			t.Fatalf("the addresses before keep the %dth out", i)
+		}
 	}
 	if len(l.counts) > maxRemembered {
 		t.Errorf("%d addresses remembered", len(l.counts))

@@ -156,7 +156,8 @@ func clip(s string) string {
 	return s
 }
 
-// limiter counts the requests of each address in the current minute.
+// limiter counts the requests of each address in the current minute. Whoever has very
+// many addresses makes it forget, and keeps no till out.
 type limiter struct {
 	now    func() time.Time
 	mu     sync.Mutex
@@ -174,8 +175,8 @@ func (l *limiter) allow(remote string) bool {
 	if m := l.now().Truncate(time.Minute); !m.Equal(l.minute) {
 		l.minute, l.counts = m, map[string]int{}
 	}
-	if _, known := l.counts[host]; !known && len(l.counts) >= maxRemembered {
-		return false
+	if len(l.counts) >= maxRemembered && l.counts[host] == 0 {
+		l.counts = map[string]int{}
 	}
 	l.counts[host]++
 	return l.counts[host] <= perMinute
