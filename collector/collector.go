@@ -52,7 +52,7 @@ func open(ctx context.Context, folder string, config Config, log *slog.Logger) (
 	}
 	if err == nil {
 		c.registry = enrol.New(c.ca, c.store, time.Now)
-		c.ingest, err = ingest.New(ingest.Options{Store: c.store, Roots: roots, Log: c.log, Now: time.Now, Voided: export.Voided, Batch: c.figures.batch,
+		c.ingest, err = ingest.New(ingest.Options{Store: c.store, Roots: roots, Log: c.log, Now: time.Now, Read: store.Contents{Voided: export.Voided, Sold: export.Sold}, Batch: c.figures.batch,
 			CommandKey: c.fleet.CommandKey(), Renew: func(terms string) string { return c.registry.RenewAt(c.told, terms) }})
 	}
 	if err != nil {

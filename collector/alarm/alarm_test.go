@@ -272,6 +272,15 @@ var cases = []struct {
 	{"a note without an answer for months", NoteUnknown, notes(61 * day), Notice, 2, ""},
 	{"no notes without an answer", NoteUnknown, shop(func(*Shop) {}), 0, 0, ""},
 	{"a number on-line and off-line", NoteTwins, shop(func(s *Shop) { s.Twins = some(1, now) }), Critical, 1, "1 número emitido em modo normal e também em contingência"},
+	{"no sale on two notes", NoteAgain, shop(func(*Shop) {}), 0, 0, ""},
+	{"a sale on two notes", NoteAgain, again(3*time.Minute, time.Hour, Policy{}), Warning, 1,
+		"1 nota com valor e itens iguais aos de uma nota que estava sem resposta. A última: série 1, nº 5 em 21/11/2026 13:00, em contingência, 3 minutos depois do nº 4."},
+	{"15 minutes apart", NoteAgain, again(15*time.Minute, time.Hour, Policy{}), Warning, 1, "15 minutos depois"},
+	{"longer apart", NoteAgain, again(15*time.Minute+time.Second, time.Hour, Policy{}), 0, 0, ""},
+	{"longer apart, by the shop's own minutes", NoteAgain, again(40*time.Minute, time.Hour, Policy{Steps: map[Code][]float64{NoteAgain: {45}}}), Warning, 1, ""},
+	{"closer, by the shop's own minutes", NoteAgain, again(3*time.Minute, time.Hour, Policy{Steps: map[Code][]float64{NoteAgain: {2}}}), 0, 0, ""},
+	{"just under 30 days ago", NoteAgain, again(time.Minute, 30*day-time.Second, Policy{}), Warning, 1, ""},
+	{"30 days ago", NoteAgain, again(time.Minute, 30*day, Policy{}), 0, 0, ""},
 	{"long ago", NoteTwins, shop(func(s *Shop) { s.Twins = some(1, now.AddDate(0, 0, -30)) }), 0, 0, ""},
 }
 
@@ -366,6 +375,13 @@ func inState(state string, age time.Duration, p Policy) Facts {
 
 func notes(age time.Duration) Facts {
 	return shop(func(s *Shop) { s.Unknown = some(2, now.Add(-age)) })
+}
+
+// again is a sale on two notes, so far apart and so long ago, by a policy.
+func again(after, ago time.Duration, p Policy) Facts {
+	f := shop(func(s *Shop) { s.Again = []Again{{"1", 4, 5, now.Add(-ago), after, true}} })
+	f.Policy = p
+	return f
 }
 
 func contingency(age time.Duration) Facts {

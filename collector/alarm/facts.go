@@ -192,6 +192,17 @@ type Shop struct {
 	Unsettled Happening // notes issued off-line that the tax office has not authorised
 	Unknown   Happening // notes issued on-line of which nobody knows whether they were authorised
 	Twins     Happening // numbers issued both on-line and off-line, neither note being cancelled
+	Again     []Again
+}
+
+// Again are two notes of one series, both standing, that sell the same to the same
+// consumer, the first of which had no answer of the tax office when the second was issued.
+type Again struct {
+	Series        string
+	First, Second int
+	At            time.Time // issue of the second
+	After         time.Duration
+	Offline       bool // the second was issued in contingency
 }
 
 // SeriesGap is a range of missing numbers of one NFC-e series.

@@ -117,6 +117,7 @@ const (
 	ContingencyOpen     Code = "contingency-open"
 	NoteUnknown         Code = "note-unknown"
 	NoteTwins           Code = "note-twins"
+	NoteAgain           Code = "note-again"
 	ShopOffline         Code = "shop-offline"
 	CarrierDown         Code = "carrier-down"
 	TaxOfficeDown       Code = "tax-office-down"

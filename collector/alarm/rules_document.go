@@ -110,6 +110,14 @@ func companyRules() []Rule {
 			WhatToDo: "Consulte as duas notas pela chave. Se ambas valem para a mesma venda, cancele a de modo normal por substituição em até 168 horas e avise o contador. O alarme termina com o cancelamento ou em 30 dias.",
 			judge:    noteTwins,
 		},
+		{
+			Code: NoteAgain, Subjects: []Kind{OfShop}, Severity: Warning,
+			Title:    "Possível venda repetida em duas NFC-e",
+			Meaning:  "Uma nota ficou sem resposta da SEFAZ e logo depois saiu outra, com outro número, o mesmo valor e os mesmos itens. Pode ser a mesma venda feita de novo, ou dois clientes que levaram o mesmo.",
+			WhatToDo: "Confira no caixa se foi uma venda só e consulte as duas notas pela chave. Se a primeira não foi autorizada, inutilize o número dela. Se as duas valem para a mesma venda, cancele uma. Se foram duas vendas, marque como resolvido. O alarme termina com o cancelamento, a inutilização ou em 30 dias.",
+			Scale:    Scale{Unit: Minutes, Steps: []Step{{15, Warning}}, Min: 1, Max: 60},
+			judge:    noteAgain,
+		},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"zelo/sat"
@@ -44,6 +45,23 @@ func ReadReceipt(raw []byte) (Receipt, error) {
 	t := doc.Totals
 	return Receipt{Products: t.Products, Discount: t.SubtotalDiscount, Addition: t.SubtotalAddition, Total: doc.Total,
 		Change: t.Change, Payments: doc.Payments, Items: items(raw)}, nil
+}
+
+// Sold says what a document sells to whom, the same for equal sales: its total, its
+// consumer, and the code, quantity and amount of each item in whatever order. It is "" for
+// a document without any.
+func Sold(raw []byte) string {
+	doc, err := cfe.Parse(raw)
+	list := items(raw)
+	if err != nil || len(list) == 0 {
+		return ""
+	}
+	words := make([]string, len(list))
+	for i, it := range list {
+		words[i] = fmt.Sprintf("%q %s %s", it.Code, it.Quantity, it.Gross)
+	}
+	slices.Sort(words)
+	return strings.Join(append(words, doc.Total, doc.Consumer), "\n")
 }
 
 // items reads as many items as can be read.

@@ -33,10 +33,9 @@ type Options struct {
 	Roots *x509.CertPool // authorities of devices' certificates; nil trusts none
 	Log   *slog.Logger
 	Now   func() time.Time
-	Every time.Duration // between two judgements of rules that depend on time; default one minute
-	// Voided reads the numbers of a void range; nil leaves them out of the numbers known.
-	Voided func(raw []byte) (first, last int, ok bool)
-	Batch  func(Batch) // told of each transaction that was acknowledged; nil tells nobody
+	Every time.Duration  // between two judgements of rules that depend on time; default one minute
+	Read  store.Contents // of documents, for their numbers
+	Batch func(Batch)    // told of each transaction that was acknowledged; nil tells nobody
 	// CommandKey is the public key that commands are signed with, which each Hello tells; nil tells none.
 	CommandKey []byte
 	// Renew is where an agent that holds such terms renews its identity, "" when it need

@@ -124,7 +124,7 @@ func (g *Ingest) Judge(ctx context.Context) error {
 func (g *Ingest) Tick(ctx context.Context) error {
 	for read, n := 0, tickAtOnce; n == tickAtOnce && read < monthsAtOnce; read += n {
 		var err error
-		if n, err = g.o.Store.RefreshNumbers(ctx, g.o.Now(), tickAtOnce, g.o.Voided); err != nil {
+		if n, err = g.o.Store.RefreshNumbers(ctx, g.o.Now(), tickAtOnce, g.o.Read); err != nil {
 			return err
 		}
 		if err := g.Judge(ctx); err != nil {

@@ -70,19 +70,25 @@ type monthNumbers struct {
 	state   string // code of the state in the last key; "" when there is none
 }
 
+// Contents reads of the bytes of documents what the numbers of a line need.
+type Contents struct {
+	Voided func(raw []byte) (first, last int, ok bool) // of a void range; nil leaves them out
+	Sold   func(raw []byte) string                     // what was sold, the same for equal sales; "" for nothing; nil compares none
+}
+
 // RefreshNumbers reads the numbers of at most limit months again that changed, sums
 // up their lines and marks what is judged by them. It returns how many months it
-// read. What a void range holds is read by voided; nil leaves them out.
-func (s *Store) RefreshNumbers(ctx context.Context, now time.Time, limit int, voided func(raw []byte) (first, last int, ok bool)) (n int, err error) {
+// read.
+func (s *Store) RefreshNumbers(ctx context.Context, now time.Time, limit int, read Contents) (n int, err error) {
 	var fresh []monthNumbers
 	err = s.View(ctx, All(), func(r *Reader) error {
 		fresh, err = all(r, func(s scanner, m *monthNumbers) error {
-			return s.Scan(&m.serial, &m.issuer, &m.series, &m.month, &m.dirty)
-		}, `SELECT serial, issuer, series, month, dirty FROM number_months WHERE dirty > 0 AND read_at <= $1 ORDER BY read_at LIMIT $2`,
+			return s.Scan(&m.serial, &m.issuer, &m.series, &m.month, &m.dirty, fromJSON(&m.notes))
+		}, `SELECT serial, issuer, series, month, dirty, notes FROM number_months WHERE dirty > 0 AND read_at <= $1 ORDER BY read_at LIMIT $2`,
 			ms(now.Add(-numbersRest)), limit)
 		for i := range fresh {
 			if err == nil {
-				err = r.readMonth(&fresh[i], voided)
+				err = r.readMonth(&fresh[i], read)
 			}
 		}
 		return err
@@ -97,7 +103,7 @@ func (s *Store) RefreshNumbers(ctx context.Context, now time.Time, limit int, vo
 }
 
 // readMonth reads one month of a line.
-func (r *Reader) readMonth(m *monthNumbers, voided func([]byte) (int, int, bool)) error {
+func (r *Reader) readMonth(m *monthNumbers, read Contents) error {
 	from, to, err := (Period{From: m.month, To: m.month}).bounds()
 	if err != nil {
 		return nil // of a document whose date is none
@@ -114,7 +120,7 @@ func (r *Reader) readMonth(m *monthNumbers, voided func([]byte) (int, int, bool)
 		var total string
 		var n note
 		var zip, sum []byte
-		if err := s.Scan(&item.Number, at(&item.At), &item.Kind, &total, &n.key, &n.pending, &sum, &zip); err != nil {
+		if err := s.Scan(&n.id, &item.Number, at(&item.At), &item.Kind, &total, &n.key, &n.pending, &sum, &zip); err != nil {
 			return err
 		}
 		if len(n.key) == 44 {
@@ -130,24 +136,24 @@ func (r *Reader) readMonth(m *monthNumbers, voided func([]byte) (int, int, bool)
 			}
 			m.explain(item.Number, item.Number, item.At)
 		case sequence.Void:
-			if voided == nil {
+			if read.Voided == nil {
 				return nil
 			}
 			raw, err := r.s.unpack(zip, sum)
 			if err != nil {
 				return err
 			}
-			if item.Number, item.To, _ = voided(raw); item.To > 0 {
+			if item.Number, item.To, _ = read.Voided(raw); item.To > 0 {
 				m.explain(item.Number, item.To, item.At)
 			}
 		}
 		line.Add(item)
 		if m.serial == "" && item.Kind == sequence.Sale {
-			n.number, n.at = item.Number, ms(item.At)
+			n.number, n.at, n.cents = item.Number, ms(item.At), cents(total)
 			seen.add(n)
 		}
 		return nil
-	}, `SELECT number, issued, `+numberedAs+`, total, key, kind = '`+kindUnsettled+`', sha256, CASE WHEN kind = '`+kindVoid+`' THEN body END FROM documents WHERE `+where+`
+	}, `SELECT id, number, issued, `+numberedAs+`, total, key, kind = '`+kindUnsettled+`', sha256, CASE WHEN kind = '`+kindVoid+`' THEN body END FROM documents WHERE `+where+`
 		AND month = $3 AND best = 1 AND issued >= $4 AND issued < $5 ORDER BY issued, number, id`, args...)
 	if err != nil {
 		return err
@@ -160,7 +166,7 @@ func (r *Reader) readMonth(m *monthNumbers, voided func([]byte) (int, int, bool)
 	for i, run := range sum.Runs {
 		m.take(run, i > 0)
 	}
-	m.notes, err = seen.notes(r)
+	m.notes, err = seen.notes(r, m.notes.Again, read.Sold)
 	return err
 }
 

@@ -21,6 +21,15 @@ type numberAt struct {
 type notes struct {
 	Unknown []numberAt `json:"u,omitempty"` // issued on-line, and no answer of the tax office is here
 	Twins   []numberAt `json:"t,omitempty"` // issued on-line and off-line, and neither is cancelled
+	Again   []again    `json:"a,omitempty"` // see alarm.Again
+}
+
+// again is a note that repeats another, with times in Unix milliseconds.
+type again struct {
+	numberAt       // the second
+	First    int   `json:"f"`
+	FirstAt  int64 `json:"b"`
+	Offline  bool  `json:"o,omitempty"`
 }
 
 // maxNotes is how many of each are kept of a month, and of a line: the newest.
@@ -28,9 +37,11 @@ const maxNotes = 100
 
 // note is one note as its number is looked at.
 type note struct {
+	id      int64
 	number  int
 	key     string
 	at      int64
+	cents   int64
 	pending bool // without protocol
 }
 
@@ -44,13 +55,20 @@ type noteBook map[int][]note
 
 func (b noteBook) add(n note) { b[n.number] = append(b[n.number], n) }
 
+// settled tells whether an on-line note of a number was authorised.
+func (b noteBook) settled(number int) bool {
+	return slices.ContainsFunc(b[number], func(n note) bool { return n.onLine() && !n.pending })
+}
+
 // notes finds the numbers that need a look. A note without an answer was refused when
-// another of its number and kind of issue was authorised.
-func (b noteBook) notes(r *Reader) (out notes, err error) {
+// another of its number and kind of issue was authorised. Known are pairs found before.
+func (b noteBook) notes(r *Reader, known []again, sold func([]byte) string) (out notes, err error) {
+	if out.Again, err = b.repeated(r, known, sold); err != nil {
+		return out, err
+	}
 	for _, number := range slices.Sorted(maps.Keys(b)) {
 		list := b[number]
-		on := slices.IndexFunc(list, note.onLine)
-		settled := slices.ContainsFunc(list, func(n note) bool { return n.onLine() && !n.pending })
+		on, settled := slices.IndexFunc(list, note.onLine), b.settled(number)
 		off := slices.IndexFunc(list, note.offLine)
 		switch {
 		case on >= 0 && off >= 0:
@@ -84,6 +102,8 @@ func (n notes) newest() notes {
 		slices.SortFunc(*list, func(a, b numberAt) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Number, b.Number)) })
 		*list = (*list)[max(0, len(*list)-maxNotes):]
 	}
+	slices.SortFunc(n.Again, func(a, b again) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Number, b.Number)) })
+	n.Again = n.Again[max(0, len(n.Again)-maxNotes):]
 	return n
 }
 
@@ -97,6 +117,7 @@ func sumNotes(months []monthNumbers) (out notes) {
 	for _, m := range months {
 		out.Unknown = append(out.Unknown, slices.DeleteFunc(m.notes.Unknown, void)...)
 		out.Twins = append(out.Twins, m.notes.Twins...)
+		out.Again = append(out.Again, slices.DeleteFunc(m.notes.Again, func(a again) bool { return void(a.numberAt) || void(numberAt{Number: a.First}) })...)
 	}
 	return out.newest()
 }
@@ -148,6 +169,10 @@ func (r *Reader) shopFacts(f *alarm.Facts) error {
 		}
 		f.Shop.Unknown = f.Shop.Unknown.And(happeningOf(l.notes.Unknown, l.name))
 		f.Shop.Twins = f.Shop.Twins.And(happeningOf(l.notes.Twins, l.name))
+		for _, a := range l.notes.Again {
+			f.Shop.Again = append(f.Shop.Again, alarm.Again{Series: l.name, First: a.First, Second: a.Number, At: time.UnixMilli(a.At),
+				After: time.Duration(a.At-a.FirstAt) * time.Millisecond, Offline: a.Offline})
+		}
 	}
 	var state string
 	err = r.get(into{&state}, `SELECT state FROM establishments WHERE cnpj = $1`, f.Subject.ID)

@@ -43,7 +43,7 @@ func testNotesOfShop(t *testing.T, s *Store) {
 	facts := func() *alarm.Shop {
 		t.Helper()
 		clock = clock.Add(numbersRest)
-		if _, err := s.RefreshNumbers(context.Background(), clock, 100, func([]byte) (int, int, bool) { return 3, 3, true }); err != nil {
+		if _, err := s.RefreshNumbers(context.Background(), clock, 100, Contents{Voided: func([]byte) (int, int, bool) { return 3, 3, true }}); err != nil {
 			t.Fatal(err)
 		}
 		return factsOf(t, s, alarm.OfShop, shopCNPJ, clock).Shop

@@ -60,7 +60,7 @@ func TestNumbersByMonth(t *testing.T) { eachEngine(t, testNumbersByMonth) }
 func testNumbersByMonth(t *testing.T, s *Store) {
 	refresh := func(at time.Time) (n int) {
 		t.Helper()
-		n, err := s.RefreshNumbers(context.Background(), at, 100, nil)
+		n, err := s.RefreshNumbers(context.Background(), at, 100, Contents{})
 		if err != nil {
 			t.Fatal(err)
 		}
