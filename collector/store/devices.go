@@ -113,6 +113,11 @@ func (w *Writer) SetStatus(serial string, st Status, rec Record) error {
 	if err := w.setParts(serial, st, told); err != nil {
 		return err
 	}
+	err = w.addReading(serial, Reading{At: told, Block: st.Block, Pending: st.pending(), PendingSince: pendingSince, LastSent: st.LastSent,
+		LastContact: st.LastContact, ClockOff: st.ClockOff, ClockKnown: st.ClockKnown})
+	if err != nil {
+		return err
+	}
 	return w.exec(`UPDATE devices SET status_stream = $2, status_seq = $3, status_sha256 = $4, status_at = $5,
 		block_since = $6, pending_since = $7, status_reply = $8, block = $9, state = $10, memory = $11, software = $12,
 		layout = $13, network = $14, last_key = $15, pending_first = $16, pending_last = $17, last_sent = $18,

@@ -126,6 +126,11 @@ func (s *Store) Retain(ctx context.Context, p Retention, now time.Time, try bool
 		}
 		out = append(out, e)
 	}
+	if !try {
+		if err := s.thinReadings(ctx, now); err != nil {
+			return out, fmt.Errorf("cannot thin what devices said: %w", err)
+		}
+	}
 	return out, nil
 }
 
