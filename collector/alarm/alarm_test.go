@@ -230,7 +230,13 @@ var cases = []struct {
 	{"agent failed often", AgentUnwell, computer(func(c *Computer) { c.Panics, c.Restarts = 8, 2 }), Warning, 2, "8 falhas e 2 reinícios"},
 	{"our library", MakersLibrary, agentFacts(func(*Facts) {}), 0, 0, ""},
 	{"the maker's library for 59 min", MakersLibrary, library(59 * time.Minute), 0, 0, ""},
-	{"the maker's library for an hour", MakersLibrary, library(time.Hour), Warning, 1, "PDV 001"},
+	{"the maker's library for an hour", MakersLibrary, library(time.Hour), Warning, 1, `O programa pdv.exe usa a biblioteca do fabricante (C:\SAT\SAT.dll) desde`},
+	{"two programs", MakersLibrary, library(time.Hour, 2*time.Hour), Warning, 1, "2 programas usam a biblioteca do fabricante, o primeiro, pdv.exe, desde 21/11/2026 12:"},
+	{"all programs seen", LibraryUnseen, agentFacts(func(f *Facts) { f.Agent.Unseen.At = now }), 0, 0, ""},
+	{"programs of 64 bits not seen for 89 min", LibraryUnseen, unseen("wide", 89*time.Minute), 0, 0, ""},
+	{"programs of 64 bits not seen", LibraryUnseen, unseen("wide", 90*time.Minute), Notice, 1, "não vê os programas de 64 bits"},
+	{"programs of others not seen", LibraryUnseen, unseen("denied", 2*time.Hour), Notice, 1, "não tem permissão"},
+	{"no programs seen, nobody knows why", LibraryUnseen, unseen("new", 2*time.Hour), Notice, 1, "não conseguiu ver"},
 	{"4 refusals", SalesRejected, refused(4, 10, 0), 0, 0, ""},
 	{"5 refusals of 200 sales", SalesRejected, refused(5, 195, 0), 0, 0, ""},
 	{"5 refusals of 100 sales", SalesRejected, refused(5, 95, 0), Warning, 1, "PDV 001: 5 vendas recusadas em 21/11/2026, 5 % das vendas do dia. Código mais comum: 06010."},
@@ -316,8 +322,16 @@ func clock(off time.Duration) Facts {
 	return agentFacts(func(f *Facts) { f.Agent.ClockOff, f.Agent.BeatAt = off, now })
 }
 
-func library(since time.Duration) Facts {
-	return agentFacts(func(f *Facts) { f.Agent.Makers = []Library{{"001", now.Add(-since)}} })
+func library(since ...time.Duration) Facts {
+	return agentFacts(func(f *Facts) {
+		for _, s := range since {
+			f.Agent.Makers = append(f.Agent.Makers, Library{"pdv.exe", `C:\SAT\SAT.dll`, now.Add(-s)})
+		}
+	})
+}
+
+func unseen(why string, since time.Duration) Facts {
+	return agentFacts(func(f *Facts) { f.Agent.Unseen = Unseen{why, now.Add(-since)} })
 }
 
 // refused is a day of a till after one with some percent of its sales refused.

@@ -65,6 +65,7 @@ type Agent struct {
 	Disks    []Disk
 	Sales    []Sales // last days of its tills, newest first within each till
 	Makers   []Library
+	Unseen   Unseen
 }
 
 // Computer is what is known of an agent's computer.
@@ -98,10 +99,18 @@ type Sales struct {
 	P95      time.Duration
 }
 
-// Library is a till whose program loads the maker's library again.
+// Library is a program of a till that loads a maker's library again.
 type Library struct {
-	Till  string
-	Since time.Time
+	Program string // "pdv.exe"
+	Path    string // of the library
+	Since   time.Time
+}
+
+// Unseen is why libraries of some programs cannot be seen: "wide", "denied", "failed";
+// "" when all can.
+type Unseen struct {
+	Why string
+	At  time.Time // when it was told
 }
 
 // Block is why a device refuses to sell.

@@ -2,6 +2,7 @@ package alarm
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -151,12 +152,27 @@ func makersLibrary(l *look) *finding {
 	if len(l.Agent.Makers) == 0 {
 		return nil
 	}
-	m := l.Agent.Makers[0]
-	detail := fmt.Sprintf("O PDV %s usa a biblioteca do fabricante desde %s.", m.Till, moment(m.Since))
+	m := slices.MinFunc(l.Agent.Makers, func(a, b Library) int { return a.Since.Compare(b.Since) })
+	detail := fmt.Sprintf("O programa %s usa a biblioteca do fabricante (%s) desde %s.", m.Program, m.Path, moment(m.Since))
 	if n := len(l.Agent.Makers); n > 1 {
-		detail = fmt.Sprintf("%d PDVs usam a biblioteca do fabricante, o primeiro desde %s.", n, moment(m.Since))
+		detail = fmt.Sprintf("%d programas usam a biblioteca do fabricante, o primeiro, %s, desde %s (%s).", n, m.Program, moment(m.Since), m.Path)
 	}
 	return &finding{since: m.Since, detail: detail}
+}
+
+func libraryUnseen(l *look) *finding {
+	u := l.Agent.Unseen
+	if u.Why == "" {
+		return nil
+	}
+	why := map[string]string{
+		"wide":   "O agente de 32 bits não vê os programas de 64 bits deste computador",
+		"denied": "O agente não tem permissão para ver os programas de outros usuários",
+	}[u.Why]
+	if why == "" {
+		why = "O agente não conseguiu ver os programas que estão abertos"
+	}
+	return &finding{since: u.At, detail: why + ", conferido em " + moment(u.At) + "."}
 }
 
 // What makes refusals many.

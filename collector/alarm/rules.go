@@ -85,6 +85,7 @@ const (
 	AntivirusOff        Code = "antivirus-off"
 	USBErrors           Code = "usb-errors"
 	MakersLibrary       Code = "makers-library"
+	LibraryUnseen       Code = "library-unseen"
 	SalesRejected       Code = "sales-rejected"
 	SalesSlow           Code = "sales-slow"
 	RecordsQuarantined  Code = "records-quarantined"

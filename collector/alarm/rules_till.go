@@ -139,6 +139,15 @@ func saleRules() []Rule {
 			judge:     makersLibrary,
 		},
 		{
+			Code: LibraryUnseen, Subjects: []Kind{OfAgent}, Severity: Notice,
+			Title:     "Biblioteca do PDV sem conferência",
+			Meaning:   "O agente não consegue ver que biblioteca os programas deste computador usam. Se o PDV voltar à do fabricante, ninguém fica sabendo.",
+			WhatToDo:  "Instale o agente como serviço do sistema, na versão de 64 bits se o sistema é de 64 bits.",
+			DependsOn: []Code{AgentSilent},
+			Hold:      90 * time.Minute, // agents look once an hour, and may once fail
+			judge:     libraryUnseen,
+		},
+		{
 			Code: SalesRejected, Subjects: []Kind{OfAgent}, Severity: Warning,
 			Title:     "Vendas recusadas acima do normal",
 			Meaning:   "O equipamento está recusando vendas que antes aceitava. Cada recusa é um cliente esperando no caixa.",

@@ -22,6 +22,7 @@ type Computer struct {
 	Clock        State
 	USB          State
 	Agent        State
+	Library      State
 	Disks        []ComputerDisk
 	Certificates []ComputerCertificate
 	Remote       []RemoteAccess
@@ -118,6 +119,9 @@ func computerOf(told store.Inventory, s standing, now time.Time) Computer {
 	}
 	if !told.Health.At.IsZero() {
 		out.Agent = of(alarm.AgentUnwell)
+	}
+	if len(told.Libraries) > 0 {
+		out.Library = cmp.Or(s.agent[alarm.MakersLibrary], of(alarm.LibraryUnseen))
 	}
 	fullest := 0
 	for i, d := range told.Disks {

@@ -57,6 +57,55 @@ func TestForeignDocumentsBecomeAnAlarm(t *testing.T) {
 	}
 }
 
+// TestBackToTheMakersLibrary: a program that loads a maker's library again is an alarm
+// until it is gone, and so is that nobody can look.
+func TestBackToTheMakersLibrary(t *testing.T) {
+	s := newShop(t)
+	s.ingest(s.pack(wire.StreamBeat, s.beat())...)
+	const path = `C:\PDV\SAT.dll`
+	seq := uint64(0)
+	told := func(key string, l *wire.Library) map[alarm.Code]store.Alarm {
+		t.Helper()
+		body, err := s.codec.Encode(wire.Inventory{Version: 3, What: wire.InventoryLibrary, Key: key, Gone: l == nil, Library: l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seq++
+		if got := s.ingest(s.records(wire.StreamStatus, seq, wire.Item{Version: 3, Kind: wire.KindInventory, At: noon().UnixMilli(), Body: body})...); got.Stored != 1 {
+			t.Errorf("%+v", got)
+		}
+		return s.alarms()
+	}
+	if open := told("", &wire.Library{}); len(open) != 0 {
+		t.Errorf("all was seen, and nothing: %+v", open)
+	}
+	if open := told("", &wire.Library{Unseen: wire.UnseenWide}); len(open) != 0 {
+		t.Errorf("it may fail once: %+v", open)
+	}
+	s.pass(90 * time.Minute)
+	s.ingest(s.pack(wire.StreamBeat, s.beat())...)
+	if err := s.g.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if open := s.alarms(); open[alarm.LibraryUnseen].Severity != alarm.Notice {
+		t.Errorf("%+v", open)
+	}
+	if open := told("", &wire.Library{}); len(open) != 0 {
+		t.Errorf("%+v", open)
+	}
+	recent := &wire.Library{Makers: true, Path: path, Since: noon().Add(31 * time.Minute).UnixMilli()}
+	if open := told("pdv.exe", recent); len(open) != 0 {
+		t.Errorf("whoever updates may put ours back: %+v", open)
+	}
+	if a := told("pdv.exe", &wire.Library{Makers: true, Path: path, Since: noon().Add(30 * time.Minute).UnixMilli()})[alarm.MakersLibrary]; a.Severity != alarm.Warning ||
+		!strings.Contains(a.Detail, "pdv.exe") || !strings.Contains(a.Detail, path) {
+		t.Errorf("%+v", a)
+	}
+	if open := told("pdv.exe", nil); len(open) != 0 {
+		t.Errorf("%+v", open)
+	}
+}
+
 // TestRenewedCertificate: a newer certificate of the same company ends the alarm of the
 // old one, which nobody tells of again.
 func TestRenewedCertificate(t *testing.T) {

@@ -84,7 +84,7 @@ func TestInventoryBecomesAlarms(t *testing.T) {
 	got := s.ingest(s.records(wire.StreamStatus, 1,
 		item(wire.Inventory{What: wire.InventoryDisk, Key: "C:", Disk: &wire.Disk{Total: 100, Free: 2}}),
 		item(wire.Inventory{What: wire.InventoryComputer, Computer: &wire.Computer{Antivirus: wire.AntivirusOff}}),
-		item(wire.Inventory{What: wire.InventoryLibrary, Key: "001", Library: &wire.Library{Makers: true, Since: noon().Add(-2 * time.Hour).UnixMilli()}}),
+		item(wire.Inventory{What: wire.InventoryLibrary, Key: "pdv.exe", Library: &wire.Library{Makers: true, Since: noon().Add(-2 * time.Hour).UnixMilli()}}),
 		item(wire.Inventory{What: wire.InventorySales, Key: "001", Sales: &wire.Sales{Day: noon().Format("2006-01-02"), Sold: 50, Rejected: 50, Codes: map[string]int{"06010": 30, "06001": 20}}}),
 		item(wire.Inventory{What: wire.InventoryCertificate, Key: "ab", Certificate: &wire.Certificate{Holder: "LOJA", CNPJ: "11222333000181", Type: "A1", Until: noon().AddDate(0, 0, 6).UnixMilli()}}),
 		item(wire.Inventory{What: wire.InventoryRemote, Key: "anydesk", Remote: &wire.Remote{ID: "1"}}),

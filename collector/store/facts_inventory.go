@@ -62,6 +62,7 @@ type (
 		Makers bool   `json:"makers"`
 		Path   string `json:"path,omitempty"`
 		Since  int64  `json:"since,omitempty"` // Unix milliseconds
+		Unseen string `json:"unseen,omitempty"`
 	}
 	// Outside is of WhatOutside.
 	Outside struct {
@@ -165,7 +166,9 @@ func (r *Reader) computerFacts(a *alarm.Agent, id string, now time.Time) error {
 		case WhatLibrary:
 			var l Library
 			if err = read(t.body, &l, err); l.Makers {
-				a.Makers = append(a.Makers, alarm.Library{Till: t.key, Since: since(l.Since, t.at)})
+				a.Makers = append(a.Makers, alarm.Library{Program: t.key, Path: l.Path, Since: since(l.Since, t.at)})
+			} else if t.key == "" {
+				a.Unseen = alarm.Unseen{Why: l.Unseen, At: t.at}
 			}
 		}
 	}

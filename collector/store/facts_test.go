@@ -133,8 +133,8 @@ func testInventory(t *testing.T, s *Store) {
 	told("agent001", 5, Thing{What: WhatDisk, Key: "D:", Gone: true})
 	told("agent001", 6, Thing{What: WhatComputer, Body: Computer{MemoryTotal: 10, MemoryFree: 2, Antivirus: "off", USBErrors: 3}})
 	told("agent001", 7, Thing{What: WhatHealth, Body: Health{Panics: 2}})
-	told("agent001", 8, Thing{What: WhatLibrary, Key: "001", Body: Library{Makers: true, Since: t0.Add(-time.Hour).UnixMilli()}})
-	told("agent001", 9, Thing{What: WhatLibrary, Key: "002", Body: Library{}})
+	told("agent001", 8, Thing{What: WhatLibrary, Key: "pdv.exe", Body: Library{Makers: true, Path: `C:\SAT\SAT.dll`, Since: t0.Add(-time.Hour).UnixMilli()}})
+	told("agent001", 9, Thing{What: WhatLibrary, Body: Library{Unseen: "wide"}})
 	update(t, s, func(w *Writer) error {
 		for i, n := range []int{5, 9, 7} { // what is told later of a day is more
 			if err := w.SetTillDay(TillDay{Agent: "agent001", Till: "001", Day: t0.AddDate(0, 0, -i/2), Sold: 10 * n, Rejected: n, Code: "06010", P95: time.Second, Longest: 3 * time.Second}); err != nil {
@@ -154,8 +154,8 @@ func testInventory(t *testing.T, s *Store) {
 	if len(a.Disks) != 1 || a.Disks[0].Free != 7 || a.Computer == nil || a.Computer.Antivirus != "off" || a.Computer.USBErrors != 3 || a.Computer.Panics != 2 {
 		t.Errorf("%+v, %+v", a, a.Computer)
 	}
-	if len(a.Makers) != 1 || a.Makers[0].Till != "001" || !a.Makers[0].Since.Equal(t0.Add(-time.Hour)) {
-		t.Errorf("%+v", a.Makers)
+	if len(a.Makers) != 1 || a.Makers[0].Program != "pdv.exe" || a.Makers[0].Path != `C:\SAT\SAT.dll` || !a.Makers[0].Since.Equal(t0.Add(-time.Hour)) || a.Unseen.Why != "wide" || !a.Unseen.At.Equal(t0) {
+		t.Errorf("%+v, %+v", a.Makers, a.Unseen)
 	}
 	if len(a.Sales) != 2 || a.Sales[0].Rejected != 9 || a.Sales[1].Rejected != 7 || a.Sales[0].P95 != time.Second {
 		t.Errorf("%+v", a.Sales)

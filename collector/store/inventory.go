@@ -19,7 +19,8 @@ type Inventory struct {
 	Disks        []Told[Disk]
 	Certificates []Told[CompanyCertificate]
 	Remote       []Told[Remote]
-	Days         []TillDay // of the last 14 days, newest first
+	Libraries    []Told[Library] // of programs, by their names; "" stands for all that run
+	Days         []TillDay       // of the last 14 days, newest first
 }
 
 // Inventory returns what an agent told of its computer. ErrNotFound: the agent is none
@@ -45,6 +46,8 @@ func (r *Reader) Inventory(agent string, now time.Time) (v Inventory, err error)
 			v.Certificates, err = appendTold(v.Certificates, t)
 		case WhatRemote:
 			v.Remote, err = appendTold(v.Remote, t)
+		case WhatLibrary:
+			v.Libraries, err = appendTold(v.Libraries, t)
 		}
 		if err != nil {
 			return v, err

@@ -84,6 +84,20 @@ func computerRows(k api.Computer) (rows []computerRow) {
 		}
 		rows = append(rows, computerRow{k.Antivirus, "Antivírus", name + " " + word + ".", c.At})
 	}
+	for _, l := range k.Libraries { // that of no program stands for all
+		b, says := l.Body, ""
+		switch {
+		case b.Makers:
+			says = l.Key + " usa a do fabricante (" + b.Path + ") desde " + moment(time.UnixMilli(b.Since)) + "."
+		case b.Unseen != "":
+			says = "O agente não consegue ver a de todos os programas."
+		case len(k.Libraries) == 1:
+			says = "Nenhum programa usa a do fabricante."
+		}
+		if says != "" {
+			rows = append(rows, computerRow{k.Library, "Biblioteca do PDV", says, l.At})
+		}
+	}
 	if k.Agent != "" {
 		h := k.Health.Body
 		says := "Nenhuma falha em 24 horas."

@@ -23,6 +23,8 @@ func (c *city) tells(agent string) {
 		{What: wire.InventoryCertificate, Key: strings.Repeat("cd", 32), Certificate: &wire.Certificate{Holder: "PADARIA SANTA CECÍLIA LTDA", CNPJ: "11222333000181", Until: now().AddDate(1, 0, 0).UnixMilli()}},
 		{What: wire.InventoryRemote, Key: "anydesk", Remote: &wire.Remote{ID: "123456789", Version: "8.1.0"}},
 		{What: wire.InventoryRemote, Key: "rustdesk", Remote: &wire.Remote{ID: "x' onclick='"}},
+		{What: wire.InventoryLibrary, Library: &wire.Library{}},
+		{What: wire.InventoryLibrary, Key: "pdv.exe", Library: &wire.Library{Makers: true, Path: `C:\SAT\SAT.dll`, Since: now().AddDate(0, 0, -1).UnixMilli()}},
 		{What: wire.InventoryHealth, Health: &wire.Health{Memory: 17 << 20, Restarts: 1}},
 		{What: wire.InventorySales, Key: "001", Sales: &wire.Sales{Day: "2026-11-21", Sold: 212, Rejected: 3, Codes: map[string]int{"06010": 3}, Median: 1200, P95: 2900, Longest: 14000}},
 		{What: wire.InventorySales, Key: "001", Sales: &wire.Sales{Day: "2026-11-20", Sold: 1240}},
@@ -47,6 +49,7 @@ func TestComputerPage(t *testing.T) {
 	b.visit(c.server.URL+"/caixas/"+bakery+"/computador", "caixa-computador")
 	text := b.text("main")
 	for _, want := range []string{"Windows 10 Pro 22H2", "ligado desde 18/11/2026 14:02", "2,0 GB livres de 120,0 GB", "Windows Defender desatualizado", "3 falhas em 24 horas",
+		`pdv.exe usa a do fabricante (C:\SAT\SAT.dll) desde 20/11/2026 14:02.`,
 		"1 reinício inesperado", "em 12 dias", "sem a chave privada", "Abrir no AnyDesk", "123456789", "06010", "14,0 s", "1.240", "Crítico"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not say %q: %s", want, text)
