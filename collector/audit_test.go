@@ -1,15 +1,13 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 )
 
 // The command line lists who did what, its own acts too.
 func TestAuditCommand(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "coletor")
-	runs(t, "init", "-pasta", folder, "-email", "ana@exemplo.com.br")
+	folder := fresh(t)
 	runs(t, "user", "-pasta", folder, "ana@exemplo.com.br")
 	if out := runs(t, "audit", "-pasta", folder); strings.Count(out, "\n") != 2 || !strings.Contains(out, "coletor") || !strings.Contains(out, "nova pessoa  ana@exemplo.com.br  plataforma") {
 		t.Errorf("%q", out)

@@ -180,13 +180,13 @@ func (b *backup) files() (out []backupFile, err error) {
 		out = append(out, backupFile{filepath.ToSlash(name), data})
 		return err
 	})
-	if at := b.config.Authorities; at != "" && err == nil {
-		if inside, err := filepath.Rel(b.folder, at); err != nil || !filepath.IsLocal(inside) {
-			fmt.Fprintf(b.con.err, "%s (autoridades) fica fora da pasta do coletor e não vai na cópia.\n", at)
-		}
-	}
 	if err != nil {
 		return nil, fmt.Errorf("não foi possível ler a pasta do coletor: %w", err)
+	}
+	for _, one := range []struct{ key, at string }{{"autoridades", b.config.Authorities}, {"email_senha_arquivo", b.config.MailSecret}} {
+		if inside, err := filepath.Rel(b.folder, one.at); one.at != "" && (err != nil || !filepath.IsLocal(inside)) {
+			fmt.Fprintf(b.con.err, "%s (%s) fica fora da pasta do coletor e não vai na cópia: sem ele o coletor restaurado não começa.\n", one.at, one.key)
+		}
 	}
 	return out, complete(folder, out)
 }

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
@@ -33,6 +33,16 @@ func keyed(t *testing.T) (file, recipient string) {
 		t.Errorf("the key's file: %v, %v", info, err)
 	}
 	return file, out[strings.LastIndex(out, "age1") : len(out)-1]
+}
+
+// identity is the key in such a file.
+func identity(t *testing.T, file string) *age.X25519Identity {
+	t.Helper()
+	list, err := opening(console{}, file, "")
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d keys, %v", len(list), err)
+	}
+	return list[0].(*age.X25519Identity)
 }
 
 // secret is a file with a password.
@@ -105,6 +115,15 @@ func TestBackupOfARunningCollector(t *testing.T) {
 		os.WriteFile(filepath.Join(folder, "filme.bin"), make([]byte, maxKept+1), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	config := filepath.Join(folder, configFile)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte("email_senha_arquivo = ''"), []byte("email_senha_arquivo = '/etc/zelo/senha'"), 1)
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	key, recipient := keyed(t)
 	_, second := keyed(t)
 	path := filepath.Join(t.TempDir(), "copia.zelo")
@@ -112,7 +131,7 @@ func TestBackupOfARunningCollector(t *testing.T) {
 	if err := dispatch(t.Context(), console{&out, &said}, []string{"backup", "-pasta", folder, "-o", path, "-para", second, "-para", recipient}); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "conferida por releitura") || !strings.Contains(said.String(), "filme.bin não vai na cópia") {
+	if !strings.Contains(out.String(), "conferida por releitura") || !strings.Contains(said.String(), "filme.bin não vai na cópia") || !strings.Contains(said.String(), "/etc/zelo/senha (email_senha_arquivo) fica fora") {
 		t.Errorf("%s%s", &out, &said)
 	}
 	raw, err := os.ReadFile(path)
@@ -127,7 +146,7 @@ func TestBackupOfARunningCollector(t *testing.T) {
 
 	want := within(t, folder)
 	delete(want, "filme.bin")
-	if got := within(t, again); len(want) < 4 || !mapsEqual(got, want) {
+	if got := within(t, again); len(want) < 4 || !maps.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
 	}
 	had, epoch := stored(t, folder)
@@ -148,20 +167,10 @@ func TestBackupOfARunningCollector(t *testing.T) {
 	fails(t, []string{"já existe"}, "backup", "-pasta", again, "-o", path, "-para", recipient)
 }
 
-func mapsEqual(a, b map[string]string) bool {
-	for name, text := range a {
-		if b[name] != text {
-			return false
-		}
-	}
-	return len(a) == len(b)
-}
-
-// sample makes a small collector and a backup of it.
+// sample makes a collector with nothing in it, and a backup of it.
 func sample(t *testing.T) (folder, path, key string) {
 	t.Helper()
-	folder = filepath.Join(t.TempDir(), "coletor")
-	runs(t, "init", "-pasta", folder, "-email", "ana@exemplo.com.br")
+	folder = fresh(t)
 	key, recipient := keyed(t)
 	path = filepath.Join(t.TempDir(), "copia.zelo")
 	runs(t, "backup", "-pasta", folder, "-o", path, "-para", recipient)
@@ -170,8 +179,7 @@ func sample(t *testing.T) (folder, path, key string) {
 
 // TestBackupWithPassword: a password is read from a file, never from the arguments.
 func TestBackupWithPassword(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "coletor")
-	runs(t, "init", "-pasta", folder, "-email", "ana@exemplo.com.br")
+	folder := fresh(t)
 	path := filepath.Join(t.TempDir(), "copia.zelo")
 	fails(t, []string{"pelo menos 12"}, "backup", "-pasta", folder, "-o", path, "-senha-arquivo", secret(t, "curta"))
 	fails(t, []string{"falta a senha"}, "backup", "-pasta", folder, "-o", path, "-senha-arquivo", secret(t, ""))
@@ -197,18 +205,10 @@ func TestBackupThroughLinks(t *testing.T) {
 	if err := errors.Join(os.Symlink(folder, link), os.Rename(config, filepath.Join(elsewhere, "c")), os.Symlink(filepath.Join(elsewhere, "c"), config)); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := age.ParseIdentities(bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
 	path, again := filepath.Join(elsewhere, "copia.zelo"), filepath.Join(t.TempDir(), "outro")
-	runs(t, "backup", "-pasta", link, "-o", path, "-para", recipient, "-para", ids[0].(*age.X25519Identity).Recipient().String())
+	runs(t, "backup", "-pasta", link, "-o", path, "-para", recipient, "-para", identity(t, key).Recipient().String())
 	runs(t, "restore", "-pasta", again, "-chave", key, path)
-	if got := within(t, again); len(want) < 3 || !mapsEqual(want, got) {
+	if got := within(t, again); len(want) < 3 || !maps.Equal(want, got) {
 		t.Errorf("files %v, want %v", got, want)
 	}
 	ca := filepath.Join(folder, enrol.CAFolder)
@@ -221,20 +221,13 @@ func TestBackupThroughLinks(t *testing.T) {
 // rewrite makes another backup of one, with what change did to it.
 func rewrite(t *testing.T, path, key string, change func(*backupHeader, *[]backupFile, *store.Tallies), tail string) string {
 	t.Helper()
-	raw, err := os.ReadFile(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := age.ParseIdentities(bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := identity(t, key)
 	in, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	b, err := openBackup(in, ids...)
+	b, err := openBackup(in, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +235,7 @@ func rewrite(t *testing.T, path, key string, change func(*backupHeader, *[]backu
 	var out bytes.Buffer
 	var none store.Tallies
 	change(&b.header, &b.files, &none)
-	w, err := newBackupWriter(&out, []age.Recipient{ids[0].(*age.X25519Identity).Recipient()}, b.header)
+	w, err := newBackupWriter(&out, []age.Recipient{id.Recipient()}, b.header)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,26 +335,19 @@ func TestBackupByteByByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := age.ParseIdentities(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := identity(t, key)
 	same := func(to store.Sink, _ int64) store.Sink { return to }
-	if _, _, err := checkBackup(bytes.NewReader(raw), same, ids...); err != nil {
+	if _, _, err := checkBackup(bytes.NewReader(raw), same, id); err != nil {
 		t.Fatal(err)
 	}
 	step := max(1, len(raw)/400)
 	for i := 0; i < len(raw); i += step {
 		bad := slices.Clone(raw)
 		bad[i] ^= 0x10
-		if _, _, err := checkBackup(bytes.NewReader(bad), same, ids...); err == nil {
+		if _, _, err := checkBackup(bytes.NewReader(bad), same, id); err == nil {
 			t.Errorf("byte %d of %d was changed unnoticed", i, len(raw))
 		}
-		if _, _, err := checkBackup(bytes.NewReader(raw[:i]), same, ids...); err == nil {
+		if _, _, err := checkBackup(bytes.NewReader(raw[:i]), same, id); err == nil {
 			t.Errorf("%d of %d bytes were taken for all", i, len(raw))
 		}
 	}
@@ -437,7 +423,7 @@ func TestRestoreGoesOn(t *testing.T) {
 	after, afterPair := enrols(t, at.enrolment, token)
 	again := filepath.Join(t.TempDir(), "outro")
 	runs(t, "restore", "-pasta", again, "-chave", key, path)
-	at = serves(t, again)
+	at = serves(t, again, nil)
 	before.Broker, after.Broker = at.mqtt, at.mqtt
 	if ack := sends(t, "tls://"+at.mqtt, before, beforePair, coupon(t)); len(ack.Records) != 1 {
 		t.Errorf("%+v", ack)
@@ -445,35 +431,6 @@ func TestRestoreGoesOn(t *testing.T) {
 	if ack := sends(t, "tls://"+at.mqtt, after, afterPair, coupon(t)); len(ack.Records) != 1 || ack.StoreEpoch == (wire.Epoch{}) {
 		t.Errorf("%+v", ack)
 	}
-}
-
-// serves serves the collector of a folder until the test ends.
-func serves(t *testing.T, folder string) listening {
-	t.Helper()
-	config, err := loadConfig(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := open(t.Context(), folder, config, newLog(io.Discard, "error", "texto"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ready, ended := make(chan listening, 1), make(chan error, 1)
-	go func() { ended <- c.serve(ctx, func(l listening) { ready <- l }) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case at := <-ready:
-		return at
-	case <-time.After(20 * time.Second):
-		t.Fatal("the collector does not serve")
-	}
-	return listening{}
 }
 
 func TestWithBank(t *testing.T) {
@@ -499,13 +456,12 @@ func TestMoveRefuses(t *testing.T) {
 	fails(t, []string{"um coletor", "pare o serviço"}, "move", "-pasta", folder, "-banco", "@"+file)
 	fails(t, []string{"falta -banco"}, "move", "-pasta", folder)
 	fails(t, []string{"já usa este banco"}, "move", "-pasta", folder, "-banco", bankHere)
-	other := filepath.Join(t.TempDir(), "parado")
-	runs(t, "init", "-pasta", other, "-email", "ana@exemplo.com.br")
+	other := fresh(t)
 	before := within(t, other)
 	_, epoch := stored(t, other)
 	var o, e bytes.Buffer
 	err := dispatch(t.Context(), console{&o, &e}, []string{"move", "-pasta", other, "-banco", "@" + file})
-	if err == nil || strings.Contains(fmt.Sprint(err, &e), "geheim") || !mapsEqual(before, within(t, other)) {
+	if err == nil || strings.Contains(fmt.Sprint(err, &e), "geheim") || !maps.Equal(before, within(t, other)) {
 		t.Errorf("a server that is not there: %v", err)
 	}
 	if _, now := stored(t, other); now != epoch {

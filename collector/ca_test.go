@@ -14,8 +14,7 @@ import (
 // The steps of a rotation on the command line: each waits for tills, and can be
 // repeated when it was cut off before the store heard of it.
 func TestRotationByCommand(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "coletor")
-	runs(t, "init", "-pasta", folder, "-email", "ana@exemplo.com.br")
+	folder := fresh(t)
 	if out := runs(t, "ca", "status", "-pasta", folder); !strings.Contains(out, "emite os certificados") || !strings.Contains(out, "em dia com isso: 0. Faltam: 0") {
 		t.Error(out)
 	}
@@ -72,8 +71,7 @@ func TestRotationByCommand(t *testing.T) {
 }
 
 func TestRevokeByCommand(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "coletor")
-	runs(t, "init", "-pasta", folder, "-email", "ana@exemplo.com.br")
+	folder := fresh(t)
 	s, err := store.Open(t.Context(), filepath.Join(folder, databaseFile))
 	if err != nil {
 		t.Fatal(err)

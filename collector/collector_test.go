@@ -61,12 +61,26 @@ func last(out string) string {
 	return lines[len(lines)-1]
 }
 
+// fresh makes a collector with nothing in it.
+func fresh(t *testing.T) (folder string) {
+	t.Helper()
+	folder = filepath.Join(t.TempDir(), "coletor")
+	runs(t, "init", "-pasta", folder, "-email", "ana@exemplo.com.br")
+	return folder
+}
+
 // started makes a collector on free ports and serves it until the test ends; change
 // may alter its configuration.
 func started(t *testing.T, change func(*Config)) (folder, link string, at listening) {
 	t.Helper()
 	folder = filepath.Join(t.TempDir(), "coletor")
 	out := runs(t, "init", "-pasta", folder, "-email", "ana@exemplo.com.br", "-paginas", "127.0.0.1:0", "-cadastro", "127.0.0.1:0", "-mqtt", "127.0.0.1:0")
+	return folder, last(out), serves(t, folder, change)
+}
+
+// serves serves the collector of a folder until the test ends, and looks how it stops.
+func serves(t *testing.T, folder string, change func(*Config)) (at listening) {
+	t.Helper()
 	config, err := loadConfig(folder)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +120,7 @@ func started(t *testing.T, change func(*Config)) (folder, link string, at listen
 			text = rest
 		}
 	})
-	return folder, last(out), at
+	return at
 }
 
 // enrolled is what a till gets.

@@ -112,8 +112,7 @@ func TestDatabase(t *testing.T) {
 }
 
 func TestAuthorities(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "coletor")
-	runs(t, "init", "-pasta", folder, "-email", "ana@exemplo.com.br")
+	folder := fresh(t)
 	if pool, err := authorities(filepath.Join(folder, "ca.crt")); pool == nil || err != nil {
 		t.Error(err)
 	}

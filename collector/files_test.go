@@ -76,8 +76,7 @@ func archiveFolder(t *testing.T) (folder string, sale []byte) {
 }
 
 func TestImport(t *testing.T) {
-	collector := filepath.Join(t.TempDir(), "coletor")
-	runs(t, "init", "-pasta", collector, "-email", "ana@exemplo.com.br")
+	collector := fresh(t)
 	folder, sale := archiveFolder(t)
 	want := map[string]string{
 		"2025/12/venda.xml": "verified", "2025/12/COPIA.XML": "verified", "2025/editada.xml": "rejected: o conteúdo foi alterado",

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -67,8 +66,7 @@ func TestMetrics(t *testing.T) {
 
 // A collector whose broker is down, or that cannot write, lives and is not ready.
 func TestNotReady(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "coletor")
-	runs(t, "init", "-pasta", folder, "-email", "ana@exemplo.com.br")
+	folder := fresh(t)
 	config, err := loadConfig(folder)
 	if err != nil {
 		t.Fatal(err)
