@@ -97,6 +97,18 @@ func argLabel(spec api.CommandSpec, name string) string {
 	return name
 }
 
+// argValue says what was given for an argument.
+func argValue(spec api.CommandSpec, name, value string) string {
+	for _, a := range spec.Args {
+		for _, c := range a.Choices {
+			if a.Name == name && c.Value == value {
+				return c.Label
+			}
+		}
+	}
+	return value
+}
+
 // onlyWith says, of an argument that is not always asked for, with what it is.
 func onlyWith(spec api.CommandSpec, when string, is []string) string {
 	var words []string

@@ -3,6 +3,7 @@ package web
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +19,9 @@ import (
 func (c *city) takesCommands(agent string) {
 	c.t.Helper()
 	serial := map[string]string{bakery: "900000001", market: "900000002"}[agent]
+	host := map[string]string{bakery: "padaria-pdv1", market: "mercado-caixa-2"}[agent]
 	at := now().Add(-20 * time.Second)
-	c.publish(agent, wire.StreamBeat, at, wire.Beat{Version: wire.Version, Software: "0.1.0", Host: agent[:4], System: "windows/386", Clock: at.UnixMilli(),
+	c.publish(agent, wire.StreamBeat, at, wire.Beat{Version: wire.Version, Software: "0.1.0", Host: host, System: "windows/386", Clock: at.UnixMilli(),
 		Epoch: wire.Epoch([]byte(agent)), SealKey: append([]byte{9}, make([]byte, 31)...), Devices: []wire.BeatDevice{{Serial: serial, Name: "SAT", Answering: true}}})
 }
 
@@ -107,6 +109,16 @@ func TestCommandPages(t *testing.T) {
 	for _, p := range pages {
 		b.visit(c.server.URL+p[1], p[0]+"")
 	}
+	b.run(chromedp.Navigate(c.server.URL + "/caixas/" + market + "/comandos/network?equipamento=900000002"))
+	asked := `[...document.querySelectorAll("form.fields [name^=dado-]")].filter(e => e.checkVisibility()).map(e => e.name).join(" ")`
+	for _, one := range []struct{ choose, want string }{{"", "dado-interface dado-mode dado-proxy"}, {"IPFIX", "dado-interface dado-mode dado-ip dado-mask dado-gateway dado-dns1 dado-dns2 dado-proxy"}} {
+		if one.choose != "" {
+			b.run(chromedp.Evaluate[chromedp.Void](`(e => { e.value = "` + one.choose + `"; e.dispatchEvent(new Event("change")) })(document.querySelector("[name=dado-mode]"))`))
+		}
+		if got := ask(b, chromedp.Evaluate[string](asked)); got != one.want {
+			t.Errorf("with %q it asks for %s", one.choose, got)
+		}
+	}
 }
 
 // TestCommandWithoutJavaScript: read a log, search it, block with confirmation.
@@ -146,5 +158,44 @@ func TestCommandWithoutJavaScript(t *testing.T) {
 	}
 	if strings.Contains(c.log.String(), "novo-codigo") || strings.Contains(strings.Join(c.audit(), "\n"), "novo-codigo") {
 		t.Error("a code is in the log or in the audit")
+	}
+}
+
+// TestCancelPages: what has not begun is cancelled by a button, and the page says what
+// became of that.
+func TestCancelPages(t *testing.T) {
+	c := newCity(t)
+	c.takesCommands(market)
+	v := c.person(t)
+	has := func(path string, want map[string]bool) {
+		t.Helper()
+		body := v.get(path).body
+		for text, there := range want {
+			if strings.Contains(body, text) != there {
+				t.Errorf("%s shows %q: %v\n%s", path, text, !there, body)
+			}
+		}
+	}
+	const button, late = "Cancelar o comando", "já começou, não pode ser cancelado"
+	queued := c.give(api.NewCommand{Till: market, Name: wire.CommandRestart})
+	waits := c.give(api.NewCommand{Till: market, Name: wire.CommandRestart})
+	begun := c.give(api.NewCommand{Till: market, Name: wire.CommandRestart})
+	c.answer(market, waits, wire.Report{State: wire.CommandWaiting, Text: "Espera."})
+	c.answer(market, begun, wire.Report{State: wire.CommandWaiting})
+	for _, id := range []string{queued, waits, begun} {
+		has("/comandos/"+id, map[string]bool{button: true})
+		if a := v.post("/comandos/"+id+"/cancelar", nil); a.status != http.StatusSeeOther || a.header.Get("Location") != "/comandos/"+id {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	has("/comandos/"+queued, map[string]bool{button: false, "Cancelado por ana@exemplo.com.br.": true, "não confirmou": false})
+	has("/comandos/"+waits, map[string]bool{button: false, "Cancelado por ana@exemplo.com.br. O caixa ainda não confirmou.": true})
+	c.answer(market, waits, wire.Report{State: wire.CommandWaiting, Text: "Espera."},
+		wire.Report{State: wire.CommandRefused, Reason: wire.RefusedCancelled, Text: "Cancelado antes de começar."})
+	c.answer(market, begun, wire.Report{State: wire.CommandWaiting}, wire.Report{State: wire.CommandRunning, Text: "O agente reinicia."})
+	has("/comandos/"+waits, map[string]bool{"Cancelado antes de começar.": true, "Cancelado por ana@exemplo.com.br.": true, "não confirmou": false})
+	has("/comandos/"+begun, map[string]bool{button: false, "ana@exemplo.com.br. O comando " + late: true})
+	if a := v.post("/comandos/"+begun+"/cancelar", nil); a.status == http.StatusSeeOther || !strings.Contains(a.body, late) {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }

@@ -15,13 +15,13 @@ func words() template.FuncMap {
 	return template.FuncMap{
 		"moment": moment, "date": date, "clock": clock, "ago": ago, "days": days, "issued": issued, "minute": minute, "lasted": lasted,
 		"n": api.Thousands, "count": count, "money": money, "amount": api.Amount, "price": price, "quantity": quantity, "cents": api.Money, "size": size, "percent": percent,
-		"register": api.Register, "role": api.RoleWord, "key": groups, "state": state, "sentence": sentence, "subject": subject, "whose": whose, "shop": shop,
+		"register": api.Register, "role": api.RoleWord, "who": who, "key": groups, "state": state, "sentence": sentence, "subject": subject, "whose": whose, "shop": shop,
 		"kind": api.KindWord, "verdict": api.VerdictWord, "checkState": checkState, "payment": api.PaymentWord, "event": eventWord,
 		"lower": strings.ToLower, "capital": capital, "clockOff": clockOff, "month": month, "months": months, "change": changeWord, "lives": lives, "lifeWord": lifeWord, "whatsapp": api.WhatsApp, "forecast": api.ForecastWords, "wallClock": api.Clock,
 		"network": network, "number": func(n int) string { return fmt.Sprintf("%06d", n) }, "title": documentTitle, "meaning": meaning,
 		"numbered": numberedSentence, "numberedMeaning": numberedMeaning, "between": numbersBetween, "bars": bars, "period": period, "lastKnown": lastKnown, "gapAdvice": gapAdvice, "firstGaps": firstGaps,
 		"int":     func(n int64) int { return int(n) },
-		"offered": offeredFor, "argLabel": argLabel, "argsOf": argsOf, "onlyWith": onlyWith,
+		"offered": offeredFor, "argLabel": argLabel, "argValue": argValue, "argsOf": argsOf, "onlyWith": onlyWith,
 		"took": took, "certificateWord": certificateWord, "opens": opens,
 	}
 }
@@ -205,6 +205,14 @@ func sentence(now time.Time, t api.Till) string {
 		return count(t.Agent.Waiting, "registro", "registros") + " a caminho da nuvem, o mais antigo de " + moment(t.Agent.OldestAt) + "; " + heard + "."
 	}
 	return "Tudo salvo na nuvem; " + heard + "."
+}
+
+// who names a person, or that it was done at the collector itself.
+func who(name string) string {
+	if name == api.CommandLine().Who() {
+		return "linha de comando"
+	}
+	return name
 }
 
 // whose says which of a till's several devices an alarm is about.

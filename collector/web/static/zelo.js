@@ -8,6 +8,17 @@ document.addEventListener("keydown", function (e) {
   else location.href = "/cupons";
 });
 
+// A field that only counts with what another says is shown, and sent, with that alone.
+document.querySelectorAll("[data-when]").forEach(function (label) {
+  var other = label.closest("form").elements[label.dataset.when];
+  function follow() {
+    label.hidden = label.dataset.is.split(" ").indexOf(other.value) < 0;
+    label.querySelector("input, select, textarea").disabled = label.hidden;
+  }
+  other.addEventListener("change", follow);
+  window.addEventListener("pageshow", follow); // the browser may have put back what was chosen
+});
+
 // A page whose main part is marked data-live keeps itself current: the server says that
 // something changed, and the page is fetched anew, that many seconds after the last time
 // at the earliest. What is under the pointer or has the
