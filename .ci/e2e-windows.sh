@@ -14,9 +14,8 @@ fi
 here='^(plain|address,undefined|thread)$' # what make test runs
 ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 6m -v ./sat/shim -run '^Test' -skip "Test/$here|Test/./$here" >"$log" 2>&1
 code=$?
-ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 4m -v ./agent/e2e -run 'TestWindows$' >>"$log" 2>&1 || code=1
+ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 8m -v ./agent/e2e -run 'Test(Packages)?(On)?Windows$' >>"$log" 2>&1 || code=1
 ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 5m -v ./sat/maker -run OnWindows >>"$log" 2>&1 || code=1
-ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 2m -v ./agent/devices -run 'TestOnWindows$' >>"$log" 2>&1 || code=1
 
 # reason RESULTS: why the first skipped one of these tests was.
 reason() {
@@ -51,7 +50,9 @@ part 'load/free 1000' $(for p in $parts; do echo "TestLoadedAndFreedAThousandTim
 part agent 'TestWindows/agent' 'TestWindows/archive'
 part service 'TestWindows/service'
 part maker TestOnWindows 'TestOnWindows/[^/]*/(calls|suite|sales|end_with_the_parent)'
-part devices 'TestOnWindows/(386|amd64)'
+for p in devices monitor; do
+  part $p "TestPackagesOnWindows/$p/(386|amd64)"
+done
 
 grep -E '^ *--- FAIL' "$log" && echo "(all of it is in $log)"
 grep -h '_test.go:[0-9]*: SKIP: ' "$log" | sed 's/^ *//' | sort -u

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,8 @@ type running struct {
 // z is a path below dir as Windows programs see it.
 func z(parts ...string) string { return `Z:\zelo\` + strings.Join(parts, `\`) }
 
-func openWindowsShop(t *testing.T) *windowsShop {
+// openWindows makes a Windows, with our libraries, makers' and POS programs in it.
+func openWindows(t *testing.T) *shop {
 	t.Helper()
 	if os.Getenv("ZELO_E2E_WINDOWS") != "1" {
 		t.Skip("SKIP: programs for Windows are tested when ZELO_E2E_WINDOWS=1, by make e2e-windows")
@@ -69,16 +71,44 @@ func openWindowsShop(t *testing.T) *windowsShop {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &windowsShop{shop: &shop{t: t, bin: binaries(t), dir: dir}}
+	s := &shop{t: t, dir: dir}
 	s.must(exec.Command(wine, "prefix", dir))
+	t.Cleanup(func() { exec.Command(wine, "stop", dir).Run() })
+	shim := filepath.Join(root, "sat/shim")
+	s.must(exec.Command(filepath.Join(shim, "build-windows.sh"), s.dir))
+	for _, b := range windowsBuilds {
+		host := append(b.host, "-std=gnu11", "-o", s.path(b.name+".exe"), shim+"/testdata/hosts/host.c", shim+"/testdata/hosts/host_windows.c", "-lpsapi")
+		s.must(exec.Command(b.compiler, host...))
+		maker := append(b.maker, "-std=gnu11", "-shared", "-o", s.path(b.name+"-fabricante.dll"), shim+"/testdata/maker.c")
+		s.must(exec.Command(b.compiler, maker...))
+	}
+	return s
+}
+
+// builds has Go make a Windows program: arguments are those of go, without its result.
+func (s *shop) builds(name, arch string, args ...string) {
+	s.t.Helper()
+	cmd := exec.Command("go", slices.Insert(args, 1, "-o", s.path(name))...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=windows", "GOARCH="+arch)
+	s.must(cmd)
+}
+
+func openWindowsShop(t *testing.T) *windowsShop {
+	t.Helper()
+	s := &windowsShop{shop: openWindows(t)}
+	s.bin = binaries(t)
 	t.Cleanup(func() {
-		exec.Command(wine, "stop", dir).Run()
+		exec.Command(wine, "stop", s.dir).Run()
 		if s.agent != nil {
 			<-s.agent.ended
 		}
 	})
 	s.must(exec.Command("cp", s.path("prefix/drive_c/windows/system32/taskkill.exe"), s.path(taskkill)))
-	s.compile()
+	s.builds("agent-386.exe", "386", "build", "./agent")
+	s.builds("agent-amd64.exe", "amd64", "build", "./agent")
+	s.builds("driver.exe", "386", "build", "./agent/e2e/testdata/driver")
+	s.must(exec.Command("cp", s.path("agent-386.exe"), s.path("sim.exe"))) // which taskkill tells apart
 	s.openCollector()
 	s.openDevice()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -102,34 +132,13 @@ func openWindowsShop(t *testing.T) *windowsShop {
 	return s
 }
 
-// compile makes everything that runs on Windows.
-func (s *windowsShop) compile() {
-	s.t.Helper()
-	shim := filepath.Join(root, "sat/shim")
-	s.must(exec.Command(filepath.Join(shim, "build-windows.sh"), s.dir))
-	for _, b := range windowsBuilds {
-		host := append(b.host, "-std=gnu11", "-o", s.path(b.name+".exe"), shim+"/testdata/hosts/host.c", shim+"/testdata/hosts/host_windows.c", "-lpsapi")
-		s.must(exec.Command(b.compiler, host...))
-		maker := append(b.maker, "-std=gnu11", "-shared", "-o", s.path(b.name+"-fabricante.dll"), shim+"/testdata/maker.c")
-		s.must(exec.Command(b.compiler, maker...))
-	}
-	for name, made := range map[string][2]string{"agent-386.exe": {"386", "./agent"}, "agent-amd64.exe": {"amd64", "./agent"},
-		"driver.exe": {"386", "./agent/e2e/testdata/driver"}} {
-		cmd := exec.Command("go", "build", "-o", s.path(name), made[1])
-		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=windows", "GOARCH="+made[0])
-		s.must(cmd)
-	}
-	s.must(exec.Command("cp", s.path("agent-386.exe"), s.path("sim.exe"))) // which taskkill tells apart
-}
-
 // windows prepares a Windows program.
-func (s *windowsShop) windows(ctx context.Context, program string, args ...string) *exec.Cmd {
+func (s *shop) windows(ctx context.Context, program string, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, wine, append([]string{"run", s.dir, program}, args...)...)
 }
 
 // asks runs a Windows program to its end, a minute at most.
-func (s *windowsShop) asks(program string, args ...string) (string, error) {
+func (s *shop) asks(program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
 	out, err := s.windows(ctx, program, args...).CombinedOutput()
@@ -360,5 +369,32 @@ func (s *windowsShop) asService() {
 	log, err := os.ReadFile(s.path("prefix/drive_c/ProgramData/Zelo/agente.log"))
 	if err != nil || !bytes.Contains(log, []byte("agent stopped")) {
 		s.t.Errorf("log of the service: %s, %v", log, err)
+	}
+}
+
+// TestPackagesOnWindows runs the tests of what packages do on Windows alone, for both
+// processors. Those that must have passed are named.
+func TestPackagesOnWindows(t *testing.T) {
+	dir := openWindows(t).dir
+	for name, p := range map[string]struct {
+		run    string
+		passed []string
+	}{
+		"devices": {"ListNodes|OnWine|OnWindows|CheckAddress|KeepAlive|Examine|Models", []string{"TestLookUSBOnWine"}},
+		"monitor": {"ThisWindows|Company|StoreOfWindows", []string{"TestStoresOfThisWindows", "TestProgramsOfThisWindows"}},
+	} {
+		for _, arch := range []string{"386", "amd64"} {
+			t.Run(name+"/"+arch, func(t *testing.T) {
+				s := &shop{t: t, dir: dir}
+				program := name + "-" + arch + ".exe"
+				s.builds(program, arch, "test", "-c", "./agent/"+name)
+				out, err := s.asks(program, "-test.v", "-test.run="+p.run)
+				for _, test := range p.passed {
+					if err != nil || !strings.Contains(out, "--- PASS: "+test) {
+						t.Fatalf("%s: %v\n%s", test, err, out)
+					}
+				}
+			})
+		}
 	}
 }
