@@ -24,7 +24,8 @@ func openFleet(folder string, s *store.Store, log *slog.Logger) (*fleet.Fleet, e
 	return fleet.New(fleet.Options{Store: s, Key: key, Log: log, Now: time.Now})
 }
 
-// cmdCommand gives a command to one till or device. The running collector sends it.
+// cmdCommand gives a command to one till or device, or takes one back. The running
+// collector tells the till.
 func cmdCommand(ctx context.Context, con console, args []string) error {
 	fs, folder := flags(con, "command")
 	var n api.NewCommand
@@ -37,8 +38,11 @@ func cmdCommand(ctx context.Context, con console, args []string) error {
 	if err != nil {
 		return err
 	}
+	if n.Till == "" && len(rest) == 2 && rest[0] == "cancel" {
+		return with(ctx, con, *folder, func(c *collector) error { return c.cancelCommand(ctx, con, rest[1]) })
+	}
 	if n.Till == "" || len(rest) == 0 {
-		return errors.New("escreva o caixa e o comando: zelo-collector command -caixa ID [-equipamento SERIE] NOME [DADO=VALOR ...]; os nomes estão em zelo-collector commands")
+		return errors.New("escreva o caixa e o comando: zelo-collector command -caixa ID [-equipamento SERIE] NOME [DADO=VALOR ...]; os nomes estão em zelo-collector commands. Para cancelar um que não começou: zelo-collector command cancel IDENTIFICAÇÃO")
 	}
 	n.Name = rest[0]
 	if n.Args, err = arguments(rest[1:]); err != nil {
@@ -55,6 +59,21 @@ func cmdCommand(ctx context.Context, con console, args []string) error {
 		_, err = fmt.Fprintf(con.out, "Comando guardado. O coletor em funcionamento o envia; veja com zelo-collector commands %s\n%s\n", id, id)
 		return err
 	})
+}
+
+func (c *collector) cancelCommand(ctx context.Context, con console, id string) error {
+	one, err := c.api.CancelCommand(ctx, api.CommandLine(), id)
+	switch {
+	case errors.Is(err, api.ErrNotFound):
+		return fmt.Errorf("não há neste coletor o comando %s", id)
+	case err != nil:
+		return err
+	case one.Ended:
+		_, err = fmt.Fprintln(con.out, "Cancelado: o comando não começa.")
+	default:
+		_, err = fmt.Fprintf(con.out, "Pedido guardado. O coletor em funcionamento o leva ao caixa, que diz se o comando já tinha começado; veja com zelo-collector commands %s\n", id)
+	}
+	return err
 }
 
 // arguments reads DADO=VALOR. A value @ARQUIVO is read from that file, so that codes
@@ -118,6 +137,9 @@ func (c *collector) showCommand(ctx context.Context, con console, id string) err
 		return fmt.Errorf("não foi possível ler o comando %s: %w", id, err)
 	}
 	fmt.Fprintf(con.out, "%s em %s: %s. %s\n", p.Spec.Title, p.Where, strings.ToLower(p.Word), p.Says)
+	if p.Taken != "" {
+		fmt.Fprintln(con.out, p.Taken)
+	}
 	for _, l := range p.Lines {
 		fmt.Fprintf(con.out, "%s %s\n", brasilia(l.At), l.Text)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -119,12 +120,17 @@ func (a *API) APITokens(ctx context.Context, c Caller) (list []APIToken, err err
 // NewToken is a token to be made.
 type NewToken struct {
 	Label  string // what program it is for
-	Root   string // the one taxpayer that it sees; "" for all that the person sees
+	Root   string // or CNPJ of the one taxpayer that it sees; "" for all that the person sees
 	Rights string // words of account.Right, with blanks or commas between them
 	Days   int    // that it is good for
 }
 
-// check is the rights as the store keeps them, or the Problem with the wish.
+func errNoTaxpayer() error {
+	return problem("Nenhum contribuinte entre os que você vê tem este CNPJ. Escreva os 14 dígitos, ou os 8 primeiros.")
+}
+
+// check puts the wish into the form in which the store keeps it, or says, as a Problem,
+// what is wrong with it.
 func (a *API) check(c Caller, n *NewToken) (err error) {
 	if n.Label, err = named(n.Label); err != nil {
 		return err
@@ -147,6 +153,8 @@ func (a *API) check(c Caller, n *NewToken) (err error) {
 	n.Rights = strings.Join(slices.Compact(words), " ")
 	if n.Root == "" {
 		n.Root = c.Narrowed()
+	} else if n.Root = RootOf(n.Root); n.Root == "" {
+		return errNoTaxpayer()
 	}
 	return nil
 }
@@ -162,7 +170,9 @@ func (a *API) NewAPIToken(ctx context.Context, c Caller, n NewToken) (secret str
 	secret = account.NewToken()
 	err = a.update(ctx, c, opNewAPIToken, func(w *store.Writer, seen *store.Reader) error {
 		if n.Root != "" {
-			if _, err := seen.Taxpayer(n.Root); err != nil {
+			if _, err := seen.Taxpayer(n.Root); errors.Is(err, ErrNotFound) {
+				return errNoTaxpayer()
+			} else if err != nil {
 				return err
 			}
 		}

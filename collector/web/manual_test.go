@@ -9,14 +9,49 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"zelo/agent/wire"
+	"zelo/collector/api"
 	"zelo/collector/store"
 )
+
+// whileAnswering runs a program while the market's till carries out what its device is
+// told to, step by step.
+func (c *city) whileAnswering(cmd *exec.Cmd) ([]byte, error) {
+	c.t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return out.Bytes(), err
+		case <-look.C:
+			p, err := c.api.Commands(c.t.Context(), api.CommandLine(), market)
+			if err != nil {
+				c.t.Error(err)
+			}
+			for _, one := range p.Given {
+				if !one.Ended && one.Serial != "" {
+					c.answer(market, one.ID, wire.Report{State: wire.CommandRunning, Lines: lines("Chama " + one.Spec.Title + ".")},
+						wire.Report{State: wire.CommandDone, Text: "Pronto.", Lines: lines("Pronto.")})
+				}
+			}
+		}
+	}
+}
 
 // TestManual runs the examples of docs/api.md as they stand there, one after the
 // other.
 func TestManual(t *testing.T) {
-	for _, program := range []string{"bash", "curl"} {
+	for _, program := range []string{"bash", "curl", "jq"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("SKIP: %s is not installed (apt-get install %s)", program, program)
 		}
@@ -26,7 +61,8 @@ func TestManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newCity(t)
-	a := c.person(t).post("/conta", url.Values{"acao": {"codigo"}, "nome": {"manual"}, "dias": {"1"}})
+	c.takesCommands(market)
+	a := c.person(t).post("/conta", url.Values{"acao": {"codigo"}, "nome": {"manual"}, "dias": {"1"}, "direito": {"alarms", "commands"}})
 	token := regexp.MustCompile(`zelo_[\w-]{43}`).FindString(a.body)
 	if token == "" {
 		t.Fatalf("no token on the page: %d %s", a.status, a.body)
@@ -36,7 +72,7 @@ func TestManual(t *testing.T) {
 	for _, example := range examples[1:] { // the first sets the variables
 		cmd := exec.CommandContext(t.Context(), "bash", "-eo", "pipefail", "-c", string(example[1]))
 		cmd.Dir, cmd.Env = folder, append(os.Environ(), "ZELO="+c.server.URL, "TOKEN="+token)
-		out, err := cmd.CombinedOutput()
+		out, err := c.whileAnswering(cmd)
 		if err != nil {
 			t.Errorf("%s\n%v\n%s", example[1], err, out)
 		}
@@ -45,6 +81,9 @@ func TestManual(t *testing.T) {
 				t.Errorf("%s\nfinds nothing: %s", example[1], out)
 			}
 		}
+	}
+	if audit := strings.Join(c.audit(), "\n"); !strings.Contains(audit, "alarme: resolved") || strings.Count(audit, "br comando SAT") != 2 || !strings.Contains(audit, "comando cancelado") {
+		t.Errorf("what was done:\n%s", audit)
 	}
 	original, err := os.ReadFile(filepath.Join(folder, "original.xml"))
 	if err != nil {

@@ -296,7 +296,7 @@ func (s *site) accountForm(w http.ResponseWriter, r *http.Request, c api.Caller)
 		}
 	case "codigo":
 		days, _ := strconv.Atoi(f.Get("dias"))
-		token, err = s.o.API.NewAPIToken(r.Context(), c, api.NewToken{Label: f.Get("nome"), Root: api.RootOf(f.Get("raiz")), Rights: strings.Join(f["direito"], " "), Days: days})
+		token, err = s.o.API.NewAPIToken(r.Context(), c, api.NewToken{Label: f.Get("nome"), Root: f.Get("raiz"), Rights: strings.Join(f["direito"], " "), Days: days})
 	case "revogar":
 		err = s.o.API.RevokeAPIToken(r.Context(), c, formNumber(f))
 	default:

@@ -175,3 +175,57 @@ func TestNoCPF(t *testing.T) {
 		t.Error("the log names the CPF")
 	}
 }
+
+// TestTokenPage: who makes a code for a program chooses what it may do.
+func TestTokenPage(t *testing.T) {
+	c := newCity(t)
+	v := c.person(t)
+	v.post("/clientes", url.Values{"acao": {"contribuinte"}, "cnpj": {"11222333000181"}, "nome": {"Padaria"}, "numero": {"1"}})
+	for _, right := range []string{"alarms", "queries", "commands"} {
+		if body := v.get("/conta").body; !strings.Contains(body, `name="direito" value="`+right+`"`) {
+			t.Errorf("%s is not offered", right)
+		}
+	}
+	form := url.Values{"acao": {"codigo"}, "nome": {"Monitor NOC"}, "dias": {"9"}, "direito": {"alarms", "queries"}, "raiz": {"11.222.333/0001-81"}}
+	made := v.post("/conta", form).body
+	secret := regexp.MustCompile(`zelo_[\w-]{43}`).FindString(made)
+	for _, text := range []string{"Monitor NOC", "só 11222333", "nunca usado", "Pode ler; assumir, atribuir, silenciar e resolver alarmes; dar comandos que só consultam"} {
+		if !strings.Contains(made, text) {
+			t.Errorf("%q is missing: %s", text, made)
+		}
+	}
+	form.Set("raiz", "11.222")
+	if a := v.post("/conta", form); a.status != http.StatusBadRequest || !strings.Contains(a.body, "tem este CNPJ") {
+		t.Errorf("a taxpayer that is none: %d", a.status)
+	}
+	form["direito"] = []string{"tudo"}
+	if a := v.post("/conta", form); a.status != http.StatusBadRequest || !strings.Contains(a.body, "não existe") {
+		t.Errorf("a right that is none: %d", a.status)
+	}
+	program := func() int {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", c.server.URL+"/api/v1/tills", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+secret)
+		r, err := http.DefaultClient.Do(req)
+		return v.read(r, err).status
+	}
+	if status := program(); status != http.StatusOK {
+		t.Errorf("the program gets %d", status)
+	}
+	body := v.get("/conta").body
+	if !strings.Contains(body, "usado em 21/11/2026") {
+		t.Errorf("%s", body)
+	}
+	number := regexp.MustCompile(`value="revogar"><input type="hidden" name="numero" value="(\d+)"`).FindStringSubmatch(body)
+	if a := v.post("/conta", url.Values{"acao": {"revogar"}, "numero": {number[1]}}); strings.Contains(a.body, "Monitor NOC") || program() != http.StatusUnauthorized {
+		t.Errorf("after it was revoked: %d %d", a.status, program())
+	}
+	audit := v.get("/auditoria").body
+	for _, text := range []string{"pelo código de API Monitor NOC", "Código de API revogado"} {
+		if !strings.Contains(audit, text) {
+			t.Errorf("%q is missing in the audit", text)
+		}
+	}
+}
