@@ -43,7 +43,7 @@ func commands() []command {
 		{"quarantine", "list | reprocess [NÚMERO]", "lista o que não pôde ser lido, ou tenta de novo", cmdQuarantine},
 		{"alarms", "", "lista os alarmes abertos", cmdAlarms},
 		{"retention", "[-simular]", "apaga o que passou do prazo de guarda, ou só conta", cmdRetention},
-		{"command", "-caixa ID [-equipamento SERIE] NOME [DADO=VALOR]", "envia um comando a um caixa ou a um equipamento", cmdCommand},
+		{"command", "-caixa ID [-equipamento SERIE] NOME [DADO=VALOR] | cancel COMANDO", "envia um comando a um caixa ou a um equipamento, ou cancela um que não começou", cmdCommand},
 		{"commands", "[-caixa ID | COMANDO]", "lista os comandos, os dados a um caixa, ou mostra como um está", cmdCommands},
 		{"audit", "[-quem] [-ato] [-de] [-ate]", "lista quem fez o quê", cmdAudit},
 		{"config", "", "mostra a configuração e o que cada chave faz", func(_ context.Context, con console, _ []string) error {
