@@ -290,4 +290,13 @@ func TestWatch(t *testing.T) {
 	if !slices.Equal(closed, slices.Repeat([]string{two}, insist)) {
 		t.Errorf("disconnected %v", closed)
 	}
+	var log bytes.Buffer
+	w.log = slog.New(slog.NewTextHandler(&log, nil))
+	s.Close()
+	for range 5 {
+		w.round(ctx)
+	}
+	if n := strings.Count(log.String(), "cannot see which agents"); n != 1 {
+		t.Errorf("that the store is away is told %d times", n)
+	}
 }

@@ -78,13 +78,15 @@ func (r *Registry) Watch(ctx context.Context, disconnect func(agent string) erro
 	}
 }
 
-// watch is what Watch remembers: whether it knows those of before it began, the last
-// revocation it knows, and for how many more rounds whose agent is disconnected.
+// watch is what Watch remembers: whether it knows those of before it began, whether the
+// store is away, the last revocation it knows, and for how many more rounds whose agent
+// is disconnected.
 type watch struct {
 	r          *Registry
 	disconnect func(agent string) error
 	log        *slog.Logger
 	going      bool
+	failing    bool
 	last       int64
 	left       map[string]int
 }
@@ -95,9 +97,10 @@ func (w *watch) round(ctx context.Context) {
 		list, err = v.Revocations(w.last)
 		return err
 	})
-	if err != nil && ctx.Err() == nil {
-		w.log.Error("cannot see which agents were revoked, trying again", "err", err)
+	if err != nil && !w.failing && ctx.Err() == nil {
+		w.log.Error("cannot see which agents were revoked, trying again", "every", watchEvery, "err", err)
 	}
+	w.failing = err != nil
 	for _, v := range list {
 		w.last = v.ID
 		// At the start nobody is connected yet who was revoked long ago. Later, one may

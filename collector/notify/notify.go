@@ -120,6 +120,7 @@ func (n *Notifier) Run(ctx context.Context) {
 	ended := make(chan fared)
 	busy := map[store.ChannelKind]int{}
 	var sending sync.WaitGroup
+	failing := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,10 +135,13 @@ func (n *Notifier) Run(ctx context.Context) {
 		case <-tick.C:
 		}
 		list, err := n.round(ctx, busy)
-		if err != nil && ctx.Err() == nil {
-			n.o.Log.Error("people could not be told, trying again", "err", err)
-			continue
+		switch {
+		case err != nil && !failing && ctx.Err() == nil:
+			n.o.Log.Error("people cannot be told, trying again", "every", every, "err", err)
+		case err == nil && failing:
+			n.o.Log.Info("people can be told again")
 		}
+		failing = err != nil
 		for _, m := range list {
 			busy[m.Channel.Kind]++
 			sending.Go(func() { ended <- fared{m, n.deliver(ctx, m)} })

@@ -303,3 +303,15 @@ func TestRun(t *testing.T) {
 		t.Errorf("half of the messages took more than %v", took[len(took)/2])
 	}
 }
+
+// TestStoreAway: while the store is away the log says so once, not with every attempt.
+func TestStoreAway(t *testing.T) {
+	b := setup(t, Options{})
+	b.store.Close()
+	ctx, stop := context.WithTimeout(t.Context(), 5*every)
+	defer stop()
+	b.Run(ctx)
+	if n := strings.Count(b.log.String(), "people cannot be told"); n != 1 {
+		t.Errorf("it is told %d times:\n%s", n, &b.log)
+	}
+}
