@@ -34,8 +34,10 @@ func OpenKey(folder string) (k Key, err error) {
 	path := filepath.Join(folder, KeyFile)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		rand.Read(k[:])
-		return k, writeKey(path, k)
+		if err := makeKey(path); err != nil {
+			return k, fmt.Errorf("cannot make the key %s: %w", path, err)
+		}
+		raw, err = os.ReadFile(path)
 	}
 	if err == nil && len(raw) != len(k) {
 		err = fmt.Errorf("it has %d bytes, not %d: restore it from the backup", len(raw), len(k))
@@ -46,15 +48,22 @@ func OpenKey(folder string) (k Key, err error) {
 	return Key(raw), nil
 }
 
-// writeKey makes a key's file, which must be on disk before anything is sealed with it.
-func writeKey(path string, k Key) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// makeKey makes a key's file, which appears whole or not at all, and is on disk before
+// anything is sealed with it. One that another process made meanwhile stays.
+func makeKey(path string) error {
+	var k Key
+	rand.Read(k[:])
+	f, err := os.CreateTemp(filepath.Dir(path), KeyFile+".") // of mode 0600
 	if err != nil {
-		return fmt.Errorf("cannot make the key %s: %w", path, err)
+		return err
 	}
+	defer os.Remove(f.Name())
 	_, err = f.Write(k[:])
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("cannot write the key %s: %w", path, errors.Join(err, os.Remove(path)))
+		return err
+	}
+	if err := os.Link(f.Name(), path); !errors.Is(err, fs.ErrExist) {
+		return err
 	}
 	return nil
 }

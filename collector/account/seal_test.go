@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"zelo/collector/store"
@@ -26,6 +27,25 @@ func TestKeyFile(t *testing.T) {
 	}
 	if _, err := OpenKey(folder); err == nil {
 		t.Error("a damaged key opens")
+	}
+}
+
+// TestKeyFileAtOnce: of several that make the key at a time, all get the same.
+func TestKeyFileAtOnce(t *testing.T) {
+	for range 20 {
+		folder := t.TempDir()
+		var got [8]Key
+		var errs [8]error
+		var openers sync.WaitGroup
+		for i := range got {
+			openers.Go(func() { got[i], errs[i] = OpenKey(folder) })
+		}
+		openers.Wait()
+		for i, k := range got {
+			if errs[i] != nil || k != got[0] || k == (Key{}) {
+				t.Fatalf("%x and %x, %v", got[0], k, errs[i])
+			}
+		}
 	}
 }
 
