@@ -43,18 +43,13 @@ func readProgram(proc string) (p program, err error) {
 	}
 	looked := map[string]bool{}
 	for line := range strings.Lines(string(maps)) {
-		// address perms offset dev inode path
-		fields := strings.Fields(line)
-		start := strings.IndexByte(line, '/')
-		if len(fields) < 6 || start < 0 {
-			continue
-		}
-		path := strings.TrimSuffix(line[start:], "\n")
-		if looked[path] || !mayBeSAT(path) || !strings.Contains(path, ".so") {
+		path := line[max(strings.IndexByte(line, '/'), 0) : len(line)-1] // the last of its columns
+		if !mayBeSAT(path) || !strings.Contains(path, ".so") || looked[path] {
 			continue
 		}
 		looked[path] = true
-		exports, err := exportsOf(proc, fields[0], path)
+		addresses, _, _ := strings.Cut(line, " ")
+		exports, err := exportsOf(proc, addresses, path)
 		if err != nil {
 			return p, err
 		}
