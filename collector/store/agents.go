@@ -73,6 +73,9 @@ func (w *Writer) SetBeat(b Beat) error {
 		clock_off = $7, waiting = $8, oldest_at = $9, used = $10, bound = $11 WHERE id = $1`,
 		b.ID, b.Host, b.System, b.Software, ms(b.BeatAt), ms(b.StartedAt), b.ClockOff.Milliseconds(), b.Waiting,
 		ms(b.OldestAt), b.Used, b.Bound)
+	if b.Software != "" {
+		err = errors.Join(err, w.exec(`INSERT INTO versions (model, version, first_at) VALUES ('', $1, $2) ON CONFLICT (model, version) DO NOTHING`, b.Software, ms(b.BeatAt)))
+	}
 	if err := errors.Join(err, w.sight(b)); err != nil {
 		return err
 	}
