@@ -225,8 +225,8 @@ func (r *Reader) DevicesOf(agent string) ([]Device, error) {
 
 // PendingOldest is the date of the oldest document that waits for the tax
 // office: the issue date of the first key of the device's list when the archive
-// has it, else the status that first told of pending documents. Zero when none
-// waits.
+// has it, else the end of the month in that key, at the latest the status that first
+// told of pending documents. Zero when none waits.
 func (r *Reader) PendingOldest(d Device) (time.Time, error) {
 	if d.PendingSince.IsZero() {
 		return time.Time{}, nil
@@ -237,11 +237,25 @@ func (r *Reader) PendingOldest(d Device) (time.Time, error) {
 		r.ownsThis("documents.issuer", &args), args...)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return d.PendingSince, nil
+		issued = monthEnd(d.Status.PendingFirst)
 	case err != nil:
 		return time.Time{}, err
-	case issued.Before(d.PendingSince):
+	}
+	if !issued.IsZero() && issued.Before(d.PendingSince) {
 		return issued, nil
 	}
 	return d.PendingSince, nil
+}
+
+// monthEnd is the last minute of the month in an access key, its characters 3 to 6
+// (dossier on documents, access key); zero when it is none.
+func monthEnd(key string) time.Time {
+	if len(key) != 44 {
+		return time.Time{}
+	}
+	month, err := time.ParseInLocation("0601", key[2:6], time.FixedZone("-03", -3*60*60))
+	if err != nil {
+		return time.Time{}
+	}
+	return month.AddDate(0, 1, 0).Add(-time.Minute)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -306,7 +307,21 @@ func testPendingOldest(t *testing.T, s *Store) {
 	if f := facts(t, s, alarm.OfDevice, d.Serial); !f.Device.PendingSince.Equal(d.Issued) {
 		t.Errorf("in the archive: %v", f.Device.PendingSince)
 	}
-	update(t, s, func(w *Writer) error { return w.SetStatus(d.Serial, Status{}, rec("e1", "status", 2, t0)) })
+	// A device that came to us with documents of months ago says so by its keys.
+	old, _ := sample("900000001", 2, t0.AddDate(0, -2, 0))
+	month := time.Date(t0.Year(), t0.Month()-1, 1, 0, 0, 0, 0, time.FixedZone("", -3*3600)).Add(-time.Minute)
+	for i, c := range []struct {
+		first string
+		want  time.Time
+	}{{old.Key, month}, {"35", t0.Add(-time.Minute)}, {strings.Repeat("9", 44), t0.Add(-time.Minute)}} {
+		update(t, s, func(w *Writer) error {
+			return w.SetStatus(d.Serial, Status{PendingFirst: c.first, PendingLast: c.first}, rec("e1", "status", uint64(2+i), t0))
+		})
+		if f := facts(t, s, alarm.OfDevice, d.Serial); !f.Device.PendingSince.Equal(c.want) {
+			t.Errorf("first pending %s: %v, want %v", c.first, f.Device.PendingSince, c.want)
+		}
+	}
+	update(t, s, func(w *Writer) error { return w.SetStatus(d.Serial, Status{}, rec("e1", "status", 9, t0)) })
 	if f := facts(t, s, alarm.OfDevice, d.Serial); !f.Device.PendingSince.IsZero() {
 		t.Errorf("drained: %v", f.Device.PendingSince)
 	}
