@@ -49,20 +49,24 @@ func (a *agent) servePage(ctx context.Context, ln net.Listener) {
 	}
 }
 
-// serveHTTP answers until ctx ends, and then waits a moment for what is under way.
+// serveHTTP answers until ctx ends, and returns when what is under way then has been
+// answered, or was given up after a moment.
 func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler) error {
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
 		within, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		if s.Shutdown(within) != nil {
 			s.Close()
 		}
 	})
-	defer stop()
 	if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		stop()
 		return err
 	}
+	<-ended
 	return nil
 }
 
