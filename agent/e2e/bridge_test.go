@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func openCounter(t *testing.T) *counter {
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("SKIP: no gcc, the till and the maker's library are C programs")
 	}
-	c := &counter{shop: &shop{t: t, bin: binaries(t), dir: t.TempDir()}, device: freePort(t)}
+	c := &counter{shop: newShop(t), device: freePort(t)}
 	c.sat = c.openDevice("sat", "-tcp", c.device)
 	c.write("agent.toml", fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"tcp:%s\"]\nintervalo_status = \"1h\"\nbuffer_mb = 64\npagina = \"\"\n",
 		c.path("caixa"), c.path("sat.sock"), c.device))
@@ -51,9 +52,6 @@ func openCounter(t *testing.T) *counter {
 	c.compile("-o", c.path("till"), filepath.Join(root, "agent/demo/testdata/till.c"), "-ldl")
 	c.copy(filepath.Join(c.bin, "driver"), "driver")
 	c.copy(filepath.Join(c.bin, "libsat.so"), "libsat.so")
-	if err := os.Chmod(filepath.Dir(c.dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	return c
 }
 
@@ -228,8 +226,11 @@ func (c *counter) outgoing() map[string]int {
 }
 
 func TestSellingOnThoughTheAgentIsKilled(t *testing.T) {
+	t.Parallel()
 	t.Run("again and again", func(t *testing.T) {
 		c := openForSale(t)
+		const sales, deaths = 25, 15 // at the least
+		var killed atomic.Int32
 		stop, ended := make(chan struct{}), make(chan struct{})
 		seed := uint64(time.Now().UnixNano())
 		t.Logf("seed %d", seed)
@@ -243,18 +244,20 @@ func TestSellingOnThoughTheAgentIsKilled(t *testing.T) {
 					return
 				default:
 				}
-				wait(50 + r.IntN(250))
+				wait(50 + r.IntN(600)) // some lives end before anything is settled, some do not
 				c.kill()
+				killed.Add(1)
 				wait(r.IntN(400))
 				c.startAgent()
 			}
 		}()
 		var sold []string
-		for n := range 25 {
-			sold = append(sold, c.sell(n+1))
+		for n := 1; n <= sales || killed.Load() < deaths; n++ {
+			sold = append(sold, c.sell(n))
 		}
 		close(stop)
 		<-ended
+		t.Logf("%d sales, the agent killed %d times", len(sold), killed.Load())
 		c.check(sold)
 	})
 	t.Run("in a sale, and the till with it", func(t *testing.T) {
@@ -280,6 +283,7 @@ func TestSellingOnThoughTheAgentIsKilled(t *testing.T) {
 }
 
 func TestSellingOnWithoutTheAgent(t *testing.T) {
+	t.Parallel()
 	t.Run("uninstalled", func(t *testing.T) {
 		c := openForSale(t)
 		sold := []string{c.sell(1), c.sell(2)}

@@ -120,7 +120,7 @@ func openCloud(t *testing.T) *cloud {
 			t.Skip("SKIP: mosquitto is not installed (apt-get install mosquitto)")
 		}
 	}
-	c := &cloud{shop: &shop{t: t, bin: binaries(t), dir: t.TempDir()}, broker: freePort(t), enrols: freePort(t)}
+	c := newCloud(t)
 	c.diary = &diary{c.path("mosquitto.log")}
 	database := c.postgres()
 	c.collector("init", "-paginas", freePort(t), "-cadastro", c.enrols, "-mqtt", freePort(t), "-nome", "127.0.0.1", "-email", "loja@exemplo.com.br")
@@ -161,14 +161,23 @@ func openCloud(t *testing.T) *cloud {
 	for _, name := range []string{"coletor-1", "coletor-2"} {
 		c.until(name+" to be at the broker", func() bool { return c.diary.count(t, "Sending SUBACK to "+name) > 0 })
 	}
-	c.pool = x509.NewCertPool()
+	c.admit()
+	return c
+}
+
+func newCloud(t *testing.T) *cloud {
+	return &cloud{shop: newShop(t), broker: freePort(t), enrols: freePort(t), pool: x509.NewCertPool()}
+}
+
+// admit readies the cloud for tills to enrol.
+func (c *cloud) admit() {
+	c.t.Helper()
 	ca, err := os.ReadFile(c.path("coletor/ca.crt"))
 	if err != nil || !c.pool.AppendCertsFromPEM(ca) {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	words := strings.Fields(c.collector("enrol", "-caixas", "20"))
 	c.token, _, _ = strings.Cut(words[len(words)-1], ".")
-	return c
 }
 
 func (c *cloud) serve(folder string) *exec.Cmd {
@@ -271,41 +280,61 @@ func (c *cloud) enrolled(n int) (agent string, pair tls.Certificate) {
 	return reply.Agent, tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: key}
 }
 
-// issue makes the till's next document.
-func (c *cloudTill) issue() cfe.Issued {
-	c.t.Helper()
+// issue makes a document of the till.
+func (c *cloudTill) issue(number int) (cfe.Issued, error) {
 	in, err := cfe.ParseSale([]byte(sattest.SaleXML("10.00", "")))
 	if err != nil {
-		c.t.Fatal(err)
+		return cfe.Issued{}, err
 	}
-	n := len(c.sold) + 1
-	doc, err := cfe.Issue(in, cfe.Emitter{UF: 35, CNPJ: "08723218000186", Name: "LOJA DE TESTE", Street: "RUA DAS PALMEIRAS", Number: "73",
-		District: "CENTRO", City: "SAO PAULO", CEP: "01001000", IE: "562377111111", Regime: 3}, cfe.Stamp{Layout: "0.08", Serial: c.serial, Number: n,
-		Random: n, Issued: time.Now(), Environment: 2, Software: "010000"}, c.signer)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return doc
+	return cfe.Issue(in, cfe.Emitter{UF: 35, CNPJ: "08723218000186", Name: "LOJA DE TESTE", Street: "RUA DAS PALMEIRAS", Number: "73",
+		District: "CENTRO", City: "SAO PAULO", CEP: "01001000", IE: "562377111111", Regime: 3}, cfe.Stamp{Layout: "0.08", Serial: c.serial,
+		Number: number, Random: number, Issued: time.Now(), Environment: 2, Software: "010000"}, c.signer)
 }
 
-// queue puts a document in its place in the outgoing stream.
-func (c *cloudTill) queue(key string, body []byte) {
-	c.t.Helper()
-	item, err := c.codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindDocument, Serial: c.serial, Till: "001", At: time.Now().UnixMilli(), Body: body})
-	if err != nil {
-		c.t.Fatal(err)
-	}
+// queue puts documents in their place in the outgoing stream, with one commit.
+func (c *cloudTill) queue(docs ...cfe.Issued) error {
 	b := &buffer.Batch{}
-	b.Append(wire.StreamDocuments, item)
-	if _, err := c.buffer.Commit(b); err != nil {
-		c.t.Fatal(err)
+	for _, doc := range docs {
+		item, err := c.codec.Encode(wire.Item{Version: wire.Version, Kind: wire.KindDocument, Serial: c.serial, Till: "001", At: time.Now().UnixMilli(), Body: doc.XML})
+		if err != nil {
+			return err
+		}
+		b.Append(wire.StreamDocuments, item)
+		c.sold[string(doc.Key)] = doc.XML
 	}
-	c.sold[key] = body
+	_, err := c.buffer.Commit(b)
+	return err
 }
 
-func (c *cloudTill) sell() {
-	doc := c.issue()
-	c.queue(string(doc.Key), doc.XML)
+// sell issues n documents, many with one commit.
+func (c *cloudTill) sell(n int) error {
+	for n > 0 {
+		docs := make([]cfe.Issued, min(n, 50))
+		for i := range docs {
+			var err error
+			if docs[i], err = c.issue(len(c.sold) + i + 1); err != nil {
+				return err
+			}
+		}
+		if err := c.queue(docs...); err != nil {
+			return err
+		}
+		n -= len(docs)
+	}
+	return nil
+}
+
+// sellChanged issues one document and sends it as something else made of it.
+func (c *cloudTill) sellChanged(change func(xml []byte) []byte) {
+	c.t.Helper()
+	doc, err := c.issue(len(c.sold) + 1)
+	if err == nil {
+		doc.XML = change(doc.XML)
+		err = c.queue(doc)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 func (c *cloudTill) waiting() (n int) {
@@ -330,54 +359,28 @@ func noise(n int) string {
 // as by a power cut, and every document is in the database once, byte for byte, also
 // the one that comes in parts; alarms are judged by the one that is left.
 func TestTwoCollectors(t *testing.T) {
+	t.Parallel()
 	c := openCloud(t)
-	ca, err := cfe.NewTestCA(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ca.Issue(cfe.DeviceCert{CNPJ: "08723218000186", Name: "LOJA DE TESTE", NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().AddDate(4, 0, 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
 	const tills, sales = 8, 60
-	var all []*cloudTill
-	for n := range tills {
-		all = append(all, c.till(n, signer))
-	}
-	drained := func() bool {
-		n := 0
-		for _, till := range all {
-			n += till.waiting()
-		}
-		return n == 0
-	}
-	round := func(n int) {
-		for range n {
-			for _, till := range all {
-				till.sell()
-			}
-		}
-	}
+	all := c.tills(0, tills)
+	drained := func() bool { return all.waiting() == 0 }
 	for range sales / 6 {
-		round(2)
+		all.sell(t, 2)
 		<-time.After(50 * time.Millisecond)
 	}
-	large := all[0].issue()
-	all[0].queue(string(large.Key), append(large.XML, "<!--"+noise(900<<10)+"-->"...))
+	all[0].sellChanged(func(xml []byte) []byte { return append(xml, "<!--"+noise(900<<10)+"-->"...) })
 	c.until("half of the sales to be taken", drained)
 	for i := range sales / 3 {
-		round(2)
+		all.sell(t, 2)
 		if i == sales/6 {
-			c.first.Process.Kill()
-			c.first.Wait()
+			c.stop(os.Kill)
 		}
 		<-time.After(20 * time.Millisecond)
 	}
 	killed := time.Now()
 	c.until("the other half to be taken", drained)
 	t.Logf("everything taken %v after one of the collectors was killed", time.Since(killed).Round(time.Millisecond))
-	forged := all[1].issue()
-	all[1].queue(string(forged.Key), bytes.Replace(forged.XML, []byte("LOJA"), []byte("L0JA"), 1))
+	all[1].sellChanged(func(xml []byte) []byte { return bytes.Replace(xml, []byte("LOJA"), []byte("L0JA"), 1) })
 	since := time.Now()
 	c.until("the survivor to judge", func() bool { return strings.Contains(c.collector("alarms"), all[1].serial) })
 	t.Logf("alarm %v after its document", time.Since(since).Round(time.Millisecond))
@@ -387,16 +390,5 @@ func TestTwoCollectors(t *testing.T) {
 			t.Errorf("%s had %d messages: the work was not shared", name, n)
 		}
 	}
-	files, sold := c.export(), 0
-	for _, till := range all {
-		for key, xml := range till.sold {
-			sold++
-			if !bytes.Equal(files["AD"+key+".xml"], xml) {
-				t.Errorf("document %s is missing at the collector, or differs", key)
-			}
-		}
-	}
-	if len(files) != sold {
-		t.Errorf("%d documents sold, %d at the collector", sold, len(files))
-	}
+	c.same(all)
 }

@@ -53,6 +53,7 @@ func commanded(t *testing.T) (s *shop, agent string) {
 // TestCancelledCommand: one that waits at the till, and one that was sent to a till that
 // is off, do not begin.
 func TestCancelledCommand(t *testing.T) {
+	t.Parallel()
 	s, agent := commanded(t)
 	state := func(id, want string) func() bool {
 		return func() bool { return strings.Contains(s.collector("commands", id), ": "+want+".") }
@@ -81,6 +82,7 @@ func TestCancelledCommand(t *testing.T) {
 // TestRemoteSession is a technician's: a device that blocked itself is found, looked
 // into and given its network again, and unblocks itself.
 func TestRemoteSession(t *testing.T) {
+	t.Parallel()
 	s, agent := commanded(t)
 	const device, sat = "-equipamento", "900000001"
 

@@ -125,7 +125,7 @@ func openRough(t *testing.T, seed uint64) *rough {
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("SKIP: no gcc, the tills are C programs")
 	}
-	r := &rough{shop: &shop{t: t, bin: binaries(t), dir: t.TempDir()}, random: rand.New(rand.NewPCG(seed, 0)), struck: map[string]int{}}
+	r := &rough{shop: newShop(t), random: rand.New(rand.NewPCG(seed, 0)), struck: map[string]int{}}
 	r.openCollector()
 	// Not on pseudo terminals: while unplugged, their names may be another program's.
 	a, b := freePort(t), freePort(t)

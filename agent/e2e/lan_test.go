@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,11 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +23,6 @@ import (
 	"zelo/collector/store"
 	"zelo/sat"
 	"zelo/sat/ipc"
-	"zelo/sat/sattest"
 	"zelo/sat/sim"
 )
 
@@ -101,8 +95,8 @@ type lanTill struct {
 // openTill starts an agent with its device, enrolled as the collector enrols.
 func (n *network) openTill(number int, identity func(folder string)) *lanTill {
 	n.t.Helper()
-	s := &lanTill{shop: &shop{t: n.t, bin: binaries(n.t), dir: n.t.TempDir()}, ns: n.computer(number), number: number}
-	s.openSim()
+	s := &lanTill{shop: newShop(n.t), ns: n.computer(number), number: number}
+	s.sat = s.openDevice("sat", "-pty", "-link", s.path("porta"), "-serie", fmt.Sprintf("90000000%d", number))
 	config := fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"serial:%s\"]\nintervalo_status = \"1s\"\nbuffer_mb = 64\npagina = \"\"\nrede_local = \"0.0.0.0:9021\"\n",
 		s.path("caixa"), s.path("sat.sock"), s.path("porta"))
 	if err := os.WriteFile(s.path("agent.toml"), []byte(config), 0o600); err != nil {
@@ -209,87 +203,16 @@ func (s *lanTill) call(f sat.Function, args ...string) (sat.Reply, error) {
 	return d.Call(ctx, sat.Request{Till: "001", Session: s.session, Function: f, Args: args})
 }
 
-// sell makes sale n, whose price says which it is, as a POS program does: what is
-// not certain is asked about, and only what certainly never happened is tried again.
+// sell makes sale n. An agent that is not there says nothing of it, as the library tells
+// the POS program.
 func (s *lanTill) sell(n int) (key string, err error) {
-	busy, noSuchSession := sat.EnviarDadosVenda.Busy(), sat.Code(11003)
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); <-time.After(200 * time.Millisecond) {
-		reply, err := s.call(sat.EnviarDadosVenda, sim.DefaultCode, sattest.SaleXML(fmt.Sprintf("%d.00", n), ""))
-		asked := s.session
-		for (err != nil || reply.Code == busy || reply.Function == sat.ConsultarNumeroSessao && reply.Code != noSuchSession) && time.Now().Before(end) {
-			<-time.After(200 * time.Millisecond)
-			reply, err = s.call(sat.ConsultarNumeroSessao, sim.DefaultCode, fmt.Sprint(asked))
+	return makeSale(n, &s.session, func(f sat.Function, argument string) (sat.Reply, error) {
+		reply, err := s.call(f, sim.DefaultCode, argument)
+		if err != nil {
+			return sat.Reply{Function: f, Code: sat.EnviarDadosVenda.Busy()}, nil
 		}
-		switch {
-		case err != nil:
-			return "", fmt.Errorf("sale %d: %w", n, err)
-		case reply.Code == sat.EnviarDadosVenda.Success():
-			doc, err := reply.Document()
-			return doc.Key, err
-		case reply.Code != sat.EnviarDadosVenda.Failed() && reply.Code != noSuchSession:
-			return "", fmt.Errorf("sale %d refused: %s", n, reply.Raw)
-		}
-	}
-	return "", fmt.Errorf("sale %d never succeeded", n)
-}
-
-// openSim starts the computer's device.
-func (s *lanTill) openSim() {
-	s.t.Helper()
-	cmd := exec.Command(filepath.Join(s.bin, "zelo-agent"), "sim", "-pty", "-link", s.path("porta"), "-serie", fmt.Sprintf("90000000%d", s.number),
-		"-controle", s.path("sim.sock"), "-pasta", s.path("sat"))
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.start(cmd)
-	ready := 0
-	for lines := bufio.NewScanner(out); ready < 2 && lines.Scan(); {
-		ready++
-	}
-	go io.Copy(io.Discard, out)
-}
-
-// order gives the device a command and returns what it has to say later.
-func (s *lanTill) order(command string) *bufio.Scanner {
-	s.t.Helper()
-	wire, err := net.Dial("unix", s.path("sim.sock"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { wire.Close() })
-	lines := bufio.NewScanner(wire)
-	fmt.Fprintln(wire, command)
-	if !lines.Scan() || !strings.Contains(lines.Text(), `"ok":true`) {
-		s.t.Fatalf("the simulator refused %s: %s", command, lines.Text())
-	}
-	return lines
-}
-
-// struck scripts a fault and returns what is closed when it has struck.
-func (s *lanTill) struck(script string) <-chan struct{} {
-	s.t.Helper()
-	lines, done := s.order(script), make(chan struct{})
-	go func() { lines.Scan(); close(done) }()
-	return done
-}
-
-// issued is the device's own list: the documents by key.
-func (s *lanTill) issued() map[string]string {
-	s.t.Helper()
-	raw, err := os.ReadFile(s.path("sat/issued.jsonl"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.t.Fatal(err)
-	}
-	out := map[string]string{}
-	for line := range strings.Lines(string(raw)) {
-		var r sim.Record
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			s.t.Fatal(err)
-		}
-		out[r.Key] = string(r.XML)
-	}
-	return out
+		return reply, nil
+	})
 }
 
 // store3 is a shop of three computers.
@@ -303,6 +226,7 @@ type store3 struct {
 // The shop sells on with what devices there are, whatever is pulled, and each sale
 // is made once.
 func TestNeighboursLend(t *testing.T) {
+	t.Parallel()
 	s := openStore(t)
 	one, two, three := s.tills[0], s.tills[1], s.tills[2]
 
@@ -325,17 +249,17 @@ func TestNeighboursLend(t *testing.T) {
 	}
 
 	t.Log("the neighbour's agent is killed in mid-sale")
-	struck, done := two.struck(`{"script":{"function":"EnviarDadosVenda","do":"late","wait":true}}`), s.begin(12)
+	struck, done := two.sat.struck(`{"script":{"function":"EnviarDadosVenda","do":"late","wait":true}}`), s.begin(12)
 	await(t, struck, done)
 	two.agent.Process.Kill()
 	two.agent.Wait()
-	two.order(`{"release":true}`)
+	two.sat.tell(`{"release":true}`)
 	two.startIn()
 	s.end(done)
 
 	t.Log("all devices are back")
-	one.order(`{"plug":true}`)
-	three.order(`{"plug":true}`)
+	one.sat.tell(`{"plug":true}`)
+	three.sat.tell(`{"plug":true}`)
 	one.until("the device", one.answering)
 	before := s.counts()
 	s.sell(one, 13)
@@ -371,7 +295,7 @@ func openStore(t *testing.T) *store3 {
 // counts are how many documents each device has issued.
 func (s *store3) counts() (n [3]int) {
 	for i, till := range s.tills {
-		n[i] = len(till.issued())
+		n[i] = len(till.sat.issued())
 	}
 	return n
 }
@@ -427,7 +351,7 @@ func (s *store3) unplug(till *lanTill) {
 	if err := os.Remove(till.path("porta")); err != nil {
 		s.t.Fatal(err)
 	}
-	till.order(`{"plug":false}`)
+	till.sat.tell(`{"plug":false}`)
 	till.until("the agent to notice", func() bool { return !till.answering() })
 }
 
@@ -436,10 +360,10 @@ func (s *store3) cutInMidSale(n int, when, script string) {
 	s.t.Helper()
 	s.t.Log("the cable of till 1 is cut in mid-sale, " + when)
 	two, before := s.tills[1], s.counts()[1]
-	struck, done := two.struck(script), s.begin(n)
+	struck, done := two.sat.struck(script), s.begin(n)
 	await(s.t, struck, done)
 	s.lan.plug(1, false)
-	two.order(`{"release":true}`)
+	two.sat.tell(`{"release":true}`)
 	two.until("the document", func() bool { return s.counts()[1] == before+1 })
 	s.lan.plug(1, true)
 	s.end(done)
@@ -473,15 +397,16 @@ func (s *store3) check() {
 		till.agent.Process.Signal(syscall.SIGTERM)
 		till.agent.Wait()
 		outgoing := (&counter{shop: till.shop}).outgoing()
-		for key, xml := range till.issued() {
-			if got := outgoing[xml]; got != 1 {
+		issuedHere := till.sat.issued()
+		for key, xml := range issuedHere {
+			if got := outgoing[string(xml)]; got != 1 {
 				t.Errorf("document %s goes to the collector %d times", key, got)
 			}
-			_, price, _ := strings.Cut(xml, "<vUnCom>")
+			_, price, _ := strings.Cut(string(xml), "<vUnCom>")
 			issued[key], _, _ = strings.Cut(price, "</vUnCom>")
 		}
-		if len(outgoing) != len(till.issued()) {
-			t.Errorf("till %d: %d documents go to the collector, %d were issued", till.number, len(outgoing), len(till.issued()))
+		if len(outgoing) != len(issuedHere) {
+			t.Errorf("till %d: %d documents go to the collector, %d were issued", till.number, len(outgoing), len(issuedHere))
 		}
 	}
 	for number, key := range s.sold {

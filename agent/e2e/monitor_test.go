@@ -42,6 +42,7 @@ func companyPEM(t *testing.T, days int) string {
 // TestMonitoring: a certificate on the till's computer that is about to end becomes an
 // alarm at the collector, which ends when a newer one is there.
 func TestMonitoring(t *testing.T) {
+	t.Parallel()
 	s := openShop(t)
 	if err := os.Mkdir(s.path("certificados"), 0o755); err != nil {
 		t.Fatal(err)

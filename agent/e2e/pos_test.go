@@ -67,21 +67,30 @@ func (p *pos) call(f sat.Function, args ...string) (sat.Reply, error) {
 
 const noSuchSession sat.Code = 11003
 
-// uncertain reports that a reply says nothing of the sale.
-func uncertain(r sat.Reply) bool {
-	return r.Code == sat.EnviarDadosVenda.Busy() || r.Function == sat.ConsultarNumeroSessao && r.Code != noSuchSession
+// sell makes sale n.
+func (p *pos) sell(n int) (key string, err error) {
+	return makeSale(n, &p.session, func(f sat.Function, argument string) (sat.Reply, error) {
+		if f == sat.EnviarDadosVenda {
+			argument = fmt.Sprintf("hex:%x", argument)
+		}
+		return p.call(f, p.code, argument)
+	})
 }
 
-// sell makes sale n, whose price says which it is, as a POS program does: what is
+// makeSale makes sale n, whose price says which it is, as a POS program does: what is
 // not certain is asked about, and only what certainly never happened is tried again.
-func (p *pos) sell(n int) (key string, err error) {
-	xml := fmt.Sprintf("hex:%x", sattest.SaleXML(fmt.Sprintf("%d.00", n), ""))
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-time.After(200 * time.Millisecond) {
-		reply, err := p.call(sat.EnviarDadosVenda, p.code, xml)
-		asked := p.session
+// The session is that of the latest call.
+func makeSale(n int, session *int, call func(f sat.Function, argument string) (sat.Reply, error)) (key string, err error) {
+	const pause = 200 * time.Millisecond
+	uncertain := func(r sat.Reply) bool {
+		return r.Code == sat.EnviarDadosVenda.Busy() || r.Function == sat.ConsultarNumeroSessao && r.Code != noSuchSession
+	}
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-time.After(pause) {
+		reply, err := call(sat.EnviarDadosVenda, sattest.SaleXML(fmt.Sprintf("%d.00", n), ""))
+		asked := *session
 		for err == nil && uncertain(reply) && time.Now().Before(end) {
-			<-time.After(200 * time.Millisecond)
-			reply, err = p.call(sat.ConsultarNumeroSessao, p.code, fmt.Sprint(asked))
+			<-time.After(pause)
+			reply, err = call(sat.ConsultarNumeroSessao, fmt.Sprint(asked))
 		}
 		switch {
 		case err != nil:

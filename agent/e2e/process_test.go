@@ -60,6 +60,7 @@ func binaries(t *testing.T) string {
 // The demonstration is the test of the whole: its last line must be the one that
 // says that nothing was lost.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("SKIP: no gcc, the till of the demonstration is a C program")
 	}
@@ -89,9 +90,24 @@ type shop struct {
 	sat   *device
 }
 
+// newShop is one without anything in its folder. The folder's name is short, as those
+// of sockets must be, and every user may look into it, as POS programs do.
+func newShop(t *testing.T) *shop {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "zelo-")
+	if err == nil {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &shop{t: t, bin: binaries(t), dir: dir}
+}
+
 func openShop(t *testing.T) *shop {
 	t.Helper()
-	s := &shop{t: t, bin: binaries(t), dir: t.TempDir()}
+	s := newShop(t)
 	s.sat = s.openDevice("sat", "-pty", "-link", s.path("porta"))
 	s.write("agent.toml", fmt.Sprintf("pasta = %q\nsoquete = %q\nequipamentos = [\"serial:%s\"]\nintervalo_status = \"1s\"\nbuffer_mb = 64\npagina = \"\"\n",
 		s.path("caixa"), s.path("sat.sock"), s.path("porta")))
@@ -153,7 +169,7 @@ func (s *shop) cli(stdin string, args ...string) (string, error) {
 // until polls a condition, as a person looking at a screen does.
 func (s *shop) until(what string, ok func() bool) {
 	s.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("gave up waiting for %s", what)

@@ -20,7 +20,8 @@ import (
 // A shop whose network lets nothing out but its proxy, and the proxy nothing but one
 // port: the coupon goes to the collector by WebSocket.
 func TestOnlyTheProxyLeadsOut(t *testing.T) {
-	s := &shop{t: t, bin: binaries(t), dir: t.TempDir()}
+	t.Parallel()
+	s := newShop(t)
 	web := freePort(t)
 	s.collector("init", "-paginas", freePort(t), "-cadastro", freePort(t), "-mqtt", freePort(t), "-email", "loja@exemplo.com.br")
 	s.change("coletor/coletor.toml", "mqtt_web = ''", fmt.Sprintf("mqtt_web = %q", web))

@@ -25,6 +25,7 @@ static sell_fn sell;
 static cancel_fn cancel_last;
 static query_fn query;
 static char *code, *till;
+static int last_session;   /* of all calls; none is used twice */
 static int waits, waiting; /* session and number of the sale whose customer waits */
 
 /* What a reply says: the fields of interest. */
@@ -45,7 +46,7 @@ static struct reply parse(const char *raw) {
   return r;
 }
 
-static int new_session(void) { return 100000 + rand() % 900000; }
+static int new_session(void) { return last_session = last_session % 999999 + 1; }
 
 static void breathe(void) {
   struct timespec t = {0, 500 * 1000 * 1000};
@@ -66,7 +67,7 @@ static struct reply ask(int session, int *never) {
 /* fiscal carries a sale (cancels == NULL) or a cancellation through to its
    document: an uncertain answer is asked about until something is certain, and
    only a certain "it never happened" is tried again. A session that is not 0 is
-   that of a call made before. */
+   that of a call made before. On failure key holds the code of the refusal. */
 static int fiscal(char *xml, char *cancels, int session, char *key, int *tries) {
   for (*tries = 1; *tries <= 60; (*tries)++, session = 0) {
     int never = 0; /* certainly not made */
@@ -83,12 +84,16 @@ static int fiscal(char *xml, char *cancels, int session, char *key, int *tries) 
         strcpy(key, r.key);
         return 0;
       }
-      if (!is(&r, "098") && strncmp(r.code, "11", 2)) return -1; /* refused: a person must look */
+      if (!is(&r, "098") && strncmp(r.code, "11", 2)) { /* refused: a person must look */
+        strcpy(key, r.code);
+        return -1;
+      }
       breathe();
       r = ask(session, &never);
     }
     breathe();
   }
+  strcpy(key, "no answer");
   return -1;
 }
 
@@ -103,7 +108,7 @@ static char *sale_xml(int n) {
     "<uCom>UN</uCom><qCom>1.0000</qCom><vUnCom>%d.50</vUnCom><indRegra>A</indRegra></prod>"
     "<imposto><ICMS><ICMS00><Orig>0</Orig><CST>00</CST><pICMS>7.00</pICMS></ICMS00></ICMS>"
     "<PIS><PISNT><CST>07</CST></PISNT></PIS><COFINS><COFINSNT><CST>07</CST></COFINSNT></COFINS></imposto></det>"
-    "<total/><pgto><MP><cMP>01</cMP><vMP>100.00</vMP></MP></pgto></infCFe></CFe>",
+    "<total/><pgto><MP><cMP>01</cMP><vMP>99999.00</vMP></MP></pgto></infCFe></CFe>",
     till, n, n, n);
   return xml;
 }
@@ -137,6 +142,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   srand((unsigned)time(NULL) ^ (unsigned)getpid());
+  last_session = rand() % 999999;
   setvbuf(stdout, NULL, _IOLBF, 0);
   char line[256], key[48];
   while (fgets(line, sizeof line, stdin)) {
@@ -146,7 +152,7 @@ int main(int argc, char **argv) {
       int session = n == waiting ? waits : 0;
       waiting = 0;
       if (fiscal(sale_xml(n), NULL, session, key, &tries)) {
-        printf("error sale %d was not made\n", n);
+        printf("error sale %d was not made: %s\n", n, key);
         return 1;
       }
       printf("sale %d %s %d\n", n, key, tries);
@@ -166,7 +172,7 @@ int main(int argc, char **argv) {
     } else if (sscanf(line, "cancel %63s", arg) == 1) {
       snprintf(chave, sizeof chave, "CFe%s", arg);
       if (fiscal(cancel_xml(arg), chave, 0, key, &tries)) {
-        printf("error %s was not cancelled\n", arg);
+        printf("error %s was not cancelled: %s\n", arg, key);
         return 1;
       }
       printf("cancel %s %s %d\n", arg, key, tries);
