@@ -145,7 +145,7 @@ func checkWish(w Wish) error {
 func errNoNotify() error { return problem("Este coletor não envia avisos.") }
 
 // Subscribe adds the caller's browser to what they are told by. The same browser again
-// takes the place of itself.
+// takes the place of itself, also when another person used it before.
 func (a *API) Subscribe(ctx context.Context, c Caller, name string, s Subscription) error {
 	if _, err := a.allow(c, opSubscribe); err != nil {
 		return err
@@ -161,19 +161,15 @@ func (a *API) Subscribe(ctx context.Context, c Caller, name string, s Subscripti
 		name = name[:maxName]
 	}
 	return a.update(ctx, c, opSubscribe, func(w *store.Writer, seen *store.Reader) error {
+		if err := w.DropBrowser(s.Endpoint); err != nil {
+			return err
+		}
 		list, err := seen.Channels(c.User(), false)
 		if err != nil {
 			return err
 		}
 		if len(list) >= maxChannels {
 			return problem("Já são %d navegadores. Remova um que não usa mais.", maxChannels)
-		}
-		for _, old := range list {
-			if old.Kind == store.ChannelPush && old.Target == s.Endpoint {
-				if err := w.DropChannel(old.ID); err != nil {
-					return err
-				}
-			}
 		}
 		_, err = w.AddChannel(store.Channel{Kind: store.ChannelPush, User: store.User{ID: c.User()}, Name: strings.ToValidUTF8(name, ""), Target: s.Endpoint, Form: keys,
 			Wish: Wish{Least: store.LeastOf(c.Role()), CriticalPasses: true, Digest: -1}, CreatedAt: a.o.Now()})
@@ -261,14 +257,9 @@ func (a *API) TryChannel(ctx context.Context, c Caller, id int64) error {
 	if a.o.Notify == nil {
 		return errNoNotify()
 	}
-	failed := a.o.Notify.Test(ctx, ch)
-	text := ""
-	if failed != nil {
-		text = failed.Error()
-	}
-	err = a.o.Store.Update(ctx, func(w *store.Writer) error { return w.ChannelFared(ch.ID, text, false, a.o.Now()) })
-	if err == nil && failed != nil {
-		return problem("O aviso de teste não chegou: %s.", failed)
+	failed, err := a.o.Notify.Test(ctx, ch)
+	if err == nil && failed != "" {
+		err = problem("O aviso de teste não chegou: %s.", failed)
 	}
 	return err
 }

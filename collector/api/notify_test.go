@@ -1,11 +1,14 @@
 package api
 
 import (
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"zelo/collector/alarm"
+	"zelo/collector/notify"
 	"zelo/collector/store"
 )
 
@@ -91,5 +94,47 @@ func TestWishes(t *testing.T) {
 	}
 	if err := b.DropChannel(t.Context(), owner, own.ID); err == nil {
 		t.Error("an e-mail was taken away")
+	}
+}
+
+// TestOneBrowser: a browser tells one person, whoever turned it on last; and it may be
+// turned on again where there are as many as there may be.
+func TestOneBrowser(t *testing.T) {
+	b := setup(t)
+	mine, _, other := b.tenants()
+	first, second := mine.byRole[store.RoleTaxpayer], other.byRole[store.RoleTaxpayer]
+	browsers := func(c Caller) (n int) {
+		t.Helper()
+		told, err := b.Notices(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ch := range told.Channels {
+			if ch.Kind == store.ChannelPush {
+				n++
+			}
+		}
+		return n
+	}
+	on := func(c Caller, at int) error {
+		return b.Subscribe(t.Context(), c, "Firefox", notify.Subscription{Endpoint: fmt.Sprint("https://push.example.com/", at),
+			Auth: base64.RawURLEncoding.EncodeToString(make([]byte, 16)), P256dh: base64.RawURLEncoding.EncodeToString(make([]byte, 65))})
+	}
+	before := browsers(first)
+	if err := errors.Join(on(first, 0), on(second, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if browsers(first) != before || browsers(second) != before+1 {
+		t.Errorf("it tells %d and %d, and told %d before", browsers(first), browsers(second), before)
+	}
+	last, err := 0, error(nil)
+	for ; err == nil; last++ {
+		if last > maxChannels {
+			t.Fatal("there is no end of browsers")
+		}
+		err = on(first, last+1)
+	}
+	if err := on(first, last-1); err != nil {
+		t.Errorf("one of them is turned on again: %v", err)
 	}
 }

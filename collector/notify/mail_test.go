@@ -408,6 +408,42 @@ func TestMuted(t *testing.T) {
 	}
 }
 
+// TestTrial: a trial says how it ended and is noted; one that was not made is not.
+func TestTrial(t *testing.T) {
+	p, m := newPost(t, StartTLS)
+	b := setup(t, Options{Mail: m})
+	ch := b.channel()
+	try := func(want string) {
+		t.Helper()
+		got, err := b.Test(t.Context(), ch)
+		if err != nil || !strings.Contains(got, want) || (want == "") != (got == "") {
+			t.Errorf("%q, %v", got, err)
+		}
+		ch = b.channel()
+	}
+	for range maxTrials {
+		b.trying <- struct{}{}
+	}
+	if try("outros testes"); ch.LastError != "" {
+		t.Errorf("a trial that was not made is noted: %+v", ch)
+	}
+	for range maxTrials {
+		<-b.trying
+	}
+	m.Password = "outra"
+	if try("email_usuario"); ch.LastError == "" || !ch.FailingSince.IsZero() {
+		t.Errorf("a fault of the collector's: %+v", ch)
+	}
+	m.Password, p.rcpt = "segredo", &smtp.SMTPError{Code: 550, Message: "no"}
+	if try("recusou"); ch.FailingSince.IsZero() || ch.Failures != 1 {
+		t.Errorf("a fault of the address: %+v", ch)
+	}
+	p.rcpt = nil
+	if try(""); ch.LastError != "" || ch.LastSent.IsZero() || len(p.got) != 1 {
+		t.Errorf("it arrived: %+v", ch)
+	}
+}
+
 func subjectOf(t *testing.T, raw string) string {
 	t.Helper()
 	r, err := mail.CreateReader(strings.NewReader(raw))

@@ -16,6 +16,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -191,25 +192,14 @@ func (n *Notifier) settle(ctx context.Context, f fared) {
 	now := n.o.Now()
 	err := n.o.Store.Update(ctx, func(w *store.Writer) error {
 		if f.err == nil {
-			if err := w.MessageSent(f.ID, now); err != nil {
-				return err
-			}
-			return w.ChannelFared(f.Channel.ID, "", false, now)
+			return errors.Join(w.MessageSent(f.ID, now), note(w, f.Channel, nil, now))
 		}
 		problem := failureOf(f.err)
 		next := now.Add(backOff(f.Attempts, rand.Float64()))
 		if problem.fate >= gone || next.Sub(f.CreatedAt) > giveUpAt {
 			next = time.Time{}
 		}
-		if err := w.MessageFailed(f.ID, problem.text, next); err != nil {
-			return err
-		}
-		if problem.fate == ours {
-			return w.ChannelWaits(f.Channel.ID, problem.text)
-		}
-		since := f.Channel.FailingSince
-		over := problem.fate == dead || !since.IsZero() && now.Sub(since) > deadAfter && f.Channel.Failures+1 >= deadChance
-		return w.ChannelFared(f.Channel.ID, problem.text, over, now)
+		return errors.Join(w.MessageFailed(f.ID, problem.text, next), note(w, f.Channel, problem, now))
 	})
 	if err != nil {
 		n.o.Log.Error("a message's end was not noted, it may come twice", "message", f.UID, "err", err)
@@ -219,20 +209,33 @@ func (n *Notifier) settle(ctx context.Context, f fared) {
 	}
 }
 
-// Test sends a trial message to a channel and waits for how it ends. Its error is for
-// the person who asked, in pt-BR.
-func (n *Notifier) Test(ctx context.Context, ch store.Channel) error {
+// note keeps with a channel how an attempt ended: at a problem, or well.
+func note(w *store.Writer, ch store.Channel, problem *failure, now time.Time) error {
+	switch {
+	case problem == nil:
+		return w.ChannelFared(ch.ID, "", false, now)
+	case problem.fate == ours:
+		return w.ChannelWaits(ch.ID, problem.text)
+	}
+	over := problem.fate == dead || !ch.FailingSince.IsZero() && now.Sub(ch.FailingSince) > deadAfter && ch.Failures+1 >= deadChance
+	return w.ChannelFared(ch.ID, problem.text, over, now)
+}
+
+// Test sends a trial message to a channel, waits for how it ends and notes it. Problem
+// says, in pt-BR, why it did not arrive; "" when it did.
+func (n *Notifier) Test(ctx context.Context, ch store.Channel) (problem string, err error) {
 	select {
 	case n.trying <- struct{}{}:
 		defer func() { <-n.trying }()
 	default:
-		return &failure{"há outros testes em andamento; tente de novo em um minuto", again}
+		return "há outros testes em andamento; tente de novo em um minuto", nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	sending, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := n.send(ctx, ch, newID(), trial(n.o.Pages, n.o.Now()))
-	if err == nil {
-		return nil
+	var failed *failure
+	if err := n.send(sending, ch, newID(), trial(n.o.Pages, n.o.Now())); err != nil {
+		failed = failureOf(err)
+		problem = failed.text
 	}
-	return failureOf(err)
+	return problem, n.o.Store.Update(ctx, func(w *store.Writer) error { return note(w, ch, failed, n.o.Now()) })
 }

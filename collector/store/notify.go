@@ -125,9 +125,14 @@ func (w *Writer) DropChannel(id int64) error {
 		w.exec(`DELETE FROM channels WHERE id = $1`, id))
 }
 
-// dropChannels is DropChannel for those of a person, but for one kind.
-func (w *Writer) dropChannels(user int64, but ChannelKind) error {
-	list, err := all(&w.Reader, value[int64], `SELECT id FROM channels WHERE user_id = $1 AND user_id <> 0 AND kind <> $2`, user, but)
+// DropBrowser takes the channels of all people to one browser away.
+func (w *Writer) DropBrowser(target string) error {
+	return w.dropChannels(`kind = $1 AND target = $2`, ChannelPush, target)
+}
+
+// dropChannels is DropChannel for those that a condition names.
+func (w *Writer) dropChannels(where string, args ...any) error {
+	list, err := all(&w.Reader, value[int64], `SELECT id FROM channels WHERE `+where, args...)
 	for _, id := range list {
 		err = errors.Join(err, w.DropChannel(id))
 	}

@@ -125,7 +125,7 @@ func (w *Writer) Rehome(user, reseller int64) error {
 	if err := w.exec(`UPDATE users SET reseller_id = $2 WHERE id = $1`, user, reseller); err != nil {
 		return err
 	}
-	if err := w.dropChannels(user, ChannelEmail); err != nil {
+	if err := w.dropChannels(`user_id = $1 AND kind <> $2`, user, ChannelEmail); err != nil {
 		return err
 	}
 	return w.LockOut(user, time.UnixMilli(1))
@@ -147,7 +147,7 @@ func (w *Writer) LockOut(user int64, now time.Time) error {
 // DropUser takes a person away, with all that waits to be told to them. What the audit
 // says of them stays.
 func (w *Writer) DropUser(user int64, by string, now time.Time) error {
-	if err := errors.Join(w.LockOut(user, now), w.dropChannels(user, "")); err != nil {
+	if err := errors.Join(w.LockOut(user, now), w.dropChannels(`user_id = $1`, user)); err != nil {
 		return err
 	}
 	if err := w.exec(`UPDATE grants SET taken_at = $2, taken_by = $3 WHERE user_id = $1 AND taken_at = 0`, user, ms(now), by); err != nil {
