@@ -241,6 +241,10 @@ var cases = []struct {
 	{"5 refusals of 200 sales", SalesRejected, refused(5, 195, 0), 0, 0, ""},
 	{"5 refusals of 100 sales", SalesRejected, refused(5, 95, 0), Warning, 1, "PDV 001: 5 vendas recusadas em 21/11/2026, 5 % das vendas do dia. Código mais comum: 06010."},
 	{"a third refused", SalesRejected, refused(30, 70, 0), Critical, 2, ""},
+	{"refused by a blocked device", SalesRejected, refusedAs("06008", now.Add(-time.Hour)), 0, 0, ""},
+	{"refused by a device blocked by the taxpayer", SalesRejected, refusedAs("06006/0000", now.Add(-time.Hour)), 0, 0, ""},
+	{"refused by a blocked device whose status nobody knows", SalesRejected, refusedAs("06008", time.Time{}), Critical, 2, "Código mais comum: 06008."},
+	{"refused for its content by a device whose status is known", SalesRejected, refusedAs("06010/1999", now.Add(-time.Hour)), Critical, 2, ""},
 	{"as many as ever", SalesRejected, refused(30, 70, 20), 0, 0, ""},
 	{"no slow sales", SalesSlow, slow(9*time.Second, 100), 0, 0, ""},
 	{"few sales say nothing", SalesSlow, slow(30*time.Second, 19), 0, 0, ""},
@@ -340,6 +344,13 @@ func refused(n, sold, before int) Facts {
 		f.Agent.Sales = []Sales{{Till: "001", Day: midnight(now), Sold: sold, Rejected: n, Code: "06010"},
 			{Till: "001", Day: midnight(now).AddDate(0, 0, -1), Sold: 100 - before, Rejected: before}}
 	})
+}
+
+// refusedAs is a day of a till that refuses with a code, of whose devices a status came.
+func refusedAs(code string, status time.Time) Facts {
+	f := refused(50, 50, 0)
+	f.Agent.Sales[0].Code, f.Agent.Statuses = code, status
+	return f
 }
 
 func slow(p95 time.Duration, sold int) Facts {

@@ -1,6 +1,10 @@
 package alarm
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Facts are what is known about one subject at one moment. Zero times and nil
 // parts mean "not known", and what is not known raises nothing: that a subject
@@ -64,6 +68,9 @@ type Agent struct {
 	Computer *Computer // nil while nothing is known
 	Disks    []Disk
 	Sales    []Sales // last days of its tills, newest first within each till
+	// Statuses is when the device of it that was silent for longest told its status; zero
+	// when one never did, or none refused a sale because it is blocked.
+	Statuses time.Time
 	Makers   []Library
 	Unseen   Unseen
 }
@@ -97,6 +104,13 @@ type Sales struct {
 	Rejected int
 	Code     string // of most refusals
 	P95      time.Duration
+}
+
+// Blocked tells whether most were refused because the device is blocked (dossier on the SAT
+// interface, 2.4, EnviarDadosVenda).
+func (s Sales) Blocked() bool {
+	code, _, _ := strings.Cut(s.Code, "/")
+	return slices.Contains([]string{"06006", "06007", "06008"}, code)
 }
 
 // Library is a program of a till that loads a maker's library again.

@@ -182,11 +182,12 @@ const (
 )
 
 // salesRejected compares the last day of a till with the days before: so much of its
-// sales refused, and three times what was normal.
+// sales refused, and three times what was normal. What a blocked device refuses the alarm
+// of its block tells, which comes with its status.
 func salesRejected(l *look) (worst *finding) {
 	for till, days := range by(l.Agent.Sales, func(s Sales) string { return "PDV " + s.Till }) {
 		last := days[0]
-		if l.now.Sub(last.Day) >= 2*day || last.Rejected < fewRefusals {
+		if l.now.Sub(last.Day) >= 2*day || last.Rejected < fewRefusals || last.Blocked() && l.Agent.Statuses.After(last.Day) {
 			continue
 		}
 		sold, rejected := 0, 0

@@ -188,6 +188,25 @@ func TestEveryRuleIsFed(t *testing.T) {
 	}
 }
 
+// TestRefusedByABlock: the sales that a blocked device refuses are no alarm beside its block,
+// but where nobody knows its status they are.
+func TestRefusedByABlock(t *testing.T) {
+	s := &fedShop{shop: newShop(t)}
+	s.beats(nil)
+	s.tells(agentID, wire.Inventory{What: wire.InventorySales, Key: "001", Sales: &wire.Sales{Day: noon().Format("2006-01-02"), Rejected: 20, Codes: map[string]int{"06008": 20}}})
+	if !s.open(alarm.SalesRejected) {
+		t.Error("refusals that nothing explains are not told")
+	}
+	s.says(func(st *sat.Status) { st.State, st.LastContact = sat.StateBlockedAutonomous, noon().AddDate(0, 0, -12) })
+	if s.open(alarm.SalesRejected) || !s.open(alarm.BlockedAutonomous) || len(s.alarms()) != 1 {
+		t.Errorf("not the block alone: %v", s.alarms())
+	}
+	s.says(func(*sat.Status) {})
+	if open := s.alarms(); len(open) != 0 {
+		t.Errorf("after the block: %v", open)
+	}
+}
+
 // week lets an incident be forgotten.
 func week(s *fedShop) { s.later(7 * 24 * time.Hour) }
 

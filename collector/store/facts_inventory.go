@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"zelo/collector/alarm"
@@ -182,6 +183,9 @@ func (r *Reader) computerFacts(a *alarm.Agent, id string, now time.Time) error {
 		return err
 	}, `SELECT till, day, sold, rejected, code, p95 FROM till_days WHERE agent = $1 AND day >= $2 ORDER BY till, day DESC`,
 		id, ms(dayOf(now).AddDate(0, 0, -normalDays)))
+	if err == nil && slices.ContainsFunc(a.Sales, alarm.Sales.Blocked) {
+		err = r.get(into{at(&a.Statuses)}, `SELECT coalesce(min(status_at), 0) FROM devices WHERE agent = $1`, id)
+	}
 	return err
 }
 
