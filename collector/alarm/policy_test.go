@@ -55,6 +55,32 @@ func TestHysteresis(t *testing.T) {
 	}
 }
 
+// TestEveryScaleHolds: each step of each rule begins at its value, and once open ends only
+// when the value is better by what the rule says.
+func TestEveryScaleHolds(t *testing.T) {
+	const little = 1e-6
+	for _, r := range Rules() {
+		worse := 1.0
+		if r.Scale.falls() {
+			worse = -1
+		}
+		for i, step := range r.Scale.Steps {
+			for _, c := range []struct {
+				v    float64
+				open int
+				want bool // that the step is reached
+			}{
+				{step.At, 0, true}, {step.At - worse*little, 0, false},
+				{step.At - worse*(r.Scale.Clear-little), i + 1, true}, {step.At - worse*(r.Scale.Clear+little), i + 1, false},
+			} {
+				if n, severity := r.Scale.reached(c.v, c.open); (n > i) != c.want || n > 0 && severity != r.Scale.Steps[n-1].Severity {
+					t.Errorf("%s at %v, open at %d: step %d, %v", r.Code, c.v, c.open, n, severity)
+				}
+			}
+		}
+	}
+}
+
 func TestTenantsThresholds(t *testing.T) {
 	f := device(func(d *Device) { d.LastContact = now.Add(-13 * time.Hour) })
 	if find(f, NoContact) != nil {
@@ -137,6 +163,9 @@ func TestNationalHolidays(t *testing.T) {
 		2025: "01/01 03/03 04/03 18/04 21/04 01/05 19/06 07/09 12/10 02/11 15/11 20/11 25/12",
 		2026: "01/01 16/02 17/02 03/04 21/04 01/05 04/06 07/09 12/10 02/11 15/11 20/11 25/12",
 		2027: "01/01 08/02 09/02 26/03 21/04 01/05 27/05 07/09 12/10 02/11 15/11 20/11 25/12",
+		2028: "01/01 28/02 29/02 14/04 21/04 01/05 15/06 07/09 12/10 02/11 15/11 20/11 25/12",
+		2029: "01/01 12/02 13/02 30/03 21/04 01/05 31/05 07/09 12/10 02/11 15/11 20/11 25/12",
+		2030: "01/01 04/03 05/03 19/04 21/04 01/05 20/06 07/09 12/10 02/11 15/11 20/11 25/12",
 		2038: "01/01 08/03 09/03 21/04 23/04 01/05 24/06 07/09 12/10 02/11 15/11 20/11 25/12",
 	} {
 		var got []string
@@ -167,6 +196,7 @@ func TestBusiness(t *testing.T) {
 		{"Saturday is one", saturdays, at(21, 8, 0), at(21, 18, 0), 3 * time.Hour},
 		{"Sunday is none", saturdays, at(22, 8, 0), at(22, 18, 0), 0},
 		{"a town's own holiday", Policy{Holidays: []string{"18/11"}}, at(18, 9, 0), at(18, 18, 0), 0},
+		{"the state's and the town's", Policy{Holidays: []string{"18/11"}}.Over(Policy{Holidays: []string{"17/11"}}), at(17, 9, 0), at(19, 9, 0), time.Hour},
 		{"of another year", Policy{Holidays: []string{"18/11/2027"}}, at(18, 9, 0), at(18, 18, 0), 9 * time.Hour},
 		{"backwards", Policy{}, at(18, 18, 0), at(18, 9, 0), 0},
 	} {
