@@ -367,6 +367,8 @@ func TestServerAway(t *testing.T) {
 	b.wait(time.Hour)
 	if n := b.rounds(); n == 0 || len(p.got) == 0 {
 		t.Errorf("%d attempts, %d letters, %+v", n, len(p.got), b.channel())
+	} else if !strings.Contains(p.got[0], "Date: Sat, 21 Nov 2026") {
+		t.Errorf("what was to be told on the first day is lost, the first letter is\n%s", p.got[0])
 	}
 	if ch := b.channel(); ch.LastError != "" || ch.Failures != 0 {
 		t.Errorf("it goes on to complain: %+v", ch)

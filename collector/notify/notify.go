@@ -59,7 +59,7 @@ const (
 	atOnce     = 16                     // messages of one kind of channels under way
 	keepFor    = 30 * 24 * time.Hour    // messages that are over
 	maxTrials  = 4
-	giveUpAt   = 3 * 24 * time.Hour // age of a message
+	giveUpAt   = 3 * 24 * time.Hour // of failures of a message, unless they are ours
 	deadAfter  = 7 * 24 * time.Hour // of failures without one success
 	deadChance = 5                  // failures at least
 )
@@ -111,6 +111,18 @@ func (n *Notifier) served() []store.ChannelKind {
 type fared struct {
 	store.Message
 	err error
+}
+
+// failingSince is since when the channel takes this message not.
+func (f fared) failingSince(now time.Time) time.Time {
+	switch since := f.Channel.FailingSince; {
+	case since.IsZero():
+		return now
+	case since.Before(f.CreatedAt):
+		return f.CreatedAt
+	default:
+		return since
+	}
 }
 
 // Run tells of what happens until ctx ends. What is under way then is cut off, and sent
@@ -196,7 +208,7 @@ func (n *Notifier) settle(ctx context.Context, f fared) {
 		}
 		problem := failureOf(f.err)
 		next := now.Add(backOff(f.Attempts, rand.Float64()))
-		if problem.fate >= gone || next.Sub(f.CreatedAt) > giveUpAt {
+		if problem.fate >= gone || problem.fate == again && next.Sub(f.failingSince(now)) > giveUpAt {
 			next = time.Time{}
 		}
 		return errors.Join(w.MessageFailed(f.ID, problem.text, next), note(w, f.Channel, problem, now))
