@@ -126,16 +126,3 @@ func move(ctx context.Context, con console, folder string, config Config, to str
 		rows(moved.Total()), len(moved), seconds(time.Since(began)), configFile)
 	return err
 }
-
-// replaceConfig puts another text in the place of the configuration, at once.
-func replaceConfig(path string, text []byte) error {
-	partial := path + ".parcial"
-	if err := os.Remove(partial); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	defer os.Remove(partial)
-	if err := writeNew(partial, text); err != nil {
-		return err
-	}
-	return errors.Join(os.Rename(partial, path), syncFolder(filepath.Dir(path)))
-}

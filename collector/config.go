@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ type Config struct {
 	ExternalUser string `toml:"broker_usuario" doc:"Com que nome este coletor entra no broker externo. Vários coletores com o mesmo banco dividem o broker quando cada um tem o seu: coletor-1, coletor-2."`
 	Database     string `toml:"banco" doc:"Banco de dados PostgreSQL 14 ou mais novo: postgres://usuario:senha@servidor/zelo?sslmode=verify-full. Vários coletores podem usar o mesmo. Vazio: o arquivo zelo.db desta pasta."`
 	Link         string `toml:"coletores_porta" doc:"Onde este coletor atende os outros que usam o mesmo banco, em TLS, por exemplo 0.0.0.0:8884. Só é preciso com vários coletores, cada um com o seu broker. Vazio: não atende."`
-	Peers        string `toml:"coletores" doc:"Os outros coletores do mesmo banco, separados por vírgula: 10.0.0.2:8884, 10.0.0.3:8884. Comandos chegam a um caixa em qualquer deles. Todos têm o mesmo nome, a mesma ca.crt e a mesma ca.key."`
+	Peers        string `toml:"coletores" doc:"Os outros coletores do mesmo banco, separados por vírgula: 10.0.0.2:8884, 10.0.0.3:8884. Comandos chegam a um caixa em qualquer deles. Todos têm o mesmo nome e a mesma pasta ca."`
 	Authorities  string `toml:"autoridades" doc:"Arquivo PEM com as autoridades que emitem os certificados dos equipamentos. Sem ele, que um certificado é mesmo de um equipamento não é conferido."`
 	Log          string `toml:"log" doc:"Quanto escrever no registro: debug, info, warn ou error."`
 	LogFormat    string `toml:"log_formato" doc:"Como escrever o registro: texto, ou json para programas que o leem."`
@@ -257,14 +258,26 @@ func describeConfig(w io.Writer) error {
 	return defaultConfig().describe(w)
 }
 
-// saveConfig writes a new configuration file.
+// saveConfig writes a configuration file, whole or not at all.
 func saveConfig(folder string, c Config) error {
-	f, err := os.OpenFile(filepath.Join(folder, configFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	text := bytes.NewBufferString("# Configuração do coletor Zelo. Depois de mudá-la, reinicie o serviço.\n")
+	if err := c.describe(text); err != nil {
 		return err
 	}
-	fmt.Fprintln(f, "# Configuração do coletor Zelo. Depois de mudá-la, reinicie o serviço.")
-	return errors.Join(c.describe(f), f.Sync(), f.Close())
+	return replaceConfig(filepath.Join(folder, configFile), text.Bytes())
+}
+
+// replaceConfig puts a text in the place of the configuration, at once.
+func replaceConfig(path string, text []byte) error {
+	partial := path + ".parcial"
+	if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	defer os.Remove(partial)
+	if err := writeNew(partial, text); err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(partial, path), syncFolder(filepath.Dir(path)))
 }
 
 // hostOf guesses the name tills know this computer by from where it listens.
