@@ -257,12 +257,20 @@ func (b *browser) visit(url, name string) {
 }
 
 // faulty says what is wrong with the looks of a page: what reaches out of the window
-// or of what it stands in, and texts without enough contrast (WCAG 2, level AA).
+// or of what it stands in, and texts without enough contrast (WCAG 2, level AA). And with
+// how it is heard: fields and buttons without a name, headings that skip a level, two of
+// an id.
 const faulty = `(() => {
 	const wide = innerWidth, out = []
 	const color = s => (m => m ? {c: m.slice(0, 3), a: m.length > 3 ? m[3] : 1} : {c: [0, 0, 0], a: 0})((s.match(/[\d.]+/g) || []).map(Number))
 	const light = c => c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0)
 	const ground = e => { for (; e; e = e.parentElement) { const g = color(getComputedStyle(e).backgroundColor); if (g.a == 1) return g.c } return [255, 255, 255] }
+	for (const e of document.querySelectorAll("input:not([type=hidden]), select, textarea")) if (!e.labels.length && !e.ariaLabel) out.push("no label: " + e.name)
+	for (const e of document.querySelectorAll("a, button, summary")) if (!e.textContent.trim() && !e.ariaLabel) out.push("no name: " + e.outerHTML)
+	const ids = [...document.querySelectorAll("[id]")].map(e => e.id)
+	ids.forEach((id, i) => { if (ids.indexOf(id) < i) out.push("twice on the page: " + id) })
+	const levels = [...document.querySelectorAll("h1, h2, h3, h4")].map(e => +e.tagName[1])
+	levels.forEach((level, i) => { if (level > (levels[i-1] || 0) + 1 || level == 1 && i) out.push("heading " + level + " after " + levels[i-1]) })
 	if (document.documentElement.scrollWidth > wide) out.push("the page is " + document.documentElement.scrollWidth + " wide")
 	for (const e of document.querySelectorAll("body *")) {
 		const r = e.getBoundingClientRect(), s = getComputedStyle(e), name = e.tagName + "." + (e.getAttribute("class") || "") + " " + e.textContent.trim().slice(0, 40)
