@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"zelo/agent/wire"
+	"zelo/buffer"
 )
 
 // identity is who this agent is to its collector, with all it was told beside.
@@ -145,26 +146,12 @@ func (id *identity) save(folder, name string) error {
 		err = errors.Join(makeFolder(folder), makePrivateFolder(filepath.Join(folder, identityFolder)))
 	}
 	if err == nil {
-		err = replaceFile(filepath.Join(folder, name), raw)
+		err = buffer.WriteFile(filepath.Join(folder, name), raw)
 	}
 	if err != nil {
 		return fmt.Errorf("não foi possível gravar a identidade do agente: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes a file whole: a power cut leaves the old one or the new one.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".zelo-*") // readable by its owner alone
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // serial names the certificate.
@@ -200,7 +187,7 @@ func pendingKey(folder string) (*ecdsa.PrivateKey, string, error) {
 	}
 	key, text, err := newKey()
 	if err == nil {
-		err = replaceFile(path, []byte(text))
+		err = buffer.WriteFile(path, []byte(text))
 	}
 	return key, text, err
 }

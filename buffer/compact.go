@@ -32,6 +32,12 @@ func (b *Buffer) Compact() (bool, error) {
 	return true, nil
 }
 
+// Rest gives back the memory that reading the file has taken, which is the part of it
+// that is mapped. Its owner calls it when the till is idle.
+func (b *Buffer) Rest() error {
+	return b.view(func(t *txn) error { return giveBack(b.db.Info().Data, t.b.Tx().Size()) })
+}
+
 // rebuild puts a copy in the file's place.
 func (b *Buffer) rebuild() error {
 	fresh := b.path + ".new"

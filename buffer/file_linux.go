@@ -50,7 +50,7 @@ func diskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// syncFolder makes a rename durable.
+// syncFolder makes renames in a folder durable.
 func syncFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -58,4 +58,13 @@ func syncFolder(path string) error {
 	}
 	defer f.Close()
 	return f.Sync()
+}
+
+// giveBack takes the pages of a mapped file out of the process's memory. The system
+// maps them again when they are read.
+func giveBack(at uintptr, size int64) error {
+	if _, _, err := syscall.Syscall(syscall.SYS_MADVISE, at, uintptr(size), syscall.MADV_DONTNEED); err != 0 {
+		return err
+	}
+	return nil
 }

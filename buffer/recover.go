@@ -100,7 +100,7 @@ func replace(fresh, path string) error {
 	if err := os.Rename(fresh, path); err != nil {
 		return err
 	}
-	return syncFolder(path)
+	return syncFolder(filepath.Dir(path))
 }
 
 const (

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"zelo/agent/wire"
+	"zelo/buffer"
 )
 
 // begunFile lies beside the keys and not in the buffer, of which support may put an
@@ -108,7 +109,7 @@ func (b *begun) save() error {
 		}
 		fmt.Fprintf(&text, "%s %d%s\n", hex.EncodeToString(id[:]), m.expires, word)
 	}
-	if err := writeFile(b.path, text.Bytes()); err != nil {
+	if err := buffer.WriteFile(b.path, text.Bytes()); err != nil {
 		return fmt.Errorf("cannot note which commands were begun: %w", err)
 	}
 	return nil

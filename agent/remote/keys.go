@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"zelo/buffer"
 )
 
 // Files of the keys, in the folder of the agent's identity.
@@ -37,7 +39,7 @@ func OpenKeys(folder string) (*Keys, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		raw = make([]byte, 32)
 		rand.Read(raw)
-		err = writeFile(path, raw)
+		err = buffer.WriteFile(path, raw)
 	}
 	if err == nil {
 		k.seal, err = ecdh.X25519().NewPrivateKey(raw)
@@ -98,29 +100,10 @@ func PinNew(folder string, key []byte) error {
 			err = nil
 		}
 	} else {
-		err = writeFile(path, key)
+		err = buffer.WriteFile(path, key)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot pin the collector's command key: %w", err)
 	}
 	return nil
-}
-
-// writeFile replaces a file as a whole: a power cut leaves the old or the new. Who
-// could read the old one can read the new one; one that was not there, nobody else.
-func writeFile(path string, data []byte) error {
-	mode := os.FileMode(0o600)
-	if old, err := os.Stat(path); err == nil {
-		mode = old.Mode().Perm()
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close(), os.Chmod(f.Name(), mode)); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

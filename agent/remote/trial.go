@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"zelo/agent/wire"
+	"zelo/buffer"
 )
 
 // Trial tries a new configuration. The old one lies beside it until the new one has
@@ -60,7 +61,7 @@ func (t Trial) read() (*note, error) {
 func (t Trial) write(n note) error {
 	raw, err := json.Marshal(n)
 	if err == nil {
-		err = writeFile(t.notePath(), raw)
+		err = buffer.WriteFile(t.notePath(), raw)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot note the trial of a configuration: %w", err)
@@ -76,13 +77,13 @@ func (t Trial) begin(id wire.CommandID, text []byte, minutes int) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot read the old configuration: %w", err)
 	}
-	if err := writeFile(t.oldPath(), old); err != nil {
+	if err := buffer.WriteFile(t.oldPath(), old); err != nil {
 		return fmt.Errorf("cannot keep the old configuration: %w", err)
 	}
 	if err := t.write(note{Command: id.String(), State: trialRuns, Hash: hashOf(text), Minutes: minutes, Had: had}); err != nil {
 		return err
 	}
-	if err := writeFile(t.Path, text); err != nil {
+	if err := buffer.WriteFile(t.Path, text); err != nil {
 		return fmt.Errorf("cannot write the new configuration: %w", err)
 	}
 	return nil
@@ -125,7 +126,7 @@ func (t Trial) revert() error {
 		if err != nil {
 			return fmt.Errorf("cannot read the old configuration: %w", err)
 		}
-		if err := writeFile(t.Path, old); err != nil {
+		if err := buffer.WriteFile(t.Path, old); err != nil {
 			return fmt.Errorf("cannot put the old configuration back: %w", err)
 		}
 	} else if err := os.Remove(t.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"zelo/agent/wire"
+	"zelo/buffer"
 )
 
 // trying is an agent whose configuration is to change: heard says whether the
@@ -134,7 +135,7 @@ func TestConfigurationCutOff(t *testing.T) {
 	for name, cut := range map[string]func(t *testing.T, trial Trial){
 		"before anything": func(*testing.T, Trial) {},
 		"old copied": func(t *testing.T, trial Trial) {
-			if err := writeFile(trial.oldPath(), []byte("old")); err != nil {
+			if err := buffer.WriteFile(trial.oldPath(), []byte("old")); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -199,7 +200,7 @@ func TestNoConfigurationBefore(t *testing.T) {
 	if err := os.Chmod(trial.Path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeFile(trial.Path, []byte("newer")); err != nil {
+	if err := buffer.WriteFile(trial.Path, []byte("newer")); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(trial.Path); err != nil || info.Mode().Perm() != 0o644 && runtime.GOOS != "windows" {

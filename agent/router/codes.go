@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
+
+	"zelo/buffer"
 )
 
 // codes knows the activation code of each device: learnt from a till's own
@@ -97,7 +98,7 @@ func (c *codes) save() error {
 	}
 	sealed, err := seal(key, plain)
 	if err == nil {
-		err = writeFile(c.path, sealed)
+		err = buffer.WriteFile(c.path, sealed)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot keep the activation code: %w", err)
@@ -111,7 +112,7 @@ func (c *codes) key() ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		key = make([]byte, 32)
 		rand.Read(key)
-		err = writeFile(c.path+".key", key)
+		err = buffer.WriteFile(c.path+".key", key)
 	}
 	if err == nil && len(key) != 32 {
 		err = fmt.Errorf("%s.key has %d bytes instead of 32; remove it and give the codes again", c.path, len(key))
@@ -120,18 +121,4 @@ func (c *codes) key() ([]byte, error) {
 		return nil, fmt.Errorf("cannot open the key of the activation codes: %w", err)
 	}
 	return key, nil
-}
-
-// writeFile replaces a file as a whole: a power cut leaves the old or the new.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
