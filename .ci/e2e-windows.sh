@@ -12,10 +12,10 @@ if ! why=$(sat/shim/testdata/wine.sh make 2>build/wine.log && sat/shim/testdata/
   exit 1
 fi
 here='^(plain|address,undefined|thread)$' # what make test runs
-ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 6m -v ./sat/shim -run '^Test' -skip "Test/$here|Test/./$here" >"$log" 2>&1
+ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 15m -v ./sat/shim -run '^Test' -skip "Test/$here|Test/./$here" >"$log" 2>&1
 code=$?
-ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 8m -v ./agent/e2e -run 'Test(Packages)?(On)?Windows$' >>"$log" 2>&1 || code=1
-ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 5m -v ./sat/maker -run OnWindows >>"$log" 2>&1 || code=1
+ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 15m -v ./agent/e2e -run 'Test(Packages)?(On)?Windows$' >>"$log" 2>&1 || code=1
+ZELO_E2E_WINDOWS=1 go test -count=1 -timeout 15m -v ./sat/maker -run OnWindows >>"$log" 2>&1 || code=1
 
 # reason RESULTS: why the first skipped one of these tests was.
 reason() {
