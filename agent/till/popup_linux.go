@@ -51,7 +51,7 @@ func notify(ctx context.Context, program, bus string, user uint32, title, text s
 	defer cancel()
 	c := exec.CommandContext(ctx, program, "--app-name=Zelo", "--urgency=normal", "--", title, text)
 	c.Env = []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=" + bus, "XDG_RUNTIME_DIR=" + filepath.Dir(bus)}
-	c.Dir = "/"
+	c.Dir, c.WaitDelay = "/", time.Second // what it started may hold its output
 	if int(user) != os.Getuid() {
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
 	}

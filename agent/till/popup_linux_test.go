@@ -1,11 +1,13 @@
 package till
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestPopup runs a program as the user whose desktop is there.
@@ -42,6 +44,14 @@ func TestPopup(t *testing.T) {
 	want := "1000\nunix:path=" + sessions + "/1000/bus\n"
 	if err != nil || !strings.HasPrefix(string(got), want) || !strings.HasSuffix(string(got), "--\nTítulo\n-texto\ncom linhas\n") {
 		t.Errorf("%q, %v", got, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "notify-send"), []byte("#!/bin/sh\n/bin/sleep 20 &\n/bin/sleep 20\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stopped, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if start := time.Now(); popup(stopped, sessions, "a", "b") == nil || time.Since(start) > 4*time.Second {
+		t.Errorf("a program that hangs holds up the agent's stop for %s", time.Since(start))
 	}
 	t.Setenv("PATH", sessions)
 	if err := popup(t.Context(), sessions, "a", "b"); err == nil {
