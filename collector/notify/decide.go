@@ -54,12 +54,12 @@ func decide(ch store.Channel, t store.Telling, now time.Time) (act, time.Time) {
 	return tell, time.Time{}
 }
 
-// news tells whether an open alarm is more than its channel was told. That nobody took
-// it on is news for those who should.
+// news tells whether an open alarm is more than its channel was told: also when it was
+// not settled as a person said. That nobody took it on is news for those who should.
 func news(ch store.Channel, t store.Telling) bool {
 	a := t.Alarm
 	owner := ch.User.Role == store.RoleTaxpayer || ch.User.Role == store.RoleAccountant
-	return !t.Open || a.Severity > t.Severity || a.Step > t.Step && a.Severity == t.Severity || a.Level > t.Level && !owner
+	return !t.Open || t.Again || a.Severity > t.Severity || a.Step > t.Step && a.Severity == t.Severity || a.Level > t.Level && !owner
 }
 
 // quietAt tells whether a moment is in the quiet hours, which may go over midnight.

@@ -50,6 +50,7 @@ func TestDecide(t *testing.T) {
 		{"back and graver", tech, with(told(alarm.Warning, time.Minute), func(v *store.Telling) { v.Open = false; v.Alarm.Severity = alarm.Critical }), 0, tell, 0},
 		{"silenced", tech, with(open(alarm.Critical), func(v *store.Telling) { v.Alarm.SilencedUntil = noon.Add(9 * time.Hour) }), 0, later, 9 * time.Hour},
 		{"settled, says a person", tech, with(open(alarm.Critical), func(v *store.Telling) { v.Alarm.ResolvedAt = noon }), 0, nothing, 0},
+		{"not settled as a person said", tech, with(told(alarm.Critical, time.Hour), func(v *store.Telling) { v.Again = true }), 0, tell, 0},
 		{"nobody took it on", tech, with(told(alarm.Critical, time.Hour), func(v *store.Telling) { v.Alarm.Level = 1 }), 0, tell, 0},
 		{"that is not the owner's to hear", owner, with(told(alarm.Critical, time.Hour), func(v *store.Telling) { v.Alarm.Level = 1 }), 0, nothing, 0},
 		{"quiet hours", quiet, open(alarm.Warning), 0, later, time.Hour},

@@ -410,6 +410,31 @@ func TestMuted(t *testing.T) {
 	}
 }
 
+// TestNotSettled: that an alarm goes on which a person called settled is told, once.
+func TestNotSettled(t *testing.T) {
+	p, m := newPost(t, StartTLS)
+	b := setup(t, Options{Mail: m})
+	b.broken()
+	b.rounds()
+	b.update(func(w *store.Writer) error {
+		list, err := w.OpenAlarms()
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		list[0].ResolvedAt = b.clock()
+		return w.Act(list[0], store.Change{At: b.clock(), What: store.Resolved, Who: "ana"})
+	})
+	for range 8 {
+		b.wait(20 * time.Minute)
+		b.broken()
+		b.rounds()
+	}
+	told := p.letters(t)["tech@example.com"]
+	if len(told) != 2 || !strings.HasPrefix(told[1], "De novo: Arquivo do caixa danificado") {
+		t.Errorf("told %q", told)
+	}
+}
+
 // TestTrial: a trial says how it ended and is noted; one that was not made is not.
 func TestTrial(t *testing.T) {
 	p, m := newPost(t, StartTLS)

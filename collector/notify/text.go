@@ -124,7 +124,11 @@ func single(pages string, t store.Telling, now time.Time) content {
 		c.Lines = []string{"O alarme terminou em " + moment(a.ClearedAt) + ". Não é preciso fazer nada.", "Era assim: " + a.Detail}
 		return c
 	}
-	if a.Level > t.Level && t.Open {
+	switch {
+	case t.Again && t.Open:
+		c.Subject = "De novo: " + c.Subject
+		c.Lines = append([]string{"Este alarme está aberto de novo: foi dado como resolvido e continua, ou voltou logo depois de terminar."}, c.Lines...)
+	case a.Level > t.Level && t.Open:
 		c.Subject = "Ninguém assumiu: " + c.Subject
 		c.Lines = append([]string{"Este alarme está aberto desde " + moment(a.OpenedAt) + " e ninguém o assumiu."}, c.Lines...)
 	}

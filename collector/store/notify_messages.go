@@ -15,6 +15,7 @@ type Telling struct {
 	At       time.Time // when the alarm first changed since it was told
 	ToldAt   time.Time // zero: never
 	Open     bool      // it was told of as open; false once its end was told
+	Again    bool      // it was opened again since it was told of
 	Severity alarm.Severity
 	Step     int
 	Level    int
@@ -43,8 +44,10 @@ func (r *Reader) DueChannels(now time.Time, limit int) ([]Channel, error) {
 func (r *Reader) DueTellings(channel int64, now time.Time) ([]Telling, error) {
 	args := arguments{channel, ms(now)}
 	return all(r, func(s scanner, t *Telling) error {
-		return scanAlarmAnd(s, &t.Alarm, &t.Shop, &t.Host, at(&t.At), at(&t.ToldAt), flag(&t.Open), &t.Severity, &t.Step, &t.Level)
-	}, `SELECT `+alarmColumns+`, coalesce(e.name, ''), coalesce(g.host, ''), w.at, w.told_at, w.told_open, w.told_severity, w.told_step, w.told_level`+alarmTables+`
+		return scanAlarmAnd(s, &t.Alarm, &t.Shop, &t.Host, at(&t.At), at(&t.ToldAt), flag(&t.Open), flag(&t.Again), &t.Severity, &t.Step, &t.Level)
+	}, `SELECT `+alarmColumns+`, coalesce(e.name, ''), coalesce(g.host, ''), w.at, w.told_at, w.told_open,
+		CASE WHEN EXISTS (SELECT 1 FROM alarm_changes c WHERE c.alarm_id = a.id AND c.what = '`+Reopened+`' AND c.at > w.told_at) THEN 1 ELSE 0 END,
+		w.told_severity, w.told_step, w.told_level`+alarmTables+`
 		JOIN tellings w ON w.alarm_id = a.id AND w.channel_id = $1 LEFT JOIN establishments e ON e.cnpj = `+alarmCNPJ+`
 		WHERE w.due_at > 0 AND w.due_at <= $2 AND `+r.alarms(&args)+` ORDER BY a.severity DESC, a.since, a.id`, args...)
 }
