@@ -43,12 +43,12 @@ func (st Status) pending() int {
 
 const readingColumns = `at, block, pending, pending_since, last_sent, last_contact, clock_off, clock_known`
 
-// addReading keeps a reading when the last one says something else of block or pending
+// addReading keeps a reading when the one before says something else of block or pending
 // documents, or is old.
 func (w *Writer) addReading(serial string, n Reading) error {
 	return w.exec(`INSERT INTO device_readings (serial, `+readingColumns+`) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
 		WHERE NOT EXISTS (SELECT 1 FROM device_readings l WHERE l.serial = $1 AND l.block = $3 AND l.pending = $4 AND l.at > $10
-			AND l.at = (SELECT max(at) FROM device_readings WHERE serial = $1))
+			AND l.at = (SELECT max(at) FROM device_readings WHERE serial = $1 AND at <= $2))
 		ON CONFLICT (serial, at) DO UPDATE SET block = excluded.block, pending = excluded.pending, pending_since = excluded.pending_since,
 			last_sent = excluded.last_sent, last_contact = excluded.last_contact, clock_off = excluded.clock_off, clock_known = excluded.clock_known`,
 		serial, ms(n.At.Truncate(time.Minute)), n.Block, n.Pending, ms(n.PendingSince), ms(n.LastSent), ms(n.LastContact),

@@ -31,7 +31,7 @@ func testReadings(t *testing.T, s *Store) {
 	}
 	read := func() (out string) {
 		view(t, s, func(r *Reader) error {
-			list, err := r.Readings(serial, t0)
+			list, err := r.Readings(serial, t0.Add(-24*time.Hour))
 			for _, n := range list {
 				out += fmt.Sprintf("%s b%d p%d|", n.At.Format("02 15:04"), n.Block, n.Pending)
 			}
@@ -48,7 +48,8 @@ func testReadings(t *testing.T, s *Store) {
 		{73 * time.Minute, alarm.Autonomous, 999998, 2}, {200 * time.Minute, alarm.Unblocked, 0, 0}} {
 		say(t0.Add(c.after), c.block, c.first, c.last)
 	}
-	if got := read(); got != "10 12:00 b0 p0|10 12:10 b0 p1|10 12:11 b3 p3|10 12:12 b3 p4|10 13:13 b3 p4|10 15:20 b0 p0|" {
+	say(t0.Add(-2*time.Hour), alarm.Unblocked, 0, 0) // its clock was set back
+	if got := read(); got != "10 10:00 b0 p0|10 12:00 b0 p0|10 12:10 b0 p1|10 12:11 b3 p3|10 12:12 b3 p4|10 13:13 b3 p4|10 15:20 b0 p0|" {
 		t.Error(got)
 	}
 	view(t, s, func(r *Reader) error {
@@ -62,8 +63,8 @@ func testReadings(t *testing.T, s *Store) {
 	for _, c := range []struct {
 		now  time.Time
 		want string
-	}{{t0.Add(72 * time.Hour), "10 12:00 b0 p0|10 12:10 b0 p1|10 12:11 b3 p3|10 12:12 b3 p4|10 13:13 b3 p4|10 15:20 b0 p0|"},
-		{t0.Add(74 * time.Hour), "10 12:12 b3 p4|10 13:13 b3 p4|10 15:20 b0 p0|"},
+	}{{t0.Add(70 * time.Hour), "10 10:00 b0 p0|10 12:00 b0 p0|10 12:10 b0 p1|10 12:11 b3 p3|10 12:12 b3 p4|10 13:13 b3 p4|10 15:20 b0 p0|"},
+		{t0.Add(74 * time.Hour), "10 10:00 b0 p0|10 12:12 b3 p4|10 13:13 b3 p4|10 15:20 b0 p0|"},
 		{t0.Add(30*24*time.Hour + 3*time.Hour), "10 15:20 b0 p0|"}, {t0.Add(31 * 24 * time.Hour), ""}} {
 		if _, err := s.Retain(context.Background(), Least(), c.now, false); err != nil {
 			t.Fatal(err)
