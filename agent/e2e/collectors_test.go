@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,7 +102,12 @@ func (s *shop) postgres() string {
 	}
 	data := filepath.Join(folder, "data")
 	s.must(program("initdb", "-D", data, "-U", "zelo", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"))
-	s.start(program("postgres", "-D", data, "-c", "unix_socket_directories="+folder, "-c", "listen_addresses=", "-c", "shared_buffers=32MB"))
+	server := program("postgres", "-D", data, "-c", "unix_socket_directories="+folder, "-c", "listen_addresses=", "-c", "shared_buffers=32MB")
+	s.start(server)
+	t.Cleanup(func() { // killed, it would leave what it shares with its processes behind
+		server.Process.Signal(syscall.SIGQUIT)
+		server.Wait()
+	})
 	s.until("PostgreSQL", func() bool {
 		conn, err := net.Dial("unix", filepath.Join(folder, ".s.PGSQL.5432"))
 		if err == nil {
