@@ -135,7 +135,7 @@ const (
 
 // Operations is the table.
 func Operations() []Operation {
-	return slices.Concat(watching(), caring(), quarantine(), revocation(), documents(), tenants(), people(), waiting(), clients(), subjects(), commanding(), plans(), notices(), computers(), daily())
+	return slices.Concat(watching(), caring(), quarantine(), revocation(), documents(), tenants(), people(), waiting(), clients(), subjects(), commanding(), plans(), notices(), computers(), daily(), histories())
 }
 
 // par makes parameters of name and kind pairs.

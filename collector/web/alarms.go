@@ -117,7 +117,12 @@ func (s *site) device(w http.ResponseWriter, r *http.Request, c api.Caller) erro
 	if err != nil {
 		return err
 	}
-	p := devicePage{d, s.o.API.May(c, api.OpSetStage), string(d.Stage.Stage), api.StageChoices(), charts(memoryChart(days), salesChart(days.Sales))}
+	said, err := s.o.API.DeviceHistory(r.Context(), c, d.Serial)
+	if err != nil {
+		return err
+	}
+	p := devicePage{d, s.o.API.May(c, api.OpSetStage), string(d.Stage.Stage), api.StageChoices(),
+		charts(pendingChart(said, s.o.Now()), contactChart(said, s.o.Now()), memoryChart(days), salesChart(days.Sales))}
 	if d.Proposed != "" {
 		p.Chosen = string(d.Proposed)
 	}

@@ -21,9 +21,14 @@ type chart struct {
 	Limit     float64 // drawn as a line; 0 for none
 	LimitName string
 	Ahead     time.Time // when the line reaches Limit; zero when that is not in sight
+	Until     time.Time // drawn upright; zero for none
+	UntilName string
+	Bands     []chartBand // in order
+	Hours     bool        // points have hours, and the table is Rows
+	Rows      []chartPoint
 }
 
-// chartPoint is one day of a chart.
+// chartPoint is one day of a chart, or one moment.
 type chartPoint struct {
 	Day   time.Time
 	Value float64
@@ -37,7 +42,9 @@ const (
 	chartWidth  = 330
 	chartTop    = 22
 	chartBottom = 136
+	bandHigh    = 8  // of bands, below the line
 	labelWide   = 64 // what two labels side by side need
+	labelHigh   = 32 // and one above the other
 )
 
 // chartLabel is a text at a place of a chart.
@@ -50,8 +57,10 @@ type chartLabel struct {
 // x is how far to the right a day stands.
 func (c chart) x(t time.Time) float64 {
 	first, last := c.Points[0].Day, c.Points[len(c.Points)-1].Day
-	if c.Ahead.After(last) {
-		last = c.Ahead
+	for _, end := range []time.Time{c.Ahead, c.Until, c.standsUntil()} {
+		if end.After(last) {
+			last = end
+		}
 	}
 	return chartWidth * float64(t.Sub(first)) / float64(last.Sub(first))
 }
@@ -116,8 +125,11 @@ func (c chart) Labels() []chartLabel {
 	if c.Dashed() != "" {
 		end = fmt.Sprintf("previsão: %s", date(c.Ahead))
 	}
-	labels := []chartLabel{c.label(last), {"0", "154", "start", date(first.Day)}, {spot(chartWidth), "154", "end", end}}
-	if math.Abs(c.x(last.Day)-c.x(highest.Day)) > 1.5*labelWide {
+	labels := []chartLabel{c.label(last), {"0", c.Foot(), "start", date(first.Day)}}
+	if c.Until.IsZero() {
+		labels = append(labels, chartLabel{spot(chartWidth), c.Foot(), "end", end})
+	}
+	if apart := c.y(last.Value) - c.y(highest.Value); apart > labelHigh || apart > 0 && math.Abs(c.x(last.Day)-c.x(highest.Day)) > 1.5*labelWide {
 		labels = append(labels, c.label(highest))
 	}
 	return labels
