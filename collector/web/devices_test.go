@@ -145,6 +145,23 @@ func TestTillsAreFound(t *testing.T) {
 	if a := v.get("/caixas?q=nada"); !strings.Contains(a.body, "5 caixas ao todo") {
 		t.Errorf("nothing found teaches nothing: %s", a.body)
 	}
+	const cnpj = "12ABC34501DE35"
+	c.update(func(w *store.Writer) error {
+		err := w.AddTaxpayer(store.Taxpayer{Root: cnpj[:8], Name: "Nova", Reseller: store.DefaultReseller, CreatedAt: now(),
+			Establishments: []store.Establishment{{CNPJ: cnpj, Root: cnpj[:8], Name: "Nova"}}})
+		if err == nil {
+			err = w.AddToken("s", store.Token{Reseller: store.DefaultReseller, CNPJ: cnpj, Allowed: 1, ExpiresAt: now().AddDate(0, 0, 1), CreatedAt: now()})
+		}
+		if err == nil {
+			err = w.EnrolAgent("s", "hhhhhhhhiiiiiiii", "nova-pdv1", now())
+		}
+		return err
+	})
+	for _, path := range []string{"/caixas?q=12.ABC.345", "/caixas/hhhhhhhhiiiiiiii"} {
+		if a := v.get(path); !strings.Contains(a.body, "CNPJ 12.ABC.345/01DE-35") {
+			t.Errorf("%s does not say whose the till is that sold nothing yet: %s", path, a.body)
+		}
+	}
 	c.update(func(w *store.Writer) (err error) {
 		for i := range shownTills {
 			if err == nil {

@@ -15,7 +15,7 @@ func words() template.FuncMap {
 	return template.FuncMap{
 		"moment": moment, "date": date, "clock": clock, "ago": ago, "days": days, "issued": issued, "minute": minute, "lasted": lasted,
 		"n": api.Thousands, "count": count, "money": money, "amount": api.Amount, "price": price, "quantity": quantity, "cents": api.Money, "size": size, "percent": percent,
-		"register": api.Register, "role": api.RoleWord, "who": who, "key": groups, "state": state, "sentence": sentence, "subject": subject, "whose": whose, "shop": shop,
+		"register": api.Register, "role": api.RoleWord, "who": who, "key": groups, "state": state, "sentence": sentence, "subject": subject, "whose": whose, "shop": shop, "shopOf": shopOf,
 		"kind": api.KindWord, "verdict": api.VerdictWord, "checkState": checkState, "payment": api.PaymentWord, "event": eventWord,
 		"lower": strings.ToLower, "capital": capital, "clockOff": clockOff, "month": month, "months": months, "change": changeWord, "lives": lives, "lifeWord": lifeWord, "whatsapp": api.WhatsApp, "forecast": api.ForecastWords, "wallClock": api.Clock,
 		"network": network, "number": func(n int) string { return fmt.Sprintf("%06d", n) }, "title": documentTitle, "meaning": meaning,
@@ -227,7 +227,21 @@ func whose(t api.Till, a api.Alarm) string {
 func subject(a api.Alarm) string { return a.About() }
 
 // shop is the shop an alarm is about; "" when it is not known.
-func shop(a api.Alarm) string { return a.Shop() }
+func shop(a api.Alarm) string {
+	if s := a.Shop(); s != "" || a.Till == nil {
+		return s
+	}
+	return shopOf(*a.Till)
+}
+
+// shopOf is a till's shop: its name, which its documents tell, or the CNPJ that it was
+// enrolled with; "" when neither is known.
+func shopOf(t api.Till) string {
+	if s := t.Shop(); s != "" || t.Agent.CNPJ == "" {
+		return s
+	}
+	return "CNPJ " + api.Register(t.Agent.CNPJ)
+}
 
 // documentTitle names a document.
 func documentTitle(l api.Listed) string {
