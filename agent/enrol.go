@@ -23,28 +23,8 @@ import (
 	"time"
 
 	"zelo/agent/remote"
+	"zelo/agent/wire"
 )
-
-// enrolRequest and enrolReply are the collector's POST /enrol and POST /renew.
-type enrolRequest struct {
-	Secret   string `json:"secret,omitempty"` // not to renew
-	CSR      string `json:"csr"`              // PEM
-	Host     string `json:"host"`
-	Software string `json:"software"`
-}
-
-type enrolReply struct {
-	Agent       string `json:"agent"`
-	Certificate string `json:"certificate"` // PEM
-	CA          string `json:"ca"`          // PEM
-	Broker      string `json:"broker"`
-	Fallback    string `json:"fallback"`
-	Name        string `json:"name"`
-	Enrolment   string `json:"enrolment"`
-	Terms       string `json:"terms"`
-	CommandKey  []byte `json:"command_key"` // Ed25519; empty from a collector that sends no commands
-	Error       string `json:"error"`
-}
 
 // proxyFunc says through which proxy an address is reached; nil leaves it to the
 // system.
@@ -125,7 +105,7 @@ func askIdentity(ctx context.Context, u *url.URL, proxy proxyFunc, key *ecdsa.Pr
 	if err != nil {
 		return nil, err
 	}
-	reply, err := postEnrol(ctx, u, proxy, secure, enrolRequest{Secret: secret, Host: host, Software: version,
+	reply, err := postEnrol(ctx, u, proxy, secure, wire.EnrolRequest{Secret: secret, Host: host,
 		CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))})
 	if err != nil {
 		return nil, err
@@ -136,7 +116,7 @@ func askIdentity(ctx context.Context, u *url.URL, proxy proxyFunc, key *ecdsa.Pr
 }
 
 // postEnrol speaks to the collector.
-func postEnrol(ctx context.Context, u *url.URL, proxy proxyFunc, secure *tls.Config, req enrolRequest) (*enrolReply, error) {
+func postEnrol(ctx context.Context, u *url.URL, proxy proxyFunc, secure *tls.Config, req wire.EnrolRequest) (*wire.EnrolReply, error) {
 	body, err := json.Marshal(req)
 	if err != nil {
 		return nil, err
@@ -160,7 +140,7 @@ func postEnrol(ctx context.Context, u *url.URL, proxy proxyFunc, secure *tls.Con
 	if err != nil {
 		return nil, err
 	}
-	var reply enrolReply
+	var reply wire.EnrolReply
 	if err := json.Unmarshal(raw, &reply); err != nil {
 		return nil, fmt.Errorf("o endereço %s não respondeu como um coletor (%s)", u.Host, resp.Status)
 	}

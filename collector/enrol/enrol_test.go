@@ -337,7 +337,7 @@ func client(pin string) *http.Client {
 	}}}
 }
 
-func post(t *testing.T, c *http.Client, url string, body any) (int, reply) {
+func post(t *testing.T, c *http.Client, url string, body any) (int, wire.EnrolReply) {
 	t.Helper()
 	b, ok := body.([]byte)
 	if !ok {
@@ -348,7 +348,7 @@ func post(t *testing.T, c *http.Client, url string, body any) (int, reply) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var out reply
+	var out wire.EnrolReply
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +360,7 @@ func TestHandler(t *testing.T) {
 	url := serve(t, r, ca)
 	secret, pin := token(t, r, 1, c.t.Add(time.Hour))
 	key := newKey(t)
-	good := request{Secret: secret, CSR: string(csr(t, key)), Host: "caixa\x00-1"}
+	good := wire.EnrolRequest{Secret: secret, CSR: string(csr(t, key)), Host: "caixa\x00-1"}
 
 	if _, err := client(base64.RawURLEncoding.EncodeToString(make([]byte, 32))).Post(url+"/enrol", "application/json", nil); err == nil {
 		t.Error("another collector passed the pin")
@@ -370,7 +370,7 @@ func TestHandler(t *testing.T) {
 			t.Errorf("%s: %d %+v", name, status, out)
 		}
 	}
-	if status, out := post(t, client(pin), url, request{Secret: "wrong", CSR: good.CSR}); status != http.StatusForbidden || !strings.Contains(out.Error, "desconhecido") {
+	if status, out := post(t, client(pin), url, wire.EnrolRequest{Secret: "wrong", CSR: good.CSR}); status != http.StatusForbidden || !strings.Contains(out.Error, "desconhecido") {
 		t.Errorf("wrong secret: %d %+v", status, out)
 	}
 	status, out := post(t, client(pin), url, good)

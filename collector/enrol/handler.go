@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"zelo/agent/wire"
 	"zelo/collector/store"
 )
 
@@ -24,27 +25,6 @@ type HandlerOptions struct {
 	// CommandKey is the public key that agents know commands by.
 	CommandKey []byte
 	Log        *slog.Logger
-}
-
-// request and reply are the JSON of POST /enrol and POST /renew; the agent has the
-// same.
-type request struct {
-	Secret string `json:"secret"` // the token's part before the dot; not to renew
-	CSR    string `json:"csr"`    // PEM
-	Host   string `json:"host"`
-}
-
-type reply struct {
-	Agent       string `json:"agent,omitempty"`
-	Certificate string `json:"certificate,omitempty"` // PEM
-	CA          string `json:"ca,omitempty"`          // PEM
-	Broker      string `json:"broker,omitempty"`
-	Fallback    string `json:"fallback,omitempty"`
-	Name        string `json:"name,omitempty"`
-	Enrolment   string `json:"enrolment,omitempty"`
-	Terms       string `json:"terms,omitempty"`       // Registry.Terms
-	CommandKey  []byte `json:"command_key,omitempty"` // Ed25519, 32 bytes
-	Error       string `json:"error,omitempty"`       // pt-BR
 }
 
 // Bounds of one request and of one address.
@@ -61,10 +41,10 @@ const (
 func (r *Registry) Handler(o HandlerOptions) http.Handler {
 	e := &entrance{r, o, &limiter{now: r.now}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /enrol", e.guard(func(req *http.Request, in request, host string) (Identity, error) {
+	mux.HandleFunc("POST /enrol", e.guard(func(req *http.Request, in wire.EnrolRequest, host string) (Identity, error) {
 		return r.Issue(req.Context(), in.Secret, []byte(in.CSR), host)
 	}))
-	mux.HandleFunc("POST /renew", e.guard(func(req *http.Request, in request, host string) (Identity, error) {
+	mux.HandleFunc("POST /renew", e.guard(func(req *http.Request, in wire.EnrolRequest, host string) (Identity, error) {
 		if req.TLS == nil || len(req.TLS.PeerCertificates) == 0 {
 			return Identity{}, ErrNotAgent
 		}
@@ -81,16 +61,16 @@ type entrance struct {
 }
 
 // guard bounds and reads requests, and answers with the identity that give gives.
-func (e *entrance) guard(give func(req *http.Request, in request, host string) (Identity, error)) http.HandlerFunc {
+func (e *entrance) guard(give func(req *http.Request, in wire.EnrolRequest, host string) (Identity, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		if !e.limit.allow(req.RemoteAddr) {
 			w.Header().Set("Retry-After", "60")
-			answer(w, http.StatusTooManyRequests, reply{Error: "muitos pedidos deste endereço; aguarde um minuto"})
+			answer(w, http.StatusTooManyRequests, wire.EnrolReply{Error: "muitos pedidos deste endereço; aguarde um minuto"})
 			return
 		}
-		var in request
+		var in wire.EnrolRequest
 		if err := readJSON(w, req, &in); err != nil {
-			answer(w, http.StatusBadRequest, reply{Error: "pedido de cadastro ilegível"})
+			answer(w, http.StatusBadRequest, wire.EnrolReply{Error: "pedido de cadastro ilegível"})
 			return
 		}
 		host := clip(in.Host)
@@ -98,11 +78,11 @@ func (e *entrance) guard(give func(req *http.Request, in request, host string) (
 		if err != nil {
 			status, text := refusal(err)
 			e.o.Log.Warn("identity refused", "asked", req.URL.Path, "from", req.RemoteAddr, "host", host, "err", err)
-			answer(w, status, reply{Error: text})
+			answer(w, status, wire.EnrolReply{Error: text})
 			return
 		}
 		e.o.Log.Info("identity given", "asked", req.URL.Path, "agent", id.Agent, "from", req.RemoteAddr, "host", host)
-		answer(w, http.StatusOK, reply{Agent: id.Agent, Certificate: string(id.Certificate), CA: string(id.CA), Broker: e.o.Broker,
+		answer(w, http.StatusOK, wire.EnrolReply{Agent: id.Agent, Certificate: string(id.Certificate), CA: string(id.CA), Broker: e.o.Broker,
 			Fallback: e.o.Fallback, Name: e.o.Name, Enrolment: e.o.Enrolment, Terms: e.r.Terms(e.o), CommandKey: e.o.CommandKey})
 	}
 }
@@ -115,7 +95,7 @@ func readJSON(w http.ResponseWriter, req *http.Request, v any) error {
 	return json.Unmarshal(b, v)
 }
 
-func answer(w http.ResponseWriter, status int, v reply) {
+func answer(w http.ResponseWriter, status int, v wire.EnrolReply) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(v)

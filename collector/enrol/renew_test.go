@@ -152,7 +152,7 @@ func TestRenewOverTLS(t *testing.T) {
 	} {
 		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
 			TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), Certificates: w.shown}}}
-		resp, err := client.Post("https://"+l.Addr().String()+"/renew", "application/json", jsonOf(t, request{CSR: string(csr(t, newKey(t)))}))
+		resp, err := client.Post("https://"+l.Addr().String()+"/renew", "application/json", jsonOf(t, wire.EnrolRequest{CSR: string(csr(t, newKey(t)))}))
 		got := 0
 		if err == nil {
 			got = resp.StatusCode
