@@ -177,7 +177,7 @@ func (f *Fleet) settle(ctx context.Context, overdue []store.Command, waves []sto
 				f.Wake()
 				continue
 			}
-			n, err := w.StopOrder(id, "Nos caixas anteriores, falhas ou cancelamentos demais.", now)
+			n, err := w.StopOrder(id, "Nos primeiros caixas houve falhas demais, ou todos foram cancelados.", now)
 			if err != nil {
 				return err
 			}

@@ -118,8 +118,9 @@ const (
 
 // judge decides about the second wave of an order: it begins when enough of the first
 // succeeded, and what has not begun is stopped when so many failed that enough cannot
-// succeed any more, in the first wave or in all. What nobody can tell of, or what
-// somebody cancelled, has not succeeded.
+// succeed any more, in the first wave or in all. What nobody can tell of has not
+// succeeded; what somebody cancelled does not count, and a first wave that was cancelled
+// whole shows nothing.
 func judge(o store.Order, commands []store.Command) verdict {
 	all, first := tally{need: o.Need}, tally{need: o.Need}
 	for _, c := range commands {
@@ -129,7 +130,7 @@ func judge(o store.Order, commands []store.Command) verdict {
 		}
 	}
 	switch {
-	case first.lost() || all.lost():
+	case first.total == 0 || first.lost() || all.lost():
 		return stop
 	case first.total < all.total && first.won():
 		return release
@@ -141,6 +142,9 @@ func judge(o store.Order, commands []store.Command) verdict {
 type tally struct{ need, total, done, failed int }
 
 func (t *tally) count(c store.Command) {
+	if c.State == store.CommandCancelled {
+		return
+	}
 	t.total++
 	switch {
 	case c.State == store.CommandDone:

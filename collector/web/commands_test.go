@@ -190,6 +190,7 @@ func TestCancelPages(t *testing.T) {
 	}
 	has("/comandos/"+queued, map[string]bool{button: false, "Cancelado por ana@exemplo.com.br.": true, "não confirmou": false})
 	has("/comandos/"+waits, map[string]bool{button: false, "Cancelado por ana@exemplo.com.br. O caixa ainda não confirmou.": true})
+	has("/caixas/"+market+"/comandos", map[string]bool{"Cancelado por ana@exemplo.com.br. O caixa ainda não confirmou.": true})
 	c.answer(market, waits, wire.Report{State: wire.CommandWaiting, Text: "Espera."},
 		wire.Report{State: wire.CommandRefused, Reason: wire.RefusedCancelled, Text: "Cancelado antes de começar."})
 	c.answer(market, begun, wire.Report{State: wire.CommandWaiting}, wire.Report{State: wire.CommandRunning, Text: "O agente reinicia."})
