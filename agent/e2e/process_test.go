@@ -25,7 +25,7 @@ var built = sync.OnceValues(func() (string, error) {
 	}
 	for name, pkg := range map[string]string{"zelo-agent": "./agent", "zelo-collector": "./collector", "demo": "./agent/demo",
 		"driver": "./agent/e2e/testdata/driver"} {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
+		cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), pkg)
 		cmd.Dir = root
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
