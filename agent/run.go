@@ -145,6 +145,7 @@ func (a *agent) startParts(ctx context.Context, parts *sync.WaitGroup, failed ch
 	if a.lan != nil {
 		parts.Go(func() { failed <- a.lan.Run(ctx) })
 	}
+	parts.Go(func() { a.rest(ctx) })
 	parts.Go(func() { devices.Watch(ctx, a.log, a.router.Replugged) })
 }
 
