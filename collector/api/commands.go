@@ -274,7 +274,7 @@ func (a *API) Command(ctx context.Context, c Caller, id string) (p CommandPage, 
 			return err
 		}
 		p.Command = a.command(one, tillOf(t))
-		p.Mine = mayCancel(c, one) && one.CancelAt.IsZero()
+		p.Mine = !one.Begun() && one.CancelAt.IsZero() && mayStop(c, one.Order) == nil
 		if p.Lines, err = r.Transcript(id); err != nil || one.Result.Parts == 0 {
 			return err
 		}
@@ -290,11 +290,6 @@ func (a *API) Command(ctx context.Context, c Caller, id string) (p CommandPage, 
 		return err
 	})
 	return p, err
-}
-
-// mayCancel tells whether a command has not begun, and a caller may take it back.
-func mayCancel(c Caller, one store.Command) bool {
-	return !one.Begun() && mayStop(c, one.Order) == nil
 }
 
 // CancelCommand takes a command back that has not begun, and returns how it stands then:
