@@ -28,7 +28,7 @@ func (r *Reader) Standing(since time.Time) (s Standing, err error) {
 	open, err := r.OpenAlarms()
 	s.Alarms = map[int]int{}
 	for _, a := range open {
-		if a.Behind == "" {
+		if !a.explained() {
 			s.Alarms[int(a.Severity)]++
 		}
 	}
