@@ -93,7 +93,8 @@ func monthsBefore(now time.Time, months int) time.Time {
 }
 
 // Retain gives up the rows that are past their time, few at a time, each time with a
-// line of the audit, and returns how many those were; with try it only counts. Only
+// line of the audit, and returns how many those were; with try it only counts. What
+// devices said of themselves is thinned along, without a line. Only
 // one process of a database should run it at a time. What it did stays done when it
 // fails in the middle.
 func (s *Store) Retain(ctx context.Context, p Retention, now time.Time, try bool) (out []Expired, err error) {
