@@ -108,7 +108,7 @@ type agentStatus struct {
 }
 
 // settled reports that no document nor event waits on the till. Readings of the
-// device's status always do: they gather company.
+// device's status do not count: there is a new one at any moment.
 func (st agentStatus) settled() bool {
 	for _, b := range st.Buffer {
 		if b.Waiting > 0 && b.Name != wire.StreamStatus {

@@ -15,6 +15,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"zelo/sat"
+	"zelo/sat/ipc"
+	"zelo/sat/sattest"
 )
 
 // built holds the binaries, made once per test run.
@@ -230,5 +234,33 @@ func TestTwoAgentsDoNotShareATill(t *testing.T) {
 	}
 	if !s.answering() {
 		t.Error("the first agent suffered")
+	}
+}
+
+// A device that never answers keeps the agent no longer than anything else does.
+func TestStopInTheMiddleOfASale(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	s.until("the device", s.answering)
+	till, err := ipc.Dial(t.Context(), "unix", s.path("sat.sock"), ipc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer till.Close()
+	struck := s.sat.struck(`{"script":{"function":"EnviarDadosVenda","do":"never","wait":true}}`)
+	sold := make(chan sat.Outcome, 1)
+	go func() {
+		req := sattest.Request(sat.EnviarDadosVenda, 1, sattest.SaleXML("10.00", ""))
+		reply, err := till.Call(t.Context(), req)
+		sold <- sat.OutcomeOf(req, reply, err)
+	}()
+	<-struck
+	start := time.Now()
+	s.agent.Process.Signal(syscall.SIGTERM)
+	if err := s.agent.Wait(); err != nil || time.Since(start) > 5*time.Second {
+		t.Errorf("the agent stopped after %s with %v", time.Since(start), err)
+	}
+	if outcome := <-sold; outcome != sat.Unknown {
+		t.Errorf("the sale under way ended %v", outcome)
 	}
 }

@@ -74,7 +74,7 @@ type Options struct {
 }
 
 // stopWithin is how long a stop waits for calls that are being carried out.
-const stopWithin = 2500 * time.Millisecond
+const stopWithin = time.Second
 
 // LAN is an agent among its neighbours. It is safe for concurrent use.
 type LAN struct {
@@ -141,7 +141,7 @@ func (l *LAN) Renew(certificate tls.Certificate, roots *x509.CertPool) error {
 func (l *LAN) Addr() net.Addr { return l.listener.Addr() }
 
 // Run connects to neighbours and serves them until ctx ends. It returns within
-// three seconds then, with an error only if the lender did not end its calls.
+// two seconds then, with an error only if the lender did not end its calls.
 func (l *LAN) Run(ctx context.Context) error {
 	for _, address := range l.opt.Peers {
 		l.know(ctx, address, true)

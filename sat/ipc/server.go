@@ -51,7 +51,7 @@ func (o Options) withDefaults() Options {
 }
 
 const (
-	stopLimit  = 5 * time.Second        // for calls in flight when Serve is told to stop
+	stopLimit  = 3 * time.Second        // for calls in flight when Serve is told to stop
 	writeLimit = 10 * time.Second       // for a client to take an answer
 	overrun    = 50 * time.Millisecond  // for a device to mind its deadline
 	acceptWait = 100 * time.Millisecond // after a failed accept (no descriptors left)
@@ -71,7 +71,7 @@ type server struct {
 // Serve carries out on dev what clients of ln ask, each connection in a goroutine
 // of its own. A call's context has the caller's deadline and is not cancelled
 // when the caller goes away. Serve closes ln and returns when ctx ends: at once
-// for idle connections, when all calls are answered, or after 5 s, when it
+// for idle connections, when all calls are answered, or after 3 s, when it
 // cancels the calls still open and says so. It also returns when ln fails for good,
 // and at once when other computers reach ln and opt has no key.
 func Serve(ctx context.Context, ln net.Listener, dev sat.Device, opt Options) error {
