@@ -16,6 +16,27 @@ func soldIn(raw []byte) string {
 	return strings.TrimSpace(sold)
 }
 
+// againIn are the pairs of notes of a series that sold the same, each with how far apart
+// they are, and "off" for contingency.
+func againIn(t *testing.T, s *Store, series string, now time.Time) string {
+	t.Helper()
+	if _, err := s.RefreshNumbers(context.Background(), now, 100, Contents{Sold: soldIn}); err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, a := range factsOf(t, s, alarm.OfShop, shopCNPJ, now).Shop.Again {
+		if a.Series != series {
+			continue
+		}
+		one := fmt.Sprintf("%d-%d %v", a.First, a.Second, a.After)
+		if a.Offline {
+			one += " off"
+		}
+		words = append(words, one)
+	}
+	return strings.Join(words, ", ")
+}
+
 // TestSaleOnTwoNotes: equal sales in a row are ordinary; a note that had no answer when its
 // like was issued is not.
 func TestSaleOnTwoNotes(t *testing.T) { eachEngine(t, testSaleOnTwoNotes) }
@@ -35,7 +56,7 @@ func testSaleOnTwoNotes(t *testing.T, s *Store) {
 	for i, c := range []struct {
 		name  string
 		notes []issued
-		want  string // pairs, each with how far apart, and "off" for contingency
+		want  string // of againIn
 	}{
 		{"equal sales of a bakery", []issued{{1, on, note, 0, "5.00", "pao"}, {2, on, note, 1, "5.00", "pao"}, {3, on, note, 2, "5.00", "pao"}}, ""},
 		{"equal sales off-line", []issued{{1, off, open, 0, "5.00", "pao"}, {2, off, open, 1, "5.00", "pao"}}, ""},
@@ -65,21 +86,7 @@ func testSaleOnTwoNotes(t *testing.T, s *Store) {
 		pairs := func() string {
 			t.Helper()
 			clock = clock.Add(numbersRest)
-			if _, err := s.RefreshNumbers(context.Background(), clock, 100, Contents{Sold: soldIn}); err != nil {
-				t.Fatal(err)
-			}
-			var words []string
-			for _, a := range factsOf(t, s, alarm.OfShop, shopCNPJ, clock).Shop.Again {
-				if a.Series != series {
-					continue
-				}
-				one := fmt.Sprintf("%d-%d %v", a.First, a.Second, a.After)
-				if a.Offline {
-					one += " off"
-				}
-				words = append(words, one)
-			}
-			return strings.Join(words, ", ")
+			return againIn(t, s, series, clock)
 		}
 		var made []Document
 		for nonce, n := range c.notes {

@@ -210,6 +210,28 @@ func testCauseByPlace(t *testing.T, s *Store) {
 	}
 }
 
+// standIn are the alarms of a scope that stand for themselves, each of which reads the
+// same alone.
+func standIn(t *testing.T, s *Store, scope Scope) (words string) {
+	t.Helper()
+	if err := s.View(context.Background(), scope, func(r *Reader) error {
+		list, err := r.OpenAlarms()
+		for _, a := range list {
+			if !a.explained() {
+				words += fmt.Sprintf("%s %s, ", a.Code, a.Subject.ID)
+			}
+			one, err := r.Alarm(a.ID)
+			if err != nil || one.Cause != a.Cause {
+				t.Errorf("alone it hangs under %d, not %d: %v", one.Cause, a.Cause, err)
+			}
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return words
+}
+
 // TestCauseOfAllResellers: where the shops of several resellers fall silent at once the
 // platform sees one alarm, each reseller one of its own, and an owner that of its till.
 func TestCauseOfAllResellers(t *testing.T) { eachEngine(t, testCauseOfAllResellers) }
@@ -236,29 +258,10 @@ func testCauseOfAllResellers(t *testing.T, s *Store) {
 		owner = person.ID
 		return errors.Join(err, err2, w.Give(owner, "00000000", "x", t0))
 	})
-	see := func(scope Scope) (words string) {
-		t.Helper()
-		if err := s.View(context.Background(), scope, func(r *Reader) error {
-			list, err := r.OpenAlarms()
-			for _, a := range list {
-				if !a.explained() {
-					words += fmt.Sprintf("%s %s, ", a.Code, a.Subject.ID)
-				}
-				one, err := r.Alarm(a.ID)
-				if err != nil || one.Cause != a.Cause {
-					t.Errorf("alone it hangs under %d, not %d: %v", one.Cause, a.Cause, err)
-				}
-			}
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return words
-	}
 	check := func(when string, want map[Scope]string) {
 		t.Helper()
 		for scope, words := range want {
-			if got := see(scope); got != words {
+			if got := standIn(t, s, scope); got != words {
 				t.Errorf("%s, %+v sees %s, want %s", when, scope, got, words)
 			}
 		}
