@@ -20,9 +20,10 @@ import (
 // Windows by the system too (codes_windows.go); both files are readable by the
 // service's user only.
 type codes struct {
-	path  string // sealed codes; the key is in path + ".key"
-	mu    sync.Mutex
-	known map[string]string // serial -> code
+	path    string // sealed codes; the key is in path + ".key"
+	mu      sync.Mutex
+	known   map[string]string // serial -> code
+	unsaved bool              // the file says something else
 }
 
 // openCodes reads the codes kept at path. Codes that cannot be read are
@@ -87,7 +88,23 @@ func (c *codes) refused(serial, code string) error {
 	return c.save()
 }
 
+// retry saves what could not be saved before; an error was told then.
+func (c *codes) retry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unsaved {
+		c.save()
+	}
+}
+
+// save writes what is known; what fails is done again by retry.
 func (c *codes) save() error {
+	err := c.write()
+	c.unsaved = err != nil
+	return err
+}
+
+func (c *codes) write() error {
 	key, err := c.key()
 	if err != nil {
 		return err

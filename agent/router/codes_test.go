@@ -42,6 +42,35 @@ func TestCodesOutliveTheProcess(t *testing.T) {
 	}
 }
 
+// A disk that takes nothing for a while leaves no refused code behind, which would be
+// tried again after the next start.
+func TestCodesThatCannotBeSavedAtOnce(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.sell(1, "UM")
+		c := w.Router.codes
+		key := c.path + ".key"
+		if err := os.Rename(key, key+".away"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(key, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.refused("900000001", sim.DefaultCode); err == nil {
+			t.Error("nothing was said of a code that is still on disk")
+		}
+		if err := os.Remove(key); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(key+".away", key); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if kept, err := openCodes(c.path); err != nil || kept.get("900000001") != "" {
+			t.Errorf("the refused code is still on disk, %v", err)
+		}
+	})
+}
+
 func TestCodesAreSealed(t *testing.T) {
 	path := keptCodes(t)
 	for _, file := range []string{path, path + ".key"} {

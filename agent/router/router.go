@@ -178,6 +178,7 @@ func (r *Router) house() error {
 	if err := r.journal.flush(); err != nil {
 		r.log.Error("deliveries not noted", "err", err)
 	}
+	r.codes.retry()
 	for _, o := range r.owners {
 		o.tellState()
 	}
