@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ type keeper struct {
 	pace     renewalPace
 	retry    func()          // called when there is a renewed identity to connect with
 	changed  func(*identity) // called when the agent goes by another identity
+	bound    func(time.Time) // called with the end of the certificate that the collector presents
 	run      string          // names this run of the agent
 	asked    chan string     // where to renew; "" is where the identity says
 
@@ -75,7 +77,7 @@ func newKeeper(folder string, now func() time.Time, log *slog.Logger) (*keeper, 
 	}
 	var run [16]byte
 	rand.Read(run[:])
-	k := &keeper{folder: folder, now: now, log: log, pace: usualPace(), retry: func() {}, changed: func(*identity) {}, run: hex.EncodeToString(run[:]),
+	k := &keeper{folder: folder, now: now, log: log, pace: usualPace(), retry: func() {}, changed: func(*identity) {}, bound: func(time.Time) {}, run: hex.EncodeToString(run[:]),
 		asked: make(chan string, 1), current: current, fresh: loadFresh(folder, current)}
 	dropUsedKey(folder, k.current, k.fresh)
 	return k, nil
@@ -125,8 +127,13 @@ func (k *keeper) Connect(ctx context.Context, receive func(kind string, payload 
 }
 
 func (k *keeper) dial(ctx context.Context, id *identity, receive func(kind string, payload []byte)) (uplink.Session, error) {
+	secure := id.tls(k.now)
+	secure.VerifyConnection = func(s tls.ConnectionState) error { // after the usual verification
+		k.bound(s.PeerCertificates[0].NotAfter)
+		return nil
+	}
 	return uplink.MQTT{Broker: "tls://" + id.Broker, Fallback: cmp.Or(k.fallback, id.Fallback), Agent: id.Agent,
-		TLS: id.tls(k.now), Proxy: k.proxy}.Connect(ctx, receive)
+		TLS: secure, Proxy: k.proxy}.Connect(ctx, receive)
 }
 
 func (k *keeper) hold(s uplink.Session) uplink.Session {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +71,26 @@ func TestRenewal(t *testing.T) {
 				t.Errorf("left on disk: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// Each connection tells how long the collector may be believed to be in time.
+func TestEndOfTheCollectorsCertificate(t *testing.T) {
+	c := newCloud(t, false)
+	k, err := newKeeper(c.enrolledFolder(), c.now, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
+	var end time.Time
+	k.bound = func(until time.Time) { end = until }
+	session, err := k.Connect(t.Context(), func(string, []byte) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session.Close()
+	if left := end.Sub(c.now()); left < day || left > 500*day {
+		t.Errorf("the collector's certificate ends in %v", left)
 	}
 }
 

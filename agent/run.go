@@ -320,7 +320,8 @@ func (a *agent) makeUplink() {
 		a.log.Error("no connection to the collector, documents stay on this till", "err", err)
 		return
 	}
-	keeper.fallback, keeper.proxy, keeper.changed = a.config.Fallback, a.config.proxy(), a.meetAs
+	keeper.fallback, keeper.proxy = a.config.Fallback, a.config.proxy()
+	keeper.changed, keeper.bound = a.meetAs, a.clock.Bound
 	a.keeper = keeper
 	a.makeRemote()
 	a.uplink = uplink.New(uplink.Options{

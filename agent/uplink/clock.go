@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -31,7 +32,11 @@ type Clock struct {
 	latest time.Time // collector's time, never going back
 	at     time.Time // when latest was learnt, by the monotonic clock; zero when it is of an earlier run
 	kept   time.Time // latest as the buffer has it
+	until  time.Time // the collector of this session may say; zero when there is no bound
 }
+
+// errAhead is a collector's time that its own certificate denies.
+var errAhead = errors.New("the collector's clock is ahead of its own certificate")
 
 // NewClock makes a clock that remembers the collector's time in a buffer. built
 // is when the program was made, zero when not known; now is the till's clock.
@@ -91,6 +96,15 @@ func (c *Clock) Collector() (time.Time, bool) {
 	return c.told.Add(time.Since(c.toldAt)), c.known
 }
 
+// Bound is called with the end of the certificate that the collector presented in the
+// session that begins. A later time is not believed in it: the collector's clock is
+// wrong then, and certificates would count as expired here for good.
+func (c *Clock) Bound(until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.until = until
+}
+
 // learn takes the collector's time at the moment it answered, trip after the
 // question was sent, of which the answer lay took with the collector.
 func (c *Clock) learn(collector time.Time, trip, took time.Duration) error {
@@ -100,6 +114,9 @@ func (c *Clock) learn(collector time.Time, trip, took time.Duration) error {
 		return nil
 	}
 	collector = collector.Add(max(trip-took, 0) / 2)
+	if !c.until.IsZero() && collector.After(c.until) {
+		return errAhead
+	}
 	c.off, c.known = c.now().Sub(collector), true
 	c.told, c.toldAt = collector, time.Now()
 	if collector.After(c.atLeast()) {

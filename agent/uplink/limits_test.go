@@ -341,6 +341,11 @@ func TestClockOfCertificates(t *testing.T) {
 		learn(real.AddDate(-3, 0, 0), 0)
 		said("the collector's clock goes back", real.AddDate(-3, 0, 0), true)
 		want("the collector's clock goes back", c, real.Add(10*time.Minute))
+		c.Bound(real.AddDate(2, 0, 0))
+		if err := c.learn(real.AddDate(2, 0, 1), 0, 0); !errors.Is(err, errAhead) {
+			t.Errorf("a time after the end of the collector's certificate: %v", err)
+		}
+		want("a time after the end of the collector's certificate", c, real.Add(10*time.Minute))
 		system = real.AddDate(1, 0, 0)
 		want("the till's clock is later", c, system)
 		system = time.Time{}

@@ -97,6 +97,10 @@ func (d *drain) hello(h wire.Hello, at time.Time) error {
 	if h.Beat == d.u.beats {
 		err = d.u.o.Clock.learn(time.UnixMilli(h.Time), at.Sub(d.u.beatAt), time.Duration(h.Took)*time.Millisecond)
 	}
+	if errors.Is(err, errAhead) {
+		d.u.o.Log.Warn("the collector's time is not believed", "time", time.UnixMilli(h.Time), "err", err)
+		err = nil
+	}
 	return errors.Join(err, d.storeEpoch(h.StoreEpoch))
 }
 
