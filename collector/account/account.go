@@ -100,7 +100,11 @@ func (a *Accounts) SignInWith(ctx context.Context, email, password, code, from s
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return "", fmt.Errorf("cannot sign in: %w", err)
 	}
-	checked, same := u.Password, a.same(password, u.Password)
+	checked := u.Password
+	same, err := a.same(ctx, password, checked)
+	if err != nil {
+		return "", fmt.Errorf("cannot sign in: %w", err)
+	}
 	secret, err := a.key.open(u.ID, u.TOTP)
 	if err != nil {
 		return "", fmt.Errorf("cannot sign in: %w", err)
@@ -154,11 +158,23 @@ func waitAfter(failures int) time.Duration {
 	return min(longestWait, firstWait<<min(failures-freeFailures, 10))
 }
 
-// same is samePassword, for few at a time.
-func (a *Accounts) same(password, stored string) bool {
-	a.hashing <- struct{}{}
-	defer func() { <-a.hashing }()
-	return len(password) <= maxPassword && samePassword(password, stored)
+// hash does what takes a password's memory, for few at a time. It fails when ctx ends
+// before its turn comes.
+func (a *Accounts) hash(ctx context.Context, do func()) error {
+	select {
+	case a.hashing <- struct{}{}:
+		defer func() { <-a.hashing }()
+		do()
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// same is samePassword, when its turn comes.
+func (a *Accounts) same(ctx context.Context, password, stored string) (same bool, err error) {
+	err = a.hash(ctx, func() { same = len(password) <= maxPassword && samePassword(password, stored) })
+	return same, err
 }
 
 // SetPassword gives a person a password and the secret of their one-time codes,
@@ -179,13 +195,20 @@ func (a *Accounts) SetPassword(ctx context.Context, c Caller, old, password, sec
 	if err != nil {
 		return fmt.Errorf("cannot set the password of %s: %w", c.who, err)
 	}
-	if u.Password != "" && !a.same(old, u.Password) {
+	proved := u.Password == ""
+	if !proved {
+		proved, err = a.same(ctx, old, u.Password)
+	}
+	if err == nil && !proved {
 		return ErrCredentials
 	}
-	a.hashing <- struct{}{}
-	hash := hashPassword(password)
-	<-a.hashing
-	codes, err := a.key.seal(c.user, secret)
+	var hash, codes string
+	if err == nil {
+		err = a.hash(ctx, func() { hash = hashPassword(password) })
+	}
+	if err == nil {
+		codes, err = a.key.seal(c.user, secret)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot set the password of %s: %w", c.who, err)
 	}

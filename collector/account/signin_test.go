@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -274,5 +275,32 @@ func TestOneNetwork(t *testing.T) {
 		if want := map[bool]error{false: ErrLink, true: ErrTooMany}[n == perMinute]; !errors.Is(err, want) {
 			t.Errorf("try %d of one network: %v", n+1, err)
 		}
+	}
+}
+
+// TestHashingWaits: whoever goes away while passwords of others are checked waits no longer.
+func TestHashingWaits(t *testing.T) {
+	b := setup(t)
+	secret := b.secured("ana@example.com")
+	c, err := b.Caller(b.Context(), b.signIn(b.link("ana@example.com")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range cap(b.hashing) {
+		b.hashing <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := b.SignInWith(ctx, "ana@example.com", password, b.code(secret), "192.0.2.1:1"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("signing in: %v", err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := b.SetPassword(ctx, c, password, password, secret, b.code(secret)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("setting a password: %v", err)
+	}
+	<-b.hashing
+	if _, err := b.SignInWith(t.Context(), "ana@example.com", password, b.code(secret), "192.0.2.1:1"); err != nil {
+		t.Errorf("when its turn comes: %v", err)
 	}
 }
