@@ -70,6 +70,8 @@ func answered(status int) error {
 		return nil
 	case status == http.StatusGone:
 		return &failure{"o servidor diz que este endereço não existe mais (410)", dead}
+	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge, status == http.StatusUnprocessableEntity:
+		return &failure{fmt.Sprintf("o servidor recusou o conteúdo da mensagem (%d)", status), gone}
 	case status >= 300 && status < 400:
 		return &failure{fmt.Sprintf("o servidor respondeu com um desvio (%d), que não é seguido: escreva o endereço final", status), again}
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -146,6 +147,36 @@ func TestWebhookMisbehaves(t *testing.T) {
 				t.Errorf("it says something else the second time:\n%s\n%s", e.heard()[0], e.heard()[1])
 			}
 		})
+	}
+}
+
+// TestMessageRefused: a message that a server does not take as it is holds up none of
+// those behind it.
+func TestMessageRefused(t *testing.T) {
+	for kind, form := range map[store.ChannelKind]string{store.ChannelWebhook: NewSalt(), store.ChannelChat: `{"text": {{json .Assunto}}}`} {
+		for _, status := range []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity} {
+			t.Run(fmt.Sprint(kind, " ", status), func(t *testing.T) {
+				e := newEar(t)
+				b := setup(t, Options{Private: true})
+				ch := b.hook(kind, e.URL, form)
+				b.broken()
+				e.status(status)
+				b.rounds()
+				b.update(func(w *store.Writer) (err error) { ch, err = w.Channel(ch.ID, 0, true); return err })
+				if !strings.Contains(ch.LastError, fmt.Sprint("recusou o conteúdo da mensagem (", status, ")")) || !ch.DeadAt.IsZero() {
+					t.Errorf("the channel says %q, dead since %v", ch.LastError, ch.DeadAt)
+				}
+				e.status(http.StatusNoContent)
+				b.alarms(alarm.Subject{Kind: alarm.OfAgent, ID: agent}, raised(alarm.BufferDamaged, alarm.Critical), raised(alarm.DiskFilling, alarm.Critical))
+				if n := b.rounds(); n != 1 || len(e.heard()) != 2 || e.heard()[0] == e.heard()[1] {
+					t.Errorf("%d attempts more, heard %q", n, e.heard())
+				}
+				b.wait(giveUpAt)
+				if n := b.rounds(); n != 0 {
+					t.Errorf("%d attempts days later", n)
+				}
+			})
+		}
 	}
 }
 
