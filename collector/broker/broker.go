@@ -163,14 +163,24 @@ func (b *Broker) Up() bool {
 }
 
 // Connected is how many agents are connected.
-func (b *Broker) Connected() int {
+func (b *Broker) Connected() (n int) {
 	b.mu.Lock()
 	l := b.life
 	b.mu.Unlock()
 	if l == nil {
 		return 0
 	}
-	return max(0, l.server.NumClients()-1) // one is the collector's own
+	open, err := l.server.Connz(&server.ConnzOptions{Limit: 1 << 20})
+	if err != nil {
+		b.o.Log.Error("cannot count the agents that are connected", "err", err)
+		return 0
+	}
+	for _, c := range open.Conns {
+		if c.MQTTClient != "" { // the others are collectors
+			n++
+		}
+	}
+	return n
 }
 
 // Disconnect closes the connections of an agent, for one whose certificate was

@@ -29,8 +29,9 @@ type Links struct {
 	TLS    *tls.Config // towards them, with this collector's client certificate
 }
 
-// linkTime is how long a command may wait for a link that takes nothing.
-const linkTime = 2 * time.Second
+// linkTime is how long a command may wait for a link that takes nothing; those behind it
+// do not, until there is a new link.
+const linkTime = time.Second
 
 // linked is the subject of what collectors send each other's agents.
 var linked = subject(wire.DownTopic("*", wire.DownCommand))
@@ -66,7 +67,7 @@ func (l *Links) admits(c server.ClientAuthentication, certificate *x509.Certific
 // with it.
 func (l *Links) dial(log *slog.Logger) (peers []*nats.Conn, err error) {
 	for _, at := range l.Peers {
-		conn, err := nats.Connect("tls://"+at, append(lasting(l.TLS),
+		conn, err := nats.Connect("tls://"+at, append(lasting(l.TLS), nats.FlusherTimeout(linkTime),
 			nats.ConnectHandler(func(*nats.Conn) { log.Info("linked to another collector", "collector", at) }),
 			nats.ReconnectHandler(func(*nats.Conn) { log.Info("linked to another collector again", "collector", at) }),
 			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -82,15 +83,11 @@ func (l *Links) dial(log *slog.Logger) (peers []*nats.Conn, err error) {
 	return peers, nil
 }
 
-// toPeers sends a command at the other collectors; an error says that one of them did
-// not take it.
+// toPeers sends a command at the other collectors; an error says that the link to one of
+// them is down.
 func (b *Broker) toPeers(to string, payload []byte) (err error) {
 	for _, peer := range b.peers {
-		perr := peer.Publish(to, payload)
-		if perr == nil {
-			perr = peer.FlushTimeout(linkTime)
-		}
-		err = errors.Join(err, perr)
+		err = errors.Join(err, peer.Publish(to, payload))
 	}
 	return err
 }

@@ -159,6 +159,87 @@ func TestLinkedCollectors(t *testing.T) {
 	}
 }
 
+// TestConnectedAreAgents: the links of other collectors are no tills.
+func TestConnectedAreAgents(t *testing.T) {
+	g := newGroup(t)
+	for _, n := range g.nodes {
+		for _, peer := range n.peers {
+			until(t, "a link", peer.IsConnected)
+		}
+	}
+	agent, cert := enrolled(t, g.registry)
+	c := g.place.connect(g.nodes[1].Broker, agent, cert)
+	defer c.Disconnect(0)
+	for i, n := range g.nodes {
+		if got := n.Connected(); got != i%2 {
+			t.Errorf("collector %d counts %d tills, want %d", i, got, i%2)
+		}
+	}
+}
+
+// TestHungPeer: a collector that takes nothing any more holds up neither commands nor the
+// end of another.
+func TestHungPeer(t *testing.T) {
+	p := newPlace(t)
+	peer := p.options
+	peer.Folder, peer.Links = filepath.Join(t.TempDir(), "hung"), &Links{Listen: freeAddress(t)}
+	far, err := Start(peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(far.Close)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open sync.WaitGroup
+	hung, hang := context.WithCancel(t.Context())
+	defer hang()
+	t.Cleanup(func() { l.Close(); open.Wait() })
+	open.Go(func() {
+		in, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer in.Close()
+		out, err := net.Dial("tcp", peer.Links.Listen)
+		if err != nil {
+			return
+		}
+		defer out.Close()
+		open.Go(func() { io.Copy(in, out) })
+		context.AfterFunc(hung, func() { out.SetDeadline(time.Now()) })
+		io.Copy(out, in)
+		<-t.Context().Done() // reads no more
+	})
+	near := p.options
+	near.Folder = filepath.Join(t.TempDir(), "near")
+	near.Links = &Links{Listen: freeAddress(t), Peers: []string{l.Addr().String()}, TLS: p.ca.ClientConfig(t.TempDir(), enrol.CollectorName, time.Now)}
+	b, err := Start(near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	until(t, "the link", b.peers[0].IsConnected)
+	agent, _ := enrolled(t, p.registry)
+	hang()
+	payload := make([]byte, 200<<10)
+	began := time.Now()
+	failed := 0
+	for range 150 { // 30 MiB, more than sockets hold
+		if b.Send(agent, wire.DownCommand, payload) != nil {
+			failed++
+		}
+	}
+	if took := time.Since(began); failed == 0 || took > 5*time.Second {
+		t.Errorf("%d commands failed in %v", failed, took)
+	}
+	began = time.Now()
+	if b.Close(); time.Since(began) > 5*time.Second {
+		t.Errorf("its end took %v", time.Since(began))
+	}
+}
+
 // TestCommandsCrossLinks: a command reaches its till at whichever collector it is, also
 // at one that came back, and nobody but collectors gets through the door between them.
 func TestCommandsCrossLinks(t *testing.T) {

@@ -86,7 +86,7 @@ func (f *Fleet) Run(ctx context.Context, sender Sender) {
 // atOnce bounds how many commands are sent in one transaction.
 const atOnce = 200
 
-// Round ends what is overdue, moves waves on, and sends what is due.
+// Round ends what is overdue, moves waves on, and sends what is due until ctx ends.
 func (f *Fleet) Round(ctx context.Context, sender Sender) error {
 	now := f.o.Now()
 	var overdue, due, cancels []store.Command
@@ -115,6 +115,9 @@ func (f *Fleet) Round(ctx context.Context, sender Sender) error {
 		return err
 	}
 	for _, c := range ready {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err := sender.Send(c.Agent, wire.DownCommand, c.Message); err != nil {
 			f.o.Log.Warn("command not sent, trying again when its agent is heard", "agent", c.Agent, "command", c.ID, "err", err)
 		}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -185,6 +186,30 @@ func TestSending(t *testing.T) {
 	w.update(func(u *store.Writer) error { return w.beat(u, agentID) })
 	if got := w.round(); len(got) > 0 {
 		t.Errorf("sent again after the agent's word: %v", got)
+	}
+}
+
+// sender is a broker that is a func.
+type sender func() error
+
+func (s sender) Send(string, string, []byte) error { return s() }
+
+// TestStoppedBetween: a round that is stopped while it sends sends no more, and what is
+// left goes out when its agent is heard.
+func TestStoppedBetween(t *testing.T) {
+	w := newWorld(t)
+	for range 3 {
+		w.order(Request{Name: wire.CommandPing})
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	tried := 0
+	if err := w.Round(ctx, sender(func() error { tried++; stop(); return nil })); !errors.Is(err, context.Canceled) || tried != 1 {
+		t.Errorf("%d sent, %v", tried, err)
+	}
+	w.now = w.now.Add(time.Minute)
+	w.update(func(u *store.Writer) error { return w.beat(u, agentID) })
+	if got := w.round(); len(got) != 3 {
+		t.Errorf("%d sent after it", len(got))
 	}
 }
 
