@@ -150,7 +150,7 @@ func (a *API) Now(ctx context.Context, c Caller) (o Overview, err error) {
 			if t.State != Archive {
 				o.Tills++
 			}
-			if t.State == Silent || t.State == Waiting {
+			if t.Unheard() {
 				o.Silent++
 			}
 			if t.Agent.HeardAt.After(o.LastHeard) {

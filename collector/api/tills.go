@@ -51,6 +51,13 @@ func (t Till) Issuers() (all []string) {
 	return all
 }
 
+// Unheard tells whether nothing is heard of its agent, however grave that is by now, or
+// never was.
+func (t Till) Unheard() bool {
+	return t.Agent.ID != "" && t.Agent.HeardAt.IsZero() ||
+		slices.ContainsFunc(t.Alarms, func(a store.Alarm) bool { return a.Code == alarm.AgentSilent })
+}
+
 // LastSale is when the newest document of its devices was issued.
 func (t Till) LastSale() (last time.Time) {
 	for _, d := range t.Devices {

@@ -22,7 +22,7 @@ func (b *bench) raise(s alarm.Subject, raised ...alarm.Raised) {
 func TestTills(t *testing.T) {
 	b := filled(t)
 	b.update(func(w *store.Writer) error {
-		for i, host := range []string{"bloqueado", "mudo", "novo", "cheio"} {
+		for i, host := range []string{"bloqueado", "mudo", "novo", "cheio", "perdido"} {
 			id := fmt.Sprintf("agent00%d", i)
 			if err := w.AddAgent(id, host, now()); err != nil {
 				return err
@@ -45,6 +45,8 @@ func TestTills(t *testing.T) {
 	b.raise(alarm.Subject{Kind: alarm.OfDevice, ID: "900000013"}, alarm.Raised{Code: alarm.MemoryFilling, Severity: alarm.Warning, Step: 1})
 	b.raise(alarm.Subject{Kind: alarm.OfDevice, ID: "900000013"}, alarm.Raised{Code: alarm.MemoryFilling, Behind: alarm.AgentSilent})
 
+	b.raise(alarm.Subject{Kind: alarm.OfAgent, ID: "agent004"}, alarm.Raised{Code: alarm.AgentSilent, Severity: alarm.Critical, Step: 3})
+
 	tills, err := b.Tills(t.Context(), b.ana)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +55,7 @@ func TestTills(t *testing.T) {
 	for _, till := range tills {
 		got[till.Name()] = till.State
 	}
-	want := map[string]State{"bloqueado": Critical, "mudo": Silent, "novo": Waiting, "cheio": Fine, "caixa-1": Fine, "SAT 900000099": Archive}
+	want := map[string]State{"bloqueado": Critical, "mudo": Silent, "novo": Waiting, "cheio": Fine, "perdido": Critical, "caixa-1": Fine, "SAT 900000099": Archive}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("states %v, want %v", got, want)
 	}
@@ -62,14 +64,14 @@ func TestTills(t *testing.T) {
 	}
 
 	o, err := b.Now(t.Context(), b.ana)
-	if err != nil || o.Tills != 5 || o.Silent != 2 || !o.LastHeard.Equal(now()) || o.Documents != 6 {
+	if err != nil || o.Tills != 6 || o.Silent != 3 || !o.LastHeard.Equal(now()) || o.Documents != 6 {
 		t.Errorf("%+v, %v", o, err)
 	}
 	var causes []alarm.Code
 	for _, c := range o.Causes {
 		causes = append(causes, c.Rule.Code)
 	}
-	if fmt.Sprint(causes) != fmt.Sprint([]alarm.Code{alarm.BlockedAutonomous, alarm.PendingOld, alarm.AgentSilent}) {
+	if fmt.Sprint(causes) != fmt.Sprint([]alarm.Code{alarm.AgentSilent, alarm.BlockedAutonomous, alarm.PendingOld}) {
 		t.Errorf("causes %v", causes)
 	}
 }

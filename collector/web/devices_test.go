@@ -132,7 +132,7 @@ func TestTillsAreFound(t *testing.T) {
 	for _, f := range []struct{ query, want string }{
 		{"", market + " 900000004 " + corner + " " + fresh + " " + bakery},
 		{"?q=mercado+BOM", market}, {"?q=11.444.777", market}, {"?q=11444777", market}, {"?q=bazar", corner}, {"?q=900000001", bakery},
-		{"?q=bloqueio", market}, {"?estado=fine", bakery}, {"?estado=critical&q=sat", market + " 900000004"}, {"?estado=silent", fresh}, {"?q=nada", ""},
+		{"?q=bloqueio", market}, {"?estado=fine", bakery}, {"?estado=critical&q=sat", market + " 900000004"}, {"?estado=silent", corner + " " + fresh}, {"?q=nada", ""},
 	} {
 		var got []string
 		for _, m := range rows.FindAllStringSubmatch(v.get("/caixas"+f.query).body, -1) {

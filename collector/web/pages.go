@@ -39,10 +39,10 @@ func (tillsPage) States() []api.State {
 	return []api.State{api.Critical, api.Warning, api.Notice, api.Silent, api.Fine, api.Archive}
 }
 
-// fits tells whether a till is among those asked for. One that was never heard is not
-// heard, too.
+// fits tells whether a till is among those asked for: of those without news also the ones
+// that are graver by now, and those never heard.
 func (p tillsPage) fits(t api.Till) bool {
-	return (p.State == "" || t.State == p.State || p.State == api.Silent && t.State == api.Waiting) &&
+	return (p.State == "" || t.State == p.State || p.State == api.Silent && t.Unheard()) &&
 		strings.Contains(strings.ToLower(tillText(t)), strings.ToLower(p.Text))
 }
 
