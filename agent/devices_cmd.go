@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,7 +18,7 @@ import (
 // cmdDevices tells a technician which devices are plugged in and what they lack.
 // It needs no running agent, opens nothing and changes nothing.
 func cmdDevices(_ context.Context, args []string) error {
-	fs := flag.NewFlagSet("devices", flag.ContinueOnError)
+	fs := newFlagSet("devices")
 	asJSON := fs.Bool("json", false, "para programas")
 	rules := fs.Bool("udev", false, "mostra as regras udev do Linux para estes equipamentos")
 	if err := fs.Parse(args); err != nil {

@@ -85,28 +85,6 @@ func usage(w io.Writer) {
 	}
 }
 
-// flags makes a flag set that speaks Portuguese and reads -config.
-func flags(name string) (*flag.FlagSet, *string) {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	path := fs.String("config", "", "arquivo de configuração (normalmente "+defaultPaths().config+")")
-	return fs, path
-}
-
-// verb parses flags before and after the one word that says what to do.
-func verb(fs *flag.FlagSet, args []string) (string, error) {
-	if err := fs.Parse(args); err != nil || fs.NArg() == 0 {
-		return "", err
-	}
-	word := fs.Arg(0)
-	if err := fs.Parse(fs.Args()[1:]); err != nil {
-		return "", err
-	}
-	if fs.NArg() > 0 {
-		return "", fmt.Errorf("não se espera %q depois de %q", fs.Arg(0), word)
-	}
-	return word, nil
-}
-
 func cmdRun(ctx context.Context, args []string) error {
 	fs, path := flags("run")
 	if err := fs.Parse(args); err != nil {

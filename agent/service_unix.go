@@ -74,5 +74,5 @@ func startAgain() error {
 	if err == nil {
 		err = syscall.Exec(program, os.Args, os.Environ())
 	}
-	return fmt.Errorf("cannot start the agent again: %w", err)
+	return fmt.Errorf("não foi possível iniciar o agente de novo: %w", err)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"time"
@@ -14,7 +13,7 @@ import (
 
 // cmdSim runs a simulated device as a process of its own.
 func cmdSim(ctx context.Context, args []string) error {
-	fs := flag.NewFlagSet("sim", flag.ContinueOnError)
+	fs := newFlagSet("sim")
 	var o sim.Options
 	var p sim.Ports
 	kind := fs.String("tipo", "SAT", "SAT ou MFE")

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net/url"
 	"os"
@@ -17,7 +16,7 @@ import (
 // bankHere names, as a database, the file in the collector's folder.
 const bankHere = "arquivo"
 
-func bankFlag(fs *flag.FlagSet) *string {
+func bankFlag(fs *flagSet) *string {
 	return fs.String("banco", "", "banco de dados: postgres://usuario:senha@servidor/zelo, @ARQUIVO que tem essa linha (a senha não aparece na lista de processos), ou "+
 		bankHere+" para o "+databaseFile+" da pasta")
 }

@@ -87,23 +87,3 @@ func usage(w io.Writer) {
 		fmt.Fprintf(w, "  %-10s %-54s %s\n", c.name, c.args, c.help)
 	}
 }
-
-// flags makes a flag set that reads -pasta.
-func flags(con console, name string) (*flag.FlagSet, *string) {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(con.err)
-	return fs, fs.String("pasta", defaultFolder, "pasta do coletor")
-}
-
-// parse reads flags wherever they stand and returns what is none.
-func parse(fs *flag.FlagSet, args []string) (rest []string, err error) {
-	for {
-		if err := fs.Parse(args); err != nil {
-			return nil, err
-		}
-		if fs.NArg() == 0 {
-			return rest, nil
-		}
-		rest, args = append(rest, fs.Arg(0)), fs.Args()[1:]
-	}
-}
