@@ -82,7 +82,7 @@ func (r *Remote) cancel(c wire.Command, signed []byte) {
 	defer r.mu.Unlock()
 	e := r.entries[c.ID]
 	switch {
-	case e == nil && (c.Epoch != wire.Epoch(r.o.Buffer.Epoch()) || c.Expires <= r.floor):
+	case e == nil && (c.Epoch != wire.Epoch(r.o.Buffer.Epoch()) || r.lost[c.ID] || c.Expires <= r.floor):
 		r.again(&entry{command: c, State: wire.CommandUnknown, At: r.o.Clock().UnixMilli(), Text: "Este caixa não sabe mais se já fez isto."})
 		return
 	case e == nil:
@@ -120,8 +120,8 @@ func (r *Remote) judge(c wire.Command) wire.Report {
 	switch {
 	case r.begun.cancelled(c.ID):
 		return takenBack()
-	case c.Epoch != wire.Epoch(r.o.Buffer.Epoch()):
-		return no(wire.RefusedJournal, "Este caixa não sabe mais se já fez isto, porque o seu diário recomeçou. Peça de novo.")
+	case c.Epoch != wire.Epoch(r.o.Buffer.Epoch()), r.lost[c.ID]:
+		return no(wire.RefusedJournal, journalLost)
 	case !known:
 		return no(wire.RefusedCommand, "A versão do agente deste caixa não conhece este comando. Atualize-o.")
 	case time.UnixMilli(c.Expires).Sub(time.UnixMilli(c.At)) > wire.MaxLife:

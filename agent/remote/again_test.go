@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"zelo/agent/wire"
+	"zelo/buffer"
 	"zelo/sat"
 	"zelo/sat/sim"
 )
@@ -249,4 +251,60 @@ func TestBegunFile(t *testing.T) {
 			t.Errorf("%q: %v", junk, err)
 		}
 	}
+}
+
+// An entry that cannot be read is that command's end, and no other's.
+func TestUnreadableEntry(t *testing.T) {
+	inWorld(t, nil, nil, func(w *world) {
+		w.sell(1)
+		c := w.command(wire.CommandLogs, nil)
+		c.NotBefore = time.Now().Add(time.Minute).UnixMilli()
+		w.send(c)
+		synctest.Wait()
+		b := &buffer.Batch{}
+		b.Put(table, c.ID[:], []byte("what no agent writes"))
+		if _, err := w.buffer.Commit(b); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			w.again("")
+			told := 0
+			for _, r := range w.reports(c.ID) {
+				if r.Number == 0 && r.Reason == wire.RefusedJournal {
+					told++
+				}
+			}
+			if told != 1 {
+				t.Errorf("told %d times that nobody knows how it stands", told)
+			}
+		}
+		w.send(c)
+		w.does(wire.CommandDone, wire.CommandPing, nil)
+		time.Sleep(2 * time.Minute)
+		all := w.reports(c.ID)
+		if last := all[len(all)-1]; last.Number == 0 || last.Reason != wire.RefusedJournal || w.calls(sat.ExtrairLogs) != 0 {
+			t.Errorf("%+v, %d calls", last, w.calls(sat.ExtrairLogs))
+		}
+	})
+}
+
+// Who can send messages but sign none does not fill the disk.
+func TestManyWrongSignatures(t *testing.T) {
+	inWorld(t, nil, nil, func(w *world) {
+		good := w.key
+		w.key = ed25519.NewKeyFromSeed([]byte(strings.Repeat("x", 32)))
+		c := w.command(wire.CommandPing, nil)
+		for n := range mostUnheard + 50 {
+			c.ID = wire.CommandID{9, byte(n), byte(n >> 8)}
+			w.send(c)
+			synctest.Wait()
+		}
+		for _, s := range w.buffer.Stats().Streams {
+			if s.Name == wire.StreamCommands && s.Waiting != mostUnheard {
+				t.Errorf("%d records wait for the collector", s.Waiting)
+			}
+		}
+		w.key = good
+		w.does(wire.CommandDone, wire.CommandPing, nil)
+	})
 }

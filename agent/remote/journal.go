@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -16,6 +17,7 @@ import (
 const (
 	table    = "remote"
 	floorKey = "floor"
+	aside    = "remote-aside" // table of entries that could not be read, under their ids
 )
 
 // remembers is for how long a command is known after it can no longer begin.
@@ -42,29 +44,61 @@ func (e *entry) doing() Doing {
 	return Doing{Title: e.spec.Title, By: e.command.By, Serial: e.command.Serial, State: e.State, Text: e.Text, At: time.UnixMilli(e.At)}
 }
 
-// load reads the journal.
+// load reads the journal. What cannot be read is set aside and told: nobody knows any
+// more whether that command was done, so it is never begun.
 func (r *Remote) load() error {
+	broken := map[wire.CommandID][]byte{}
 	err := r.o.Buffer.Scan(table, nil, func(k, v []byte) error {
 		if string(k) == floorKey && len(v) == 8 {
 			r.floor = int64(binary.BigEndian.Uint64(v))
 			return nil
 		}
 		e := &entry{}
-		if err := r.o.Codec.Decode(v, e); err != nil {
-			return err
+		err := r.o.Codec.Decode(v, e)
+		if err == nil {
+			err = r.o.Codec.Decode(e.Signed, &e.command)
 		}
-		if err := r.o.Codec.Decode(e.Signed, &e.command); err != nil {
+		if err != nil && len(k) == len(wire.CommandID{}) {
+			broken[wire.CommandID(k)] = bytes.Clone(v)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		e.spec, _ = wire.CommandByName(e.command.Name)
 		r.entries[e.command.ID] = e
 		return nil
 	})
+	if err == nil {
+		err = r.o.Buffer.Scan(aside, nil, func(k, _ []byte) error {
+			r.lost[wire.CommandID(k)] = true
+			return nil
+		})
+	}
+	for id, v := range broken {
+		err = errors.Join(err, r.setAside(id, v))
+	}
 	if err != nil {
 		return fmt.Errorf("cannot read the journal of commands: %w", err)
 	}
 	return nil
 }
+
+func (r *Remote) setAside(id wire.CommandID, v []byte) error {
+	r.o.Log.Error("a command's entry in the journal cannot be read and is set aside", "id", id, "table", aside)
+	b := &buffer.Batch{}
+	b.Delete(table, id[:])
+	b.Put(aside, id[:], v)
+	err := r.add(b, wire.Command{ID: id}, wire.Report{State: wire.CommandRefused, At: r.o.Clock().UnixMilli(), Reason: wire.RefusedJournal, Text: journalLost})
+	if err == nil {
+		_, err = r.o.Buffer.Commit(b)
+	}
+	r.lost[id] = true
+	return err
+}
+
+// journalLost is why nobody knows whether a command was done here.
+const journalLost = "Este caixa não sabe mais se já fez isto, porque o seu diário recomeçou. Peça de novo."
 
 // errCancelled keeps a command from beginning.
 var errCancelled = errors.New("the command was cancelled")
@@ -93,8 +127,18 @@ func (r *Remote) tell(e *entry, report wire.Report) error {
 	return nil
 }
 
+// mostUnheard is how many records may wait for the collector before it is told nothing
+// again: whoever may send here makes one with each message, and they are never evicted.
+const mostUnheard = 256
+
 // again sends the latest report once more.
 func (r *Remote) again(e *entry) {
+	for _, s := range r.o.Buffer.Stats().Streams {
+		if s.Name == wire.StreamCommands && s.Waiting >= mostUnheard {
+			r.o.Log.Warn("command's state not told again, too much waits for the collector", "id", e.command.ID)
+			return
+		}
+	}
 	b := &buffer.Batch{}
 	err := r.add(b, e.command, wire.Report{Number: e.Number, State: e.State, At: e.At, Text: e.Text, Reason: e.Reason, Reply: e.Reply, Result: e.Result})
 	if err == nil {

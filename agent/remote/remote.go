@@ -71,7 +71,8 @@ type Remote struct {
 	entries map[wire.CommandID]*entry
 	floor   int64 // the latest expiry of those forgotten, Unix milliseconds
 	begun   *begun
-	inHand  *entry // being carried out, and from then on changed by who does; nil when none is
+	lost    map[wire.CommandID]bool // their entries could not be read
+	inHand  *entry                  // being carried out, and from then on changed by who does; nil when none is
 }
 
 // Doing is a command as people at the till see it.
@@ -90,7 +91,8 @@ const inboxSize = 64
 
 // New reads the journal of commands.
 func New(o Options) (*Remote, error) {
-	r := &Remote{o: o, inbox: make(chan []byte, inboxSize), began: time.Now(), entries: map[wire.CommandID]*entry{}}
+	r := &Remote{o: o, inbox: make(chan []byte, inboxSize), began: time.Now(), entries: map[wire.CommandID]*entry{},
+		lost: map[wire.CommandID]bool{}}
 	var err error
 	if r.begun, err = openBegun(o.Keys.folder); err != nil {
 		return nil, err
