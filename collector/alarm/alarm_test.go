@@ -83,7 +83,7 @@ var cases = []struct {
 	{"state 4 with pending documents", BlockedDeactivation, device(func(d *Device) {
 		block(ForDeactivation)(d)
 		d.PendingSince = now.Add(-48 * time.Hour)
-	}), Warning, 1, "pendentes de envio, o mais antigo de 19/11/2026"},
+	}), Warning, 1, "Há documentos pendentes de envio à SEFAZ, o mais antigo de 19/11/2026"},
 
 	{"certificate 91 days", CertificateExpiring, expires(91), 0, 0, ""},
 	{"certificate 90 days", CertificateExpiring, expires(90), Notice, 1, "daqui a 90 dias"},
@@ -113,6 +113,11 @@ var cases = []struct {
 	{"nothing pending", PendingOld, healthy(), 0, 0, ""},
 	{"pending 23 h", PendingOld, device(func(d *Device) { d.PendingSince = now.Add(-23 * time.Hour) }), 0, 0, ""},
 	{"pending a day", PendingOld, device(func(d *Device) { d.PendingSince = now.Add(-day) }), Warning, 1, "o mais antigo de 20/11/2026 14:00"},
+	{"one pending a day, or many", PendingOld, device(func(d *Device) { d.PendingSince, d.Pending = now.Add(-day), 1 }), Warning, 1, "Há documentos pendentes de envio à SEFAZ, o mais"},
+	{"many pending a day", PendingOld, device(func(d *Device) { d.PendingSince, d.Pending = now.Add(-day), 212 }), Warning, 1,
+		"Há cerca de 212 documentos pendentes de envio à SEFAZ, o mais antigo de 20/11/2026 14:00"},
+	{"many pending behind a block of the tax office", BlockedByTaxOffice, device(func(d *Device) { block(ByTaxOffice)(d); d.PendingSince, d.Pending = now.Add(-day), 212 }), Critical, 1,
+		"Há cerca de 212 documentos pendentes de envio à SEFAZ, o mais antigo de 20/11/2026."},
 	{"pending 3 days", PendingOld, device(func(d *Device) { d.PendingSince = now.Add(-3 * day) }), Critical, 2, ""},
 	{"pending 8 days", PendingOld, device(func(d *Device) { d.PendingSince = now.Add(-8 * day) }), Critical, 3, ""},
 

@@ -162,6 +162,7 @@ type Device struct {
 	// PendingSince is the date of the oldest document waiting for the tax
 	// office, as far as known; zero when none waits.
 	PendingSince time.Time
+	Pending      int // how many wait, about; below 2 when not known
 	Battery      Battery
 	BatterySince time.Time
 	NoNetwork    time.Time // since when its network is not connected; zero while it is

@@ -56,7 +56,7 @@ func blocked(b Block, what string) func(*look) *finding {
 		}
 		detail := what + " desde " + moment(l.Device.BlockSince) + "."
 		if !l.Device.PendingSince.IsZero() {
-			detail += " Há documentos pendentes de envio, o mais antigo de " + date(l.Device.PendingSince) + "."
+			detail += fmt.Sprintf(" "+l.Device.waiting(), date(l.Device.PendingSince))
 		}
 		return &finding{since: l.Device.BlockSince, detail: detail}
 	}
@@ -136,11 +136,19 @@ func noContact(l *look) *finding {
 // and still waits: it must leave the device.
 func pendingOld(l *look) *finding {
 	since := l.Device.PendingSince
-	f := l.aged(since, "Há documentos pendentes de envio à SEFAZ, o mais antigo de %s.")
+	f := l.aged(since, l.Device.waiting())
 	if f == nil && !since.IsZero() && since.Before(banned()) && !l.now.Before(banned()) {
-		f = &finding{Warning, 1, since, fmt.Sprintf("Há documentos pendentes de envio à SEFAZ, o mais antigo de %s.", moment(since))}
+		f = &finding{Warning, 1, since, fmt.Sprintf(l.Device.waiting(), moment(since))}
 	}
 	return f
+}
+
+// waiting says what waits for the tax office, with a place for since when.
+func (d *Device) waiting() string {
+	if d.Pending < 2 {
+		return "Há documentos pendentes de envio à SEFAZ, o mais antigo de %s."
+	}
+	return fmt.Sprintf("Há cerca de %d documentos pendentes de envio à SEFAZ, o mais antigo de %%s.", d.Pending)
 }
 
 // notTransmitted counts from the last document that the device issued and did not send.

@@ -18,7 +18,7 @@ var conditions = []struct {
 	{BlockedAutonomous, block(Autonomous), "Bloqueio autônomo (estado 3) desde 19/11/2026 08:40."},
 	{NetworkDown, func(d *Device) { d.NoNetwork = now.Add(-12 * day) }, "Rede do equipamento desconectada desde 09/11/2026 14:00."},
 	{NoContact, func(d *Device) { d.LastContact = now.Add(-11 * day) }, "Último contato do equipamento com a SEFAZ em 10/11/2026 14:00."},
-	{PendingOld, func(d *Device) { d.PendingSince = now.Add(-10 * day) }, "Há documentos pendentes de envio à SEFAZ, o mais antigo de 11/11/2026 14:00."},
+	{PendingOld, func(d *Device) { d.PendingSince, d.Pending = now.Add(-10*day), 212 }, "Há cerca de 212 documentos pendentes de envio à SEFAZ, o mais antigo de 11/11/2026 14:00."},
 	{NotTransmitted, func(d *Device) { d.LastSent, d.LastIssued = now.Add(-11*day), now.Add(-9*day) }, "Vendeu em 12/11/2026 14:00 e desde então não transmitiu"},
 }
 
@@ -75,24 +75,26 @@ func TestPartsOfABlock(t *testing.T) {
 		change func(*Device)
 		code   Code
 		behind Code
+		says   string // the block's alarm
 	}{
-		{"a certificate that expired", func(d *Device) { d.CertExpires = now.AddDate(0, 0, -1) }, CertificateExpiring, BlockedAutonomous},
-		{"a certificate that expires in a week", func(d *Device) { d.CertExpires = now.AddDate(0, 0, 7) }, CertificateExpiring, ""},
-		{"a full memory", func(d *Device) { d.Memory = 0.95 }, MemoryFilling, BlockedAutonomous},
-		{"a memory that fills", func(d *Device) { d.Memory = 0.85 }, MemoryFilling, ""},
-		{"a weak battery", func(d *Device) { d.Battery, d.BatterySince = BatteryLow, now.Add(-day) }, BatteryWeak, ""},
-		{"numbers missing", func(d *Device) { d.Gaps = some(2, now) }, NumbersMissing, ""},
-		{"a clock that is off", func(d *Device) { d.ClockOff = time.Hour }, ClockOff, ""},
+		{"a certificate that expired", func(d *Device) { d.CertExpires = now.AddDate(0, 0, -1) }, CertificateExpiring, BlockedAutonomous, "venceu em 20/11/2026"},
+		{"a certificate that expires in a week", func(d *Device) { d.CertExpires = now.AddDate(0, 0, 7) }, CertificateExpiring, "", ""},
+		{"a full memory", func(d *Device) { d.Memory = 0.95 }, MemoryFilling, BlockedAutonomous, "Memória do equipamento com 95 %"},
+		{"a memory that fills", func(d *Device) { d.Memory = 0.85 }, MemoryFilling, "", ""},
+		{"a weak battery", func(d *Device) { d.Battery, d.BatterySince = BatteryLow, now.Add(-day) }, BatteryWeak, "", ""},
+		{"numbers missing", func(d *Device) { d.Gaps = some(2, now) }, NumbersMissing, "", ""},
+		{"a clock that is off", func(d *Device) { d.ClockOff = time.Hour }, ClockOff, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := device(block(Autonomous))
 			c.change(f.Device)
-			for _, r := range Eval(f, now) {
-				if r.Code == c.code && r.Behind == c.behind {
-					return
-				}
+			got := Eval(f, now)
+			if !slices.ContainsFunc(got, func(r Raised) bool { return r.Code == c.code && r.Behind == c.behind }) {
+				t.Errorf("not behind %q", c.behind)
 			}
-			t.Errorf("not behind %q", c.behind)
+			if whole := find(f, BlockedAutonomous); whole == nil || !strings.Contains(whole.Detail, c.says) {
+				t.Errorf("the block does not say %q: %+v", c.says, whole)
+			}
 		})
 	}
 }

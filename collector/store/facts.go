@@ -53,7 +53,7 @@ func (r *Reader) deviceFacts(f *alarm.Facts) error {
 		FirstSeen: d.FirstSeen, Silent: d.SilentSince, StatusAt: d.StatusAt, Block: d.Status.Block, BlockSince: d.BlockSince,
 		Memory: d.Status.Memory, LastContact: d.Status.LastContact, CertExpires: d.Status.CertExpires,
 		ClockOff: d.Status.ClockOff, ClockKnown: d.Status.ClockKnown, LastIssued: d.LastIssued, LastSent: d.Status.LastSent,
-		Software: d.Status.Software,
+		Software: d.Status.Software, Pending: d.Status.pending(),
 	}
 	agent := Agent{}
 	if d.Agent != "" {
