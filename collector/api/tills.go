@@ -30,15 +30,15 @@ func (t Till) Name() string {
 	return "SAT " + t.ID
 }
 
-// Shop is the name of the shop, from the documents of its devices; "" while
-// there is none.
+// Shop is the name of the shop, from the documents of its devices, else of its agent's
+// establishment; "" when neither is known.
 func (t Till) Shop() string {
 	for _, d := range t.Devices {
 		if d.IssuerName != "" {
 			return d.IssuerName
 		}
 	}
-	return ""
+	return t.Agent.Shop
 }
 
 // Issuers are the CNPJ for which its devices issue, each once.

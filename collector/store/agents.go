@@ -22,6 +22,7 @@ type Agent struct {
 	Bound     int64
 	Reseller  int64  // that enrolled it; 0 is none
 	CNPJ      string // of its establishment; "" while it waits to be identified
+	Shop      string // the establishment's name; "" when not known
 }
 
 // Beat is an agent's pulse with the devices it sees.
@@ -41,12 +42,15 @@ type BeatDevice struct {
 }
 
 const agentColumns = `id, host, system, software, first_seen, heard_at, beat_at, started_at, clock_off,
-	waiting, oldest_at, used, bound, reseller_id, cnpj`
+	waiting, oldest_at, used, bound, reseller_id, cnpj, ` + agentShop
+
+// agentShop is the name of an agent's establishment, in SQL.
+const agentShop = `coalesce((SELECT e.name FROM establishments e WHERE e.cnpj = agents.cnpj), '')`
 
 func scanAgent(s scanner, a *Agent) error {
 	var off int64
 	err := s.Scan(&a.ID, &a.Host, &a.System, &a.Software, at(&a.FirstSeen), at(&a.HeardAt), at(&a.BeatAt),
-		at(&a.StartedAt), &off, &a.Waiting, at(&a.OldestAt), &a.Used, &a.Bound, &a.Reseller, &a.CNPJ)
+		at(&a.StartedAt), &off, &a.Waiting, at(&a.OldestAt), &a.Used, &a.Bound, &a.Reseller, &a.CNPJ, &a.Shop)
 	a.ClockOff = time.Duration(off) * time.Millisecond
 	return err
 }
@@ -130,7 +134,7 @@ func (r *Reader) sharedAgents(args *arguments) string {
 	}
 	own := r.ofAgents("id", args)
 	return `id, host, system, software, first_seen, heard_at, beat_at, started_at, clock_off, waiting, oldest_at, used, bound,
-		CASE WHEN ` + own + ` THEN reseller_id ELSE 0 END, CASE WHEN ` + own + ` THEN cnpj ELSE '' END`
+		CASE WHEN ` + own + ` THEN reseller_id ELSE 0 END, CASE WHEN ` + own + ` THEN cnpj ELSE '' END, CASE WHEN ` + own + ` THEN ` + agentShop + ` ELSE '' END`
 }
 
 // Agents returns all agents by id.

@@ -118,7 +118,7 @@ func testBeat(t *testing.T, s *Store) {
 	view(t, s, func(r *Reader) error {
 		a, err := r.Agent("agent001")
 		want := Agent{"agent001", "caixa-1", "linux/amd64", "1.0", t0, t0.Add(5 * time.Minute), t0.Add(5 * time.Minute), t0,
-			-1500 * time.Millisecond, 3, t0, 5, 9, 0, ""}
+			-1500 * time.Millisecond, 3, t0, 5, 9, 0, "", ""}
 		if a != want {
 			t.Errorf("got  %+v\nwant %+v", a, want)
 		}
@@ -320,6 +320,13 @@ func testPendingOldest(t *testing.T, s *Store) {
 		if f := facts(t, s, alarm.OfDevice, d.Serial); !f.Device.PendingSince.Equal(c.want) {
 			t.Errorf("first pending %s: %v, want %v", c.first, f.Device.PendingSince, c.want)
 		}
+	}
+	last, _ := sample("900000001", 213, t0)
+	update(t, s, func(w *Writer) error {
+		return w.SetStatus(d.Serial, Status{PendingFirst: old.Key, PendingLast: last.Key}, rec("e1", "status", 8, t0))
+	})
+	if f := facts(t, s, alarm.OfDevice, d.Serial); f.Device.Pending != 212 {
+		t.Errorf("from number 2 to 213 wait %d", f.Device.Pending)
 	}
 	update(t, s, func(w *Writer) error { return w.SetStatus(d.Serial, Status{}, rec("e1", "status", 9, t0)) })
 	if f := facts(t, s, alarm.OfDevice, d.Serial); !f.Device.PendingSince.IsZero() {

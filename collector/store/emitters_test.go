@@ -154,9 +154,22 @@ func testSharedTill(t *testing.T, s *Store) {
 			w.SetAlarms(alarm.Subject{Kind: alarm.OfAgent, ID: "agent001"}, append(raised(alarm.AgentSilent), raised(alarm.RecordsQuarantined)...), t0),
 			w.SetAlarms(alarm.Subject{Kind: alarm.OfDevice, ID: theirs}, raised(alarm.MemoryFilling), t0))
 	})
-	err := s.View(context.Background(), OfReseller(2), func(r *Reader) error {
+	update(t, s, func(w *Writer) error {
+		return w.NameEstablishment(Establishment{CNPJ: "11111111000191", Name: "Armazém"})
+	})
+	err := s.View(context.Background(), OfReseller(1), func(r *Reader) error {
+		own, err := r.Till("agent001")
+		if own.Agent.Shop != "Armazém" {
+			t.Errorf("its own reseller sees the shop %q", own.Agent.Shop)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.View(context.Background(), OfReseller(2), func(r *Reader) error {
 		tills, err := r.Tills()
-		if len(tills) != 2 || tills[0].Agent.Host != "balcão" || tills[0].Agent.CNPJ != "" || tills[0].Agent.Reseller != 0 || len(tills[0].Devices) != 0 {
+		if len(tills) != 2 || tills[0].Agent.Shop != "" || tills[0].Agent.Host != "balcão" || tills[0].Agent.CNPJ != "" || tills[0].Agent.Reseller != 0 || len(tills[0].Devices) != 0 {
 			t.Errorf("tills: %+v", tills) // the till, and the device whose agent never reported it
 		}
 		one, err2 := r.Till("agent001")

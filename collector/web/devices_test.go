@@ -147,8 +147,7 @@ func TestTillsAreFound(t *testing.T) {
 	}
 	const cnpj = "12ABC34501DE35"
 	c.update(func(w *store.Writer) error {
-		err := w.AddTaxpayer(store.Taxpayer{Root: cnpj[:8], Name: "Nova", Reseller: store.DefaultReseller, CreatedAt: now(),
-			Establishments: []store.Establishment{{CNPJ: cnpj, Root: cnpj[:8], Name: "Nova"}}})
+		err := w.AddTaxpayer(store.Taxpayer{Root: cnpj[:8], Name: "Nova", Reseller: store.DefaultReseller, CreatedAt: now()})
 		if err == nil {
 			err = w.AddToken("s", store.Token{Reseller: store.DefaultReseller, CNPJ: cnpj, Allowed: 1, ExpiresAt: now().AddDate(0, 0, 1), CreatedAt: now()})
 		}
@@ -157,11 +156,18 @@ func TestTillsAreFound(t *testing.T) {
 		}
 		return err
 	})
-	for _, path := range []string{"/caixas?q=12.ABC.345", "/caixas/hhhhhhhhiiiiiiii"} {
-		if a := v.get(path); !strings.Contains(a.body, "CNPJ 12.ABC.345/01DE-35") {
-			t.Errorf("%s does not say whose the till is that sold nothing yet: %s", path, a.body)
+	says := func(path, words string) {
+		if a := v.get(path); !strings.Contains(a.body, words) {
+			t.Errorf("%s does not say %s of a till that sold nothing yet: %s", path, words, a.body)
 		}
 	}
+	says("/caixas?q=12.ABC.345", "CNPJ 12.ABC.345/01DE-35")
+	says("/caixas/hhhhhhhhiiiiiiii", "CNPJ 12.ABC.345/01DE-35")
+	c.update(func(w *store.Writer) error {
+		return w.AddEstablishment(store.Establishment{CNPJ: cnpj, Root: cnpj[:8], Name: "Armazém Novo"})
+	})
+	says("/caixas?q=armaz%C3%A9m", "Armazém Novo")
+	says("/caixas/hhhhhhhhiiiiiiii", "Armazém Novo")
 	c.update(func(w *store.Writer) (err error) {
 		for i := range shownTills {
 			if err == nil {

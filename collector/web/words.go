@@ -234,8 +234,7 @@ func shop(a api.Alarm) string {
 	return shopOf(*a.Till)
 }
 
-// shopOf is a till's shop: its name, which its documents tell, or the CNPJ that it was
-// enrolled with; "" when neither is known.
+// shopOf is a till's shop: its name, or the CNPJ that it was enrolled with; "" when neither is known.
 func shopOf(t api.Till) string {
 	if s := t.Shop(); s != "" || t.Agent.CNPJ == "" {
 		return s
