@@ -48,7 +48,7 @@ func (a *agent) makeRemote() {
 	r, err := remote.New(remote.Options{
 		Buffer: a.buffer, Codec: a.codec, Keys: keys, Log: a.log,
 		Agent:  func() string { return a.keeper.identity().Agent },
-		Device: a.deviceNamed, LastDocument: a.router.LastDocument, SinceSale: a.router.SinceSale, Heard: a.heard, Now: a.collectorTime, Clock: time.Now,
+		Device: a.deviceNamed, LastDocument: a.router.LastDocument, SinceSale: a.router.SinceSale, Blocked: a.blocked, Heard: a.heard, Now: a.collectorTime, Clock: time.Now,
 		Poll: a.monitor.Read, Beat: func() { a.uplink.Beat() },
 		OwnLog: func() ([]byte, error) { return readLog(a.config.Folder) }, Bundle: a.supportFiles, Secrets: a.secrets,
 		Config: a.configText, Check: a.checkConfig, Trial: remote.Trial{Path: a.config.path}, Restart: a.restart,
@@ -58,6 +58,12 @@ func (a *agent) makeRemote() {
 		return
 	}
 	a.keys, a.remote = keys, r
+}
+
+// blocked reports whether a device's latest status says that it refuses to sell.
+func (a *agent) blocked(serial string) bool {
+	s, _ := a.monitor.Last(serial)
+	return s.State.Blocked()
 }
 
 // command takes a command of the collector.

@@ -88,7 +88,7 @@ func TestRemoteSession(t *testing.T) {
 
 	s.sat.tell(`{"set":{"state":3}}`)
 	s.until("the alarm", func() bool { return strings.Contains(s.collector("alarms"), "autônomo") })
-	if page := s.command(agent, "feito", "status", device, sat); !strings.Contains(page, "autônomo") || !strings.Contains(page, "Espera pela SEFAZ: de 35") {
+	if page := s.command(agent, "feito", "status", device, sat); !strings.Contains(page, "autônomo") || !strings.Contains(page, "Pendentes de envio à SEFAZ: de 35") {
 		t.Errorf("the status: %s", page)
 	}
 	s.command(agent, "feito", "device-logs", device, sat)
@@ -104,7 +104,7 @@ func TestRemoteSession(t *testing.T) {
 	s.until("the documents to be sent and the block to be lifted", func() bool {
 		looks++
 		page := s.command(agent, "feito", "status", device, sat)
-		return strings.Contains(page, "Espera pela SEFAZ: nada") && strings.Contains(page, "Estado: desbloqueado")
+		return strings.Contains(page, "Pendentes de envio à SEFAZ: nenhum") && strings.Contains(page, "Estado: desbloqueado")
 	})
 	s.until("the alarm to be over", func() bool { return !strings.Contains(s.collector("alarms"), "autônomo") })
 	s.command(agent, "feito", "end-to-end-test", device, sat)

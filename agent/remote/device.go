@@ -115,7 +115,7 @@ func (w *work) call(ctx context.Context, d sat.Device, code string, req sat.Requ
 	case err == nil && (reply.Code.Success() || stored || w.already(reply.Code)):
 		return w.succeeded(ctx, d, code, req, reply), true
 	case err == nil && !vague(reply.Code):
-		return w.refusedBy(reply), true
+		return w.refusedBy(ctx, d, code, reply), true
 	case notSent && w.stopping():
 		w.unbegin("O agente foi parado antes de começar.")
 		return ending{}, true
@@ -146,10 +146,16 @@ func vagueness(reply sat.Reply, err error) string {
 func (w *work) already(c sat.Code) bool { return w.resumed && c == 17005 }
 
 // refusedBy is the end of a call that the device refused.
-func (w *work) refusedBy(reply sat.Reply) ending {
+func (w *work) refusedBy(ctx context.Context, d sat.Device, code string, reply sat.Reply) ending {
 	text := "O equipamento recusou: " + said(reply) + "."
 	if reply.Code.WrongActivationCode() {
 		text += " O código que este caixa tinha não serve mais e foi esquecido."
+	}
+	if reply.Code == 9099 { // of TesteFimAFim: something else went wrong
+		if s, err := w.status(ctx, d, code); err == nil && offline(s) {
+			text += " Ele está sem rede: veja Rede no status."
+			w.say(describeStatus(s)...)
+		}
 	}
 	return ending{state: wire.CommandFailed, text: text, reply: codeOf(reply)}
 }
@@ -174,17 +180,25 @@ func (w *work) succeeded(ctx context.Context, d sat.Device, code string, req sat
 		w.look(ctx, d, req.Arg(sat.CodeParam))
 	case wire.CommandChangeCode:
 		w.look(ctx, d, w.args["new"])
-	case wire.CommandNetwork, wire.CommandUnblock, wire.CommandBlock, wire.CommandTest, wire.CommandCertificate, wire.CommandLink:
+	case wire.CommandNetwork:
+		if s := w.look(ctx, d, code); offline(s) {
+			end.text += " O status ainda diz desconectado: leia-o de novo em alguns minutos."
+		}
+	case wire.CommandUnblock, wire.CommandBlock, wire.CommandTest, wire.CommandCertificate, wire.CommandLink:
 		w.look(ctx, d, code)
 	}
 	return end
 }
 
-// look reads the status after something was done, and tells it.
-func (w *work) look(ctx context.Context, d sat.Device, code string) {
-	if s, err := w.status(ctx, d, code); err == nil {
-		w.say(describeStatus(s)...)
+// look reads the status after something was done, and tells it; the zero one when it
+// cannot be read.
+func (w *work) look(ctx context.Context, d sat.Device, code string) sat.Status {
+	s, err := w.status(ctx, d, code)
+	if err != nil {
+		return sat.Status{}
 	}
+	w.say(describeStatus(s)...)
+	return s
 }
 
 // status reads the device's status, and queues it for the collector.

@@ -34,7 +34,7 @@ func TestAutonomousBlockIsResolved(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, id := w.does(wire.CommandDone, wire.CommandStatus, nil)
-		wants(t, w.transcript(id), "Estado: bloqueio autônomo", "Espera pela SEFAZ: ", "Certificado vence em")
+		wants(t, w.transcript(id), "Estado: bloqueio autônomo", "Pendentes de envio à SEFAZ: ", "desconectado", "Certificado vence em")
 		r, _ := w.does(wire.CommandRefused, wire.CommandUnblock, nil)
 		if r.Reason != wire.RefusedState || w.calls(sat.DesbloquearSAT) != 0 {
 			t.Errorf("%+v, %d calls", r, w.calls(sat.DesbloquearSAT))
@@ -42,14 +42,16 @@ func TestAutonomousBlockIsResolved(t *testing.T) {
 		wants(t, r.Text, "autônomo")
 		_, id = w.does(wire.CommandDone, wire.CommandLogs, nil)
 		wants(t, string(w.file(id)), "|AC-SAT|info|")
-		_, id = w.does(wire.CommandDone, wire.CommandNetwork, map[string]string{"interface": "ETHE", "mode": "IPFIX", "ip": "192.168.0.50",
+		r, _ = w.does(wire.CommandFailed, wire.CommandTest, nil)
+		wants(t, r.Text, "09099", "sem rede: veja Rede")
+		r, id = w.does(wire.CommandDone, wire.CommandNetwork, map[string]string{"interface": "ETHE", "mode": "IPFIX", "ip": "192.168.0.50",
 			"mask": "255.255.255.0", "gateway": "192.168.0.1", "dns1": "8.8.8.8", "dns2": "8.8.4.4", "proxy": "0"})
-		wants(t, w.transcript(id), "IPFIX 192.168.000.050")
+		wants(t, w.transcript(id)+r.Text, "IPFIX 192.168.000.050", "ainda diz desconectado")
 		if err := w.sim.Set(sim.Settings{Online: on(true)}); err != nil { // with the network the SEFAZ is back
 			t.Fatal(err)
 		}
 		r, id = w.does(wire.CommandDone, wire.CommandTest, nil)
-		wants(t, w.transcript(id), "Chave: 35", "Estado: desbloqueado", "Espera pela SEFAZ: nada")
+		wants(t, w.transcript(id), "Chave: 35", "Estado: desbloqueado", "Pendentes de envio à SEFAZ: nenhum")
 		if r.Reply != "09000" {
 			t.Errorf("%+v", r)
 		}
@@ -198,6 +200,23 @@ func TestWaitsForAnIdleTill(t *testing.T) {
 	})
 }
 
+// A device that refuses to sell keeps no command waiting for sales to end.
+func TestNoWaitingForABlockedDevice(t *testing.T) {
+	inWorld(t, nil, nil, func(w *world) {
+		w.sell(1)
+		c := w.command(wire.CommandLogs, nil)
+		c.Window = nil
+		waits := w.send(c)
+		synctest.Wait()
+		if r := w.latest(waits); r.State != wire.CommandWaiting {
+			t.Errorf("right after a sale it is %s", r.State)
+		}
+		w.blocked.Store(true)
+		time.Sleep(2 * lookEvery)
+		w.ends(waits, wire.CommandDone)
+	})
+}
+
 func TestWhen(t *testing.T) {
 	now := time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC) // 11:00 in Brasília
 	life := wire.Command{Expires: now.Add(time.Hour).UnixMilli()}
@@ -216,7 +235,7 @@ func TestWhen(t *testing.T) {
 		text    string // "" when it may begin
 	}{
 		"safe":               {life, safe, 0, ""},
-		"selling":            {life, aside, time.Minute, "2 minutos"},
+		"selling":            {life, aside, time.Minute, "2 minutos sem vender; se não ficar até 22/11 12:00, não é feito."},
 		"idle":               {life, aside, 2 * time.Minute, ""},
 		"by day":             {life, night, time.Hour, "23:00 às 05:00"},
 		"a person at hand":   {with(func(c *wire.Command) { c.Window = &wire.Window{} }), night, 0, ""},

@@ -19,6 +19,7 @@ package remote
 import (
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +44,9 @@ type Options struct {
 	LastDocument func(serial string) []byte
 	// SinceSale is for how long nobody has sold or cancelled anything here.
 	SinceSale func() time.Duration
+	// Blocked reports whether a device refuses to sell, by its last known status: then
+	// there are no sales to wait for.
+	Blocked func(serial string) bool
 	// Heard reports whether the collector has answered since the agent started.
 	Heard func() bool
 	// Now is the collector's time, as well as it is known; Clock is the till's, which
@@ -200,7 +204,7 @@ func (r *Remote) choose() *entry {
 		}
 		ok, text := false, "Espera ouvir o coletor, que sabe a hora certa."
 		if heard {
-			ok, text = when(e.command, e.spec, r.o.Now(), r.o.SinceSale())
+			ok, text = when(e.command, e.spec, r.o.Now(), r.quiet(e.command))
 		}
 		switch {
 		case e.command.Agent != r.o.Agent():
@@ -216,6 +220,14 @@ func (r *Remote) choose() *entry {
 		}
 	}
 	return nil
+}
+
+// quiet is for how long nobody has sold where a command would be in the way.
+func (r *Remote) quiet(c wire.Command) time.Duration {
+	if c.Serial != "" && r.o.Blocked(c.Serial) {
+		return math.MaxInt64
+	}
+	return r.o.SinceSale()
 }
 
 // Under is what is under way or waits, in the order in which it will be done.

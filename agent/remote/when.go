@@ -24,14 +24,16 @@ func when(c wire.Command, spec wire.CommandSpec, now time.Time, sinceSale time.D
 	case now.After(time.UnixMilli(c.Expires)):
 		return false, tooLate
 	case now.Before(start):
-		return false, "Marcado para " + start.In(sat.Brasilia()).Format("02/01 15:04") + "."
+		return false, "Marcado para " + stamp(start) + "."
 	case !w.Open(now):
 		return false, fmt.Sprintf("Espera a janela das %s às %s.", hour(w.From), hour(w.To))
 	case sinceSale < idle:
-		return false, fmt.Sprintf("Espera que o caixa fique %s sem vender.", minutes(idle))
+		return false, fmt.Sprintf("Espera que o caixa fique %s sem vender; se não ficar até %s, não é feito.", minutes(idle), stamp(time.UnixMilli(c.Expires)))
 	}
 	return true, ""
 }
+
+func stamp(t time.Time) string { return t.In(sat.Brasilia()).Format("02/01 15:04") }
 
 func hour(minute int) string { return fmt.Sprintf("%02d:%02d", minute/60, minute%60) }
 

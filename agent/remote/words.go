@@ -65,14 +65,14 @@ func describe(reply sat.Reply) (lines []string) {
 
 // describeStatus are the lines about a status.
 func describeStatus(s sat.Status) []string {
-	pending := "nada"
+	pending := "nenhum"
 	if s.Pending() {
 		pending = "de " + s.PendingFirst + " a " + s.PendingLast
 	}
 	return []string{
 		"Estado: " + s.State.String(),
-		"Rede: " + strings.Join(strings.Fields(s.LANType+" "+s.IP+" "+s.LAN), " "),
-		"Espera pela SEFAZ: " + pending,
+		"Rede: " + strings.Join(strings.Fields(s.LANType+" "+s.IP+" "+network(s)), " "),
+		"Pendentes de envio à SEFAZ: " + pending,
 		"Último contato com a SEFAZ: " + moment(s.LastContact),
 		"Relógio do equipamento: " + moment(s.Now),
 		"Memória em uso: " + s.MemoryUsed.Text + " de " + s.MemoryTotal.Text,
@@ -80,6 +80,20 @@ func describeStatus(s sat.Status) []string {
 		"Software básico: " + s.Software,
 	}
 }
+
+// network words STATUS_LAN; "" when the status does not tell.
+func network(s sat.Status) string {
+	switch {
+	case s.Connected():
+		return "conectado"
+	case offline(s):
+		return "desconectado"
+	}
+	return ""
+}
+
+// offline reports a status that says that there is no network.
+func offline(s sat.Status) bool { return s.LAN != "" && !s.Connected() }
 
 func moment(t time.Time) string {
 	if t.IsZero() {

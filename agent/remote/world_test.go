@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,10 +41,11 @@ type world struct {
 	buffer *buffer.Buffer
 	router *router.Router
 	*Remote
-	stop   func()
-	ids    byte
-	seq    uint64
-	change func(*Options)
+	stop    func()
+	ids     byte
+	seq     uint64
+	change  func(*Options)
+	blocked atomic.Bool // what the last known status says of the device
 
 	mu     sync.Mutex
 	dead   bool                    // the power is off: nothing reaches the device any more
@@ -178,7 +180,8 @@ func (w *world) start() {
 			}
 			return nil, "", false
 		},
-		Heard: func() bool { return true }, Beat: func() {}, Poll: func(context.Context) error { return nil },
+		Blocked: func(string) bool { return w.blocked.Load() },
+		Heard:   func() bool { return true }, Beat: func() {}, Poll: func(context.Context) error { return nil },
 		Secrets: func() []string { return []string{sim.DefaultCode} },
 		Trial:   Trial{Path: filepath.Join(w.dir, "agent.toml")}, Restart: cancel, Log: log}
 	if w.change != nil {
