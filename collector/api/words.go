@@ -28,8 +28,11 @@ func VerdictWord(verdict string) string { return export.VerdictWord(verdict) }
 // PaymentWord names a means of payment by its code.
 func PaymentWord(code string) string { return export.PaymentWord(code) }
 
-// RoleTaxpayer owns shops and sees its own.
-const RoleTaxpayer = store.RoleTaxpayer
+// Roles of clients: who owns shops, and who keeps the books of some.
+const (
+	RoleTaxpayer   = store.RoleTaxpayer
+	RoleAccountant = store.RoleAccountant
+)
 
 // Names of what operations return, for callers that know this package alone.
 type (

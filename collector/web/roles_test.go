@@ -83,3 +83,26 @@ func TestOwner(t *testing.T) {
 		b.check("dono-" + root)
 	}
 }
+
+// TestWhoImports: clients are told whom to ask for files that exist, and not to use a
+// server that they do not have.
+func TestWhoImports(t *testing.T) {
+	c := emptyCity(t)
+	all := c.shops(t)
+	for _, who := range []string{"revenda", "contador", "contribuinte"} {
+		v, root := c.visitor(t), map[bool]string{true: "", false: "11444777"}[who == "revenda"]
+		v.post("/entrar", url.Values{"secret": {strings.TrimPrefix(linkOf(t, all, who, root), "/entrar/")}})
+		want, never := "peça à revenda que os traga", "zelo-collector import"
+		if who == "revenda" {
+			want, never = never, want
+		}
+		for _, path := range []string{"/", "/cupons", "/exportar"} {
+			if who == "contribuinte" && path == "/" {
+				continue // its own page has nothing of it
+			}
+			if a := v.get(path); !strings.Contains(a.body, want) || strings.Contains(a.body, never) {
+				t.Errorf("%s reads on %s: %s", who, path, a.body)
+			}
+		}
+	}
+}

@@ -176,6 +176,7 @@ type page struct {
 	Title   string
 	Section string // of the navigation
 	Who     string // "" while nobody is signed in
+	Client  bool   // somebody whom a reseller serves
 	Only    string // CNPJ root of the one taxpayer that is shown; "" for all
 	Nav     []entry
 	Above   *entry // what the page is below; nil for none
@@ -187,7 +188,7 @@ type page struct {
 // render answers with a page.
 func (s *site) render(w http.ResponseWriter, c api.Caller, status int, name, section, title string, data any) error {
 	var b bytes.Buffer
-	err := s.pages[name].Execute(&b, page{Title: title, Section: section, Who: c.Who(), Only: c.Narrowed(), Nav: s.open(c, daily()),
+	err := s.pages[name].Execute(&b, page{Title: title, Section: section, Who: c.Who(), Client: c.Is(api.RoleTaxpayer, api.RoleAccountant), Only: c.Narrowed(), Nav: s.open(c, daily()),
 		Above: above(section, name), Now: s.o.Now(), Live: liveEvery(name), Data: data})
 	if err != nil {
 		return fmt.Errorf("cannot render the page %q: %w", name, err)
