@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
@@ -33,17 +34,19 @@ func (e *sqlite) open(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if e.write, err = sql.Open("sqlite", name+commonPragmas+writerPragmas); err != nil {
+	if e.write, err = openSQLite(name + commonPragmas + writerPragmas); err != nil {
 		return err
 	}
 	e.write.SetMaxOpenConns(1)
 	if err := migrate(ctx, e.write, goose.DialectSQLite3, "sqlite"); err != nil {
 		return err
 	}
-	if e.read, err = sql.Open("sqlite", name+commonPragmas+readerPragmas); err != nil {
+	if e.read, err = openSQLite(name + commonPragmas + readerPragmas); err != nil {
 		return err
 	}
 	e.read.SetMaxOpenConns(2 + 2*runtime.GOMAXPROCS(0))
+	e.read.SetMaxIdleConns(2 + runtime.GOMAXPROCS(0))
+	e.read.SetConnMaxIdleTime(10 * time.Minute)
 	return nil
 }
 
