@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -99,9 +100,14 @@ func claimPostgres(ctx context.Context, address string) (*sql.DB, transaction, e
 	if err != nil {
 		return db, nil, err
 	}
-	others := 0
-	err = eachRow(ctx, tx, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-		AND application_name = '`+sessionSettings["application_name"]+`'`, func(s scanner) error { return s.Scan(&others) })
+	others, err := othersOf(ctx, tx)
+	for begun := time.Now(); err == nil && others > 0 && time.Since(begun) < partingTime; others, err = othersOf(ctx, tx) {
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-time.After(partingTime / 40):
+		}
+	}
 	if err == nil && others > 0 {
 		err = ErrInUse
 	}
@@ -110,4 +116,14 @@ func claimPostgres(ctx context.Context, address string) (*sql.DB, transaction, e
 		return db, nil, err
 	}
 	return db, tx, nil
+}
+
+// partingTime is for how long a server may count a connection that was closed.
+const partingTime = 2 * time.Second
+
+// othersOf is how many other connections of ours the database has.
+func othersOf(ctx context.Context, tx transaction) (n int, err error) {
+	err = eachRow(ctx, tx, `SELECT count(*) FROM pg_stat_activity, pg_stat_clear_snapshot() WHERE datname = current_database() AND pid <> pg_backend_pid()
+		AND application_name = '`+sessionSettings["application_name"]+`'`, func(s scanner) error { return s.Scan(&n) })
+	return n, err
 }
