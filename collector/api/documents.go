@@ -233,7 +233,7 @@ func readCoupon(r *store.Reader, p *Coupon) error {
 // file. They may hold personal data: it is recorded.
 func (a *API) DocumentBytes(ctx context.Context, c Caller, id int64) (raw []byte, name string, err error) {
 	var d store.Document
-	err = a.view(ctx, c, opDocumentBytes, func(r *store.Reader) error {
+	err = a.view(ctx, c, OpDocumentBytes, func(r *store.Reader) error {
 		if d, err = r.Document(id); err == nil {
 			raw, err = r.Body(id)
 		}
@@ -242,7 +242,7 @@ func (a *API) DocumentBytes(ctx context.Context, c Caller, id int64) (raw []byte
 	if err != nil {
 		return nil, "", err
 	}
-	if err := a.record(ctx, c, opDocumentBytes, "download do original", d.Key, ""); err != nil {
+	if err := a.record(ctx, c, OpDocumentBytes, "download do original", d.Key, ""); err != nil {
 		return nil, "", err
 	}
 	return raw, export.FileName(d), nil

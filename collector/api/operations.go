@@ -97,7 +97,7 @@ const (
 	opConsumer        Op = "documents.consumer"
 	opDocument        Op = "documents.one"
 	opReveal          Op = "documents.reveal"
-	opDocumentBytes   Op = "documents.original"
+	OpDocumentBytes   Op = "documents.original"
 	opNumbersOfDevice Op = "numbers.device"
 	opNumbersOfSeries Op = "numbers.series"
 	opImport          Op = "documents.import"
@@ -202,7 +202,7 @@ func documents() []Operation {
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				return says(sayCoupon)(a.RevealDocument(ctx, c, in.Values["ref"]))
 			}},
-		{opDocumentBytes, "GET", "/versions/{id}/original", personal(), "", par("id", "version"), File{},
+		{OpDocumentBytes, "GET", "/versions/{id}/original", personal(), "", par("id", "version"), File{},
 			func(ctx context.Context, a *API, c Caller, in Input) (any, error) {
 				raw, name, err := a.DocumentBytes(ctx, c, in.number("id"))
 				return File{name, raw}, err

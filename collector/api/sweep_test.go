@@ -62,7 +62,7 @@ func TestPagesOfClients(t *testing.T) {
 
 // withCPF are the operations that give files in which consumers' CPF stand.
 func withCPF() map[Op]bool {
-	return map[Op]bool{opDocumentBytes: true, opExportZIP: true, opExportCSV: true, OpQuarantineBytes: true}
+	return map[Op]bool{OpDocumentBytes: true, opExportZIP: true, opExportCSV: true, OpQuarantineBytes: true}
 }
 
 // TestNoCPF: no operation that reads gives a consumer's CPF, but for the files in which

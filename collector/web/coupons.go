@@ -96,8 +96,14 @@ func (s *site) reveal(w http.ResponseWriter, r *http.Request, c api.Caller) erro
 	return s.renderCoupon(w, c, d)
 }
 
+// couponPage is a coupon, and whether its file may be taken.
+type couponPage struct {
+	api.Coupon
+	Original bool
+}
+
 func (s *site) renderCoupon(w http.ResponseWriter, c api.Caller, d api.Coupon) error {
-	return s.render(w, c, http.StatusOK, "coupon", "coupons", documentTitle(d.Listed), d)
+	return s.render(w, c, http.StatusOK, "coupon", "coupons", documentTitle(d.Listed), couponPage{d, s.o.API.May(c, api.OpDocumentBytes)})
 }
 
 // original sends a stored version byte for byte.
