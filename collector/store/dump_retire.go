@@ -100,18 +100,7 @@ func claimPostgres(ctx context.Context, address string) (*sql.DB, transaction, e
 	if err != nil {
 		return db, nil, err
 	}
-	others, err := othersOf(ctx, tx)
-	for begun := time.Now(); err == nil && others > 0 && time.Since(begun) < partingTime; others, err = othersOf(ctx, tx) {
-		select {
-		case <-ctx.Done():
-			err = ctx.Err()
-		case <-time.After(partingTime / 40):
-		}
-	}
-	if err == nil && others > 0 {
-		err = ErrInUse
-	}
-	if err != nil {
+	if err := alone(ctx, tx); err != nil {
 		tx.rollback()
 		return db, nil, err
 	}
@@ -121,9 +110,23 @@ func claimPostgres(ctx context.Context, address string) (*sql.DB, transaction, e
 // partingTime is for how long a server may count a connection that was closed.
 const partingTime = 2 * time.Second
 
-// othersOf is how many other connections of ours the database has.
-func othersOf(ctx context.Context, tx transaction) (n int, err error) {
-	err = eachRow(ctx, tx, `SELECT count(*) FROM pg_stat_activity, pg_stat_clear_snapshot() WHERE datname = current_database() AND pid <> pg_backend_pid()
-		AND application_name = '`+sessionSettings["application_name"]+`'`, func(s scanner) error { return s.Scan(&n) })
-	return n, err
+// alone waits until the database has no other connection of ours; ErrInUse when it goes on
+// having one.
+func alone(ctx context.Context, tx transaction) error {
+	for begun := time.Now(); ; {
+		others := 0
+		err := eachRow(ctx, tx, `SELECT count(*) FROM pg_stat_activity, pg_stat_clear_snapshot() WHERE datname = current_database()
+			AND pid <> pg_backend_pid() AND application_name = '`+sessionSettings["application_name"]+`'`, func(s scanner) error { return s.Scan(&others) })
+		switch {
+		case err != nil || others == 0:
+			return err
+		case time.Since(begun) >= partingTime:
+			return ErrInUse
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(partingTime / 40):
+		}
+	}
 }
