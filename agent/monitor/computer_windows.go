@@ -16,7 +16,7 @@ import (
 )
 
 // readComputer reads what Windows says of the computer. It does not tell cheaply how
-// often USB devices failed.
+// often USB devices failed: the router's events tell of those that come back.
 func readComputer() *wire.Computer {
 	c := &wire.Computer{System: systemName(), Booted: bootedAt().UnixMilli(), ClockSynced: clockSynced()}
 	c.MemoryTotal, c.MemoryFree = memory()

@@ -387,7 +387,7 @@ func (o *owner) tellState() {
 	}
 	b := &buffer.Batch{}
 	err := o.router.append(b, wire.StreamEvents, wire.Item{Kind: wire.KindEvent, Serial: s.Info.Serial, Code: code,
-		At: s.Since.UnixMilli(), Detail: map[string]string{"name": s.Info.Name, "where": s.Info.Where}})
+		At: s.Since.UnixMilli(), Detail: map[string]string{"name": s.Info.Name, "where": s.Info.Where, "driver": s.Info.Driver}})
 	if err == nil {
 		err = o.router.journal.commit(b)
 	}

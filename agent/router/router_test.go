@@ -102,7 +102,7 @@ func (w *world) start() {
 			if w.away.Load() {
 				return nil, sat.Info{}, sat.ErrGone
 			}
-			return plugged{w.sim}, sat.Info{Serial: "900000001", Name: "simulador"}, nil
+			return plugged{w.sim}, sat.Info{Serial: "900000001", Name: "simulador", Driver: "usb"}, nil
 		}}}}
 	if w.change != nil {
 		w.change(&o)
@@ -364,6 +364,9 @@ func TestCableOut(t *testing.T) {
 				var codes []string
 				for _, i := range w.items(wire.StreamEvents) {
 					codes = append(codes, i.Code)
+					if i.Code == wire.EventDeviceBack && i.Detail["driver"] != "usb" {
+						t.Errorf("%s: %v", i.Code, i.Detail)
+					}
 				}
 				slices.Sort(codes)
 				if !slices.Equal(slices.Compact(codes), []string{wire.EventDeviceBack, wire.EventDeviceGone, wire.EventResolved, wire.EventUnresolved}) {

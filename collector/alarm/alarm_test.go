@@ -228,6 +228,8 @@ var cases = []struct {
 	{"antivirus off", AntivirusOff, computer(func(c *Computer) { c.Antivirus, c.AntivirusBy = "off", "Defender" }), Notice, 1, "Defender desligado"},
 	{"4 USB errors", USBErrors, computer(func(c *Computer) { c.USBErrors = 4 }), 0, 0, ""},
 	{"5 USB errors", USBErrors, computer(func(c *Computer) { c.USBErrors, c.USBLast = 5, "erro -71" }), Notice, 1, "A última: erro -71."},
+	{"a device came back 4 times", USBErrors, computer(func(c *Computer) { c.Returned = some(4, now) }), 0, 0, ""},
+	{"a device came back 5 times", USBErrors, computer(func(c *Computer) { c.Returned = some(5, now) }), Notice, 1, "O equipamento exemplo sumiu e voltou 5 vezes em 24 horas, a última em"},
 	{"50 USB errors", USBErrors, computer(func(c *Computer) { c.USBErrors = 50 }), Warning, 2, ""},
 	{"agent well", AgentUnwell, computer(func(*Computer) {}), 0, 0, ""},
 	{"agent restarted like every evening", AgentUnwell, computer(func(c *Computer) { c.Restarts = 3 }), 0, 0, ""},

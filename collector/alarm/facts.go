@@ -84,7 +84,8 @@ type Computer struct {
 	AntivirusBy string
 	USBErrors   int // in 24 hours
 	USBLast     string
-	Panics      int // of the agent, in 24 hours
+	Returned    Happening // devices at its ports that went and came back, in 24 hours, by serial number
+	Panics      int       // of the agent, in 24 hours
 	Restarts    int
 }
 

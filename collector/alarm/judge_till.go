@@ -121,9 +121,13 @@ func usbErrors(l *look) *finding {
 	if c == nil {
 		return nil
 	}
-	n, s := l.at(float64(c.USBErrors))
-	if n == 0 {
+	n, s := l.at(float64(max(c.USBErrors, c.Returned.Count)))
+	switch {
+	case n == 0:
 		return nil
+	case c.Returned.Count > c.USBErrors: // not every system tells of errors
+		return &finding{s, n, c.Returned.First, fmt.Sprintf("O equipamento %s sumiu e voltou %s em 24 horas, a última em %s.",
+			c.Returned.Example, count(c.Returned.Count, "vez", "vezes"), moment(c.Returned.Last))}
 	}
 	detail := count(c.USBErrors, "falha", "falhas") + " na ligação USB em 24 horas, até " + moment(c.At) + "."
 	if c.USBLast != "" {

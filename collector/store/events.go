@@ -27,6 +27,7 @@ const (
 	eventEvicted    = "evicted"
 	eventTwice      = "issued-twice"
 	eventSetAside   = "quarantined"
+	eventBack       = "device-back"
 	eventDisputed   = "device-disputed" // the collector's own: another reseller has the device
 )
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,5 +122,28 @@ func TestMissingCame(t *testing.T) {
 			}
 		}
 		t.Run(c.name, func(t *testing.T) { eachEngine(t, test) })
+	}
+}
+
+// TestReturned: devices that go and come back at a port of the computer speak of its USB;
+// of a network, or of longer ago, they do not.
+func TestReturned(t *testing.T) { eachEngine(t, testReturned) }
+
+func testReturned(t *testing.T, s *Store) {
+	update(t, s, func(w *Writer) error {
+		return w.SetThing(Thing{What: WhatComputer, Body: Computer{}}, Record{Agent: "agent001", Epoch: "e", Stream: "status", Seq: 1, At: t0})
+	})
+	for i, c := range []struct {
+		code, driver string
+		ago          time.Duration
+	}{
+		{eventBack, "usb", time.Hour}, {eventBack, "serial", 23 * time.Hour}, {eventBack, "maker", time.Minute},
+		{eventBack, "usb", 25 * time.Hour}, {eventBack, "tcp", time.Hour}, {eventBack, "", time.Hour}, {"device-gone", "usb", time.Hour},
+	} {
+		told(t, s, uint64(2+i), Event{Serial: "90000000" + strconv.Itoa(i), Code: c.code, At: t0.Add(-c.ago), Detail: map[string]string{"driver": c.driver, "name": "SAT"}})
+	}
+	got := factsOf(t, s, alarm.OfAgent, "agent001", t0).Agent.Computer.Returned
+	if want := (alarm.Happening{Count: 3, First: t0.Add(-23 * time.Hour), Last: t0.Add(-time.Minute), Example: "900000002"}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -173,6 +173,9 @@ func (r *Reader) computerFacts(a *alarm.Agent, id string, now time.Time) error {
 			}
 		}
 	}
+	if err == nil && a.Computer != nil {
+		a.Computer.Returned, err = r.returned(id, now)
+	}
 	if err != nil {
 		return err
 	}
@@ -187,6 +190,14 @@ func (r *Reader) computerFacts(a *alarm.Agent, id string, now time.Time) error {
 		err = r.get(into{at(&a.Statuses)}, `SELECT coalesce(min(status_at), 0) FROM devices WHERE agent = $1`, id)
 	}
 	return err
+}
+
+// returned are devices that went and came back within a day, at a port of the computer:
+// a network has troubles of its own.
+func (r *Reader) returned(agent string, now time.Time) (alarm.Happening, error) {
+	port := func(driver string) string { return `detail LIKE '%"driver":"` + driver + `"%'` }
+	return r.happening("events", "at", "serial", "agent = $1 AND code = '"+eventBack+"' AND at > $2 AND ("+
+		port("usb")+" OR "+port("serial")+" OR "+port("maker")+")", agent, ms(now.Add(-24*time.Hour)))
 }
 
 // outsideFacts are documents of a device whose call nobody at its agent made.
