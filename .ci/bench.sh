@@ -15,7 +15,7 @@ rows() {
 sale, library to answer (2 commits, 1 trip)|./agent/router BenchmarkSale|floor-ms|ms/sale|of-floor|<= 1.5
 durable append, 1 writer (raw log, records/s)|./buffer BenchmarkAppend/1-writer|raw/s|ours/s|of-raw|>= 0.50
 durable append, 32 writers (raw log, records/s)|./buffer BenchmarkAppend/32-writers|raw/s|ours/s|of-raw|>= 0.60
-commit after a drained 200k backlog (new file)|./buffer BenchmarkDrained|new-us|drained-us|x-new|<= 1.2
+commit after a drained 200k backlog, compacted (new)|./buffer BenchmarkDrained|new-us|drained-us|x-new|<= 1.2
 bytes on the wire, CF-e of 1 item (gzip -6)|./agent/wire BenchmarkBytes/1-item|gzip-B|wire-B|wire-of-gzip|<= 0.23
 bytes on the wire, CF-e of 3 items (gzip -6)|./agent/wire BenchmarkBytes/3-item|gzip-B|wire-B|wire-of-gzip|<= 0.26
 bytes on the wire, CF-e of 10 items (gzip -6)|./agent/wire BenchmarkBytes/10-item|gzip-B|wire-B|wire-of-gzip|<= 0.33
