@@ -40,7 +40,8 @@ func (r *Reader) DueChannels(now time.Time, limit int) ([]Channel, error) {
 }
 
 // DueTellings are the due ones of a channel, of alarms that the reader sees, the gravest
-// first.
+// first. The plus keeps databases from reading all that the channel was ever told of,
+// instead of what is due.
 func (r *Reader) DueTellings(channel int64, now time.Time) ([]Telling, error) {
 	args := arguments{channel, ms(now)}
 	return all(r, func(s scanner, t *Telling) error {
@@ -48,7 +49,7 @@ func (r *Reader) DueTellings(channel int64, now time.Time) ([]Telling, error) {
 	}, `SELECT `+alarmColumns+`, coalesce(e.name, ''), coalesce(g.host, ''), w.at, w.told_at, w.told_open,
 		CASE WHEN EXISTS (SELECT 1 FROM alarm_changes c WHERE c.alarm_id = a.id AND c.what = '`+Reopened+`' AND c.at > w.told_at) THEN 1 ELSE 0 END,
 		w.told_severity, w.told_step, w.told_level`+alarmTables+`
-		JOIN tellings w ON w.alarm_id = a.id AND w.channel_id = $1 LEFT JOIN establishments e ON e.cnpj = `+alarmCNPJ+`
+		JOIN tellings w ON w.alarm_id = a.id AND +w.channel_id = $1 LEFT JOIN establishments e ON e.cnpj = `+alarmCNPJ+`
 		WHERE w.due_at > 0 AND w.due_at <= $2 AND `+r.alarms(&args)+` ORDER BY a.severity DESC, a.since, a.id`, args...)
 }
 
@@ -66,7 +67,7 @@ func (w *Writer) TellLater(channel, id int64, until time.Time) error {
 // TellNothing ends what is due of a channel: what it was told is so, or it is not to
 // know.
 func (w *Writer) TellNothing(channel int64, now time.Time) error {
-	return w.exec(`UPDATE tellings SET due_at = 0 WHERE channel_id = $1 AND due_at > 0 AND due_at <= $2`, channel, ms(now))
+	return w.exec(`UPDATE tellings SET due_at = 0 WHERE +channel_id = $1 AND due_at > 0 AND due_at <= $2`, channel, ms(now))
 }
 
 // Message is one message on its way to a channel.
