@@ -98,7 +98,7 @@ type stage struct {
 
 	watcher *watcher
 	raised  int           // facts
-	lunch   time.Time     // when it began
+	lunch   time.Time     // when the last phase of sales began
 	open    []int         // tills with a fact that is not over, the oldest first
 	alarm   time.Duration // p99 of both the page and the channel, from the fact on
 }
@@ -265,15 +265,12 @@ func (s *stage) alarms() error {
 		return err
 	}
 	facts := s.crew.facts()
-	before := func(f happened) bool { return f.At.Before(s.lunch) }
+	slices.SortFunc(facts, func(a, b happened) int { return a.At.Compare(b.At) })
+	lunch, _ := slices.BinarySearchFunc(facts, s.lunch, func(f happened, at time.Time) int { return f.At.Compare(at) })
 	for _, p := range []struct {
 		name  string
 		facts []happened
-	}{
-		{"nas vendas normais", slices.DeleteFunc(slices.Clone(facts), func(f happened) bool { return !before(f) })},
-		{"no pico do almoço", slices.DeleteFunc(slices.Clone(facts), before)},
-		{"ao todo", facts},
-	} {
+	}{{"nas vendas normais", facts[:lunch]}, {"no pico do almoço", facts[lunch:]}, {"ao todo", facts}} {
 		page, channel, err := s.watcher.delays(p.facts)
 		if err != nil {
 			return fmt.Errorf("not every fact was seen: %w", err)

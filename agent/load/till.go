@@ -134,8 +134,12 @@ func (t *till) heard(kind string, payload []byte) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	waiting, trips := t.waiting, &t.trips
-	if a.Stream == wire.StreamEvents {
+	var waiting map[uint64]time.Time
+	var trips *[]time.Duration
+	switch a.Stream {
+	case wire.StreamDocuments:
+		waiting, trips = t.waiting, &t.trips
+	case wire.StreamEvents:
 		waiting, trips = t.facts, &t.told
 	}
 	for _, r := range a.Records {

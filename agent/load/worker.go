@@ -173,8 +173,8 @@ type stocked struct {
 	doc  cfe.Issued
 }
 
-// stockUp issues documents ahead, of whichever tills: what signing costs a device shall
-// not cost the collector the time of these two machines in one.
+// stockUp issues documents ahead, of whichever tills: devices sign with processors of their
+// own, not with those that the collector is measured on.
 func (w *worker) stockUp(n int) error {
 	w.stock = make(chan stocked, n)
 	var parts sync.WaitGroup
